@@ -1,0 +1,5 @@
+import sys
+
+from StrokeSegLib.cli import main
+
+sys.exit(main())

@@ -1,0 +1,190 @@
+"""The command line: arguments in, exit code out (0 done, 1 a bug, 2 something the user can change)."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a file: Slicer --python-script StrokeSegLib/cli.py -- …
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from StrokeSegLib import __version__
+from StrokeSegLib.errors import StrokeSegError
+
+USER_ERROR = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args([one for one in arguments if one != "--"])
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        options.command(options)
+    except StrokeSegError as error:
+        sys.stderr.write(f"strokeseg: {error}\n")
+        return USER_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write("strokeseg: stopped; nothing was written.\n")
+        return USER_ERROR
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="strokeseg", description="Acute ischaemic stroke on CT. For research use only; not a medical device."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    segment = commands.add_parser("segment", help="segment one scan")
+    segment.add_argument("input", type=Path, help="DICOM folder or file, NIfTI or NRRD file")
+    segment.add_argument("--output", type=Path, required=True, metavar="DIR")
+    segment.add_argument("--method", default="ncct-core-penumbra", metavar="ID")
+    segment.add_argument("--model", metavar="BUNDLE", help="name or path; the newest of the method by default")
+    segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    segment.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    segment.add_argument("--save-probabilities", action="store_true")
+    segment.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    segment.set_defaults(command=_segment)
+
+    demo = commands.add_parser("demo", help="make a synthetic patient and segment it")
+    demo.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR")
+    demo.set_defaults(command=_demo)
+
+    phantom = commands.add_parser("phantom", help="make a synthetic patient with known truth")
+    phantom.add_argument("--output", type=Path, required=True, metavar="DIR")
+    phantom.add_argument("--seed", type=int, default=0)
+    phantom.add_argument("--kind", choices=["ncct"], default="ncct")
+    phantom.add_argument("--format", choices=["dicom", "nifti"], default="dicom")
+    phantom.add_argument("--spacing", type=float, nargs=3, default=(0.45, 0.45, 5.0), metavar=("X", "Y", "Z"))
+    phantom.add_argument("--tilt", type=float, default=0.0, metavar="DEG")
+    phantom.add_argument("--lesion", default="random", help="random, none, m1, m2, lenticulostriate, aca, pca, …")
+    phantom.add_argument("--side", choices=["left", "right", "random"], default="random")
+    phantom.set_defaults(command=_phantom)
+
+    _add_models(commands.add_parser("models", help="list, show, verify, install and import model bundles"))
+    return parser
+
+
+def _add_models(models: argparse.ArgumentParser) -> None:
+    actions = models.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list", help="the bundles that are shipped or installed").set_defaults(command=_models_list)
+    show = actions.add_parser("show", help="what a bundle says of itself")
+    show.add_argument("name")
+    show.set_defaults(command=_models_show)
+    verify = actions.add_parser("verify", help="check a bundle's files, hashes and network")
+    verify.add_argument("bundle", type=Path)
+    verify.set_defaults(command=_models_verify)
+    install = actions.add_parser("install", help="install a bundle from a folder, a zip file or a URL")
+    install.add_argument("source", metavar="FILE|URL")
+    install.add_argument("--sha256", help="of the file; needed for a URL")
+    install.set_defaults(command=_models_install)
+    imported = actions.add_parser("import", help="make a bundle of a published checkpoint")
+    imported.add_argument("checkpoint", type=Path)
+    imported.add_argument("--method", required=True, metavar="ID")
+    imported.add_argument("--output", type=Path, required=True, metavar="BUNDLE")
+    imported.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    imported.set_defaults(command=_models_import)
+
+
+def _segment(options: argparse.Namespace) -> None:
+    from StrokeSegLib.case import Case
+
+    _segmented(
+        Case(
+            input=options.input,
+            output=options.output,
+            method=options.method,
+            model=options.model,
+            device=options.device,
+            settings=tuple(options.settings),
+            save_probabilities=options.save_probabilities,
+        ),
+        quiet=options.quiet,
+    )
+
+
+def _segmented(case, quiet: bool) -> None:
+    """Run a case with progress on stderr and its volumes and report on stdout."""
+    from StrokeSegLib.case import segment_case
+
+    findings = segment_case(case, (lambda fraction, stage: None) if quiet else _show_progress)
+    for warning in findings.warnings:
+        sys.stdout.write(f"warning: {warning}\n")
+    for name, volume_ml in findings.volumes_ml.items():
+        sys.stdout.write(f"{name:<12} {volume_ml:8.1f} ml\n")
+    sys.stdout.write(f"report       {case.output / 'report.html'}\n")
+
+
+def _show_progress(fraction: float, stage: str) -> None:
+    end = "\n" if fraction >= 1 else ""
+    sys.stderr.write(f"\r\033[K{fraction:4.0%} {stage}{end}" if sys.stderr.isatty() else f"{fraction:4.0%} {stage}\n")
+    sys.stderr.flush()
+
+
+def _phantom(options: argparse.Namespace) -> None:
+    from StrokeSegLib.phantom import write_phantom
+
+    write_phantom(
+        options.output,
+        seed=options.seed,
+        format=options.format,
+        spacing_mm=tuple(options.spacing),
+        tilt_deg=options.tilt,
+        lesion=options.lesion,
+        side=options.side,
+    )
+    sys.stdout.write((options.output / "truth.json").read_text(encoding="utf-8") + "\n")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from StrokeSegLib.case import Case
+    from StrokeSegLib.phantom import write_demo_patient
+
+    patient = options.output / "patient"
+    truth = write_demo_patient(patient)
+    sys.stdout.write("A synthetic patient (no real person), " + truth + "\n")
+    _segmented(Case(input=patient / "image", output=options.output / "results"), quiet=False)
+
+
+def _models_list(options: argparse.Namespace) -> None:
+    from StrokeSegLib import models
+
+    for bundle in models.list_bundles():
+        sys.stdout.write(f"{bundle.name:<40} {bundle.version:<10} {bundle.method}\n")
+
+
+def _models_show(options: argparse.Namespace) -> None:
+    from StrokeSegLib import models
+
+    sys.stdout.write(json.dumps(models.find_bundle(options.name).description(), indent=2, ensure_ascii=False) + "\n")
+
+
+def _models_verify(options: argparse.Namespace) -> None:
+    from StrokeSegLib import models
+
+    bundle = models.verify(options.bundle)
+    sys.stdout.write(f"{bundle.name} {bundle.version} is whole: {bundle.sha256}\n")
+
+
+def _models_install(options: argparse.Namespace) -> None:
+    from StrokeSegLib import models
+
+    bundle = models.install(options.source, sha256=options.sha256)
+    sys.stdout.write(f"{bundle.name} {bundle.version} is installed.\n")
+
+
+def _models_import(options: argparse.Namespace) -> None:
+    from StrokeSegLib import models
+
+    bundle = models.import_checkpoint(options.checkpoint, options.method, options.output, options.settings)
+    sys.stdout.write(f"{bundle.name} {bundle.version} is written to {options.output}.\n")
+
+
+if __name__ == "__main__":
+    code = main()
+    # Slicer goes on running after a script unless it is told to end; outside Slicer there is nothing to tell.
+    slicer = sys.modules.get("slicer")
+    slicer.util.exit(code) if slicer else sys.exit(code)

@@ -1,0 +1,9 @@
+"""A study read from DICOM, NIfTI or NRRD: voxels in HU, geometry, brain mask."""
+
+from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.imaging.grid import RegularGrid
+from StrokeSegLib.imaging.reading import read_study
+from StrokeSegLib.imaging.study import Acquisition, Study
+from StrokeSegLib.imaging.volume import Volume
+
+__all__ = ["Acquisition", "RegularGrid", "SliceGeometry", "Study", "Volume", "read_study"]

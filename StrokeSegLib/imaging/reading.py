@@ -1,0 +1,56 @@
+"""The one way from a path to a study, with what is odd about the scan said as warnings."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.dicom import read_dicom
+from StrokeSegLib.imaging.files import SUFFIXES, read_file
+from StrokeSegLib.imaging.study import Study
+
+AIR_HU = -500
+"""A head CT shows air around the head; where nothing is below this, the values are hardly HU."""
+
+SMALLEST_MATRIX = 64
+"""Rows and columns below which an image is no head CT slice."""
+
+
+def read_study(path: Path | str) -> Study:
+    """A study from a DICOM folder or file, or a NIfTI, NRRD or MetaImage file.
+
+    Raises:
+        ImageError: the input is missing, damaged or not a head CT; the sentence says what to do.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ImageError(f"{path} does not exist; check the path.")
+    study = read_file(path) if path.is_file() and path.name.lower().endswith(SUFFIXES) else read_dicom(path)
+    return with_warnings(study)
+
+
+def with_warnings(study: Study) -> Study:
+    """The study with what a reader must know of its geometry and values added to its warnings.
+
+    Raises:
+        ImageError: the slices are too small for a head CT.
+    """
+    voxels, geometry = study.ct.voxels, study.ct.geometry
+    if min(voxels.shape[1:]) < SMALLEST_MATRIX:
+        raise ImageError(f"Slices of {voxels.shape[1]}×{voxels.shape[2]} pixels are too small for a head CT.")
+    warnings = list(study.warnings)
+    if voxels.min() > AIR_HU:
+        warnings.append(
+            f"The values run from {voxels.min():g} to {voxels.max():g} and show no air: these are hardly HU "
+            "(a grey-value export?), and a method made for HU may be wrong."
+        )
+    if voxels.shape[0] == 1:
+        warnings.append(
+            f"Only one slice: its volume assumes a thickness of {geometry.single_slice_thickness_mm:g} mm "
+            "and says nothing about the rest of the brain."
+        )
+    if geometry.is_uneven:
+        gaps = ", ".join(f"{gap:.2f}" for gap in np.unique(np.round(geometry.gaps_mm, 2)))
+        warnings.append(f"The slices are unevenly spaced ({gaps} mm); volumes count each slice with its own extent.")
+    return replace(study, warnings=tuple(warnings))

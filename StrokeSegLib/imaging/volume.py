@@ -1,0 +1,93 @@
+"""Voxels with their place in the patient, always axial, and how an array of any orientation becomes that."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.axes import StoredAxes, axes_towards_lps
+from StrokeSegLib.imaging.geometry import SliceGeometry
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Voxels ``(slice, row, column)`` and where they lie.
+
+    Inside the library every volume is axial: slices ascend from foot to head, rows from anterior to posterior, columns
+    from the patient's right to the left, as nearly as the acquisition allows.
+    """
+
+    voxels: np.ndarray
+    geometry: SliceGeometry
+
+
+def axial_volume(
+    stored: np.ndarray, spacing_mm: tuple[float, float, float], origin_mm: np.ndarray, direction: np.ndarray
+) -> tuple[Volume, StoredAxes]:
+    """An evenly spaced array ``(k, j, i)`` of any orientation as an axial volume; a view, nothing is interpolated.
+
+    Args:
+        stored: the file's array.
+        spacing_mm: of ``i, j, k`` (ITK's order).
+        origin_mm: LPS position of voxel ``[0, 0, 0]``.
+        direction: ``(3, 3)`` ITK direction matrix.
+    """
+    axes = axes_towards_lps(direction)
+    voxels = axes.to_axial(stored)
+    slice_axis, row_axis, column_axis = (2 - axis for axis in axes.permutation)
+    origin_mm = np.array(origin_mm, float)
+    steps = []
+    for length, axis, flip in zip(voxels.shape, (slice_axis, row_axis, column_axis), axes.flipped, strict=True):
+        if flip:
+            origin_mm += (length - 1) * spacing_mm[axis] * direction[:, axis]
+        steps.append(-direction[:, axis] if flip else direction[:, axis])
+    geometry = SliceGeometry.regular(
+        voxels.shape,
+        (spacing_mm[slice_axis], spacing_mm[row_axis], spacing_mm[column_axis]),
+        tuple(origin_mm),
+        np.stack(steps[::-1], axis=1),
+    )
+    return Volume(voxels, geometry), axes
+
+
+def axial_stack(
+    stored: np.ndarray,
+    positions_mm: np.ndarray,
+    row_direction: np.ndarray,
+    column_direction: np.ndarray,
+    pixel_spacing_mm: tuple[float, float],
+    thickness_mm: float,
+) -> tuple[Volume, StoredAxes]:
+    """Slices, each with its own position, as an axial volume; a view, nothing is interpolated.
+
+    Args:
+        stored: ``(slice, row, column)`` in the order of ``positions_mm``, which ascend or descend along the normal.
+        positions_mm: ``(slices, 3)`` LPS centre of the first voxel of each slice.
+        row_direction, column_direction: unit vectors of growing column and row index.
+        pixel_spacing_mm: between rows, between columns.
+        thickness_mm: what a lone slice stands for.
+
+    Raises:
+        ImageError: the slices are not axial.
+    """
+    normal = np.cross(row_direction, column_direction)
+    descending = len(positions_mm) > 1 and (positions_mm[-1] - positions_mm[0]) @ normal < 0
+    direction = np.stack([row_direction, column_direction, -normal if descending else normal], axis=1)
+    axes = axes_towards_lps(direction)
+    if axes.permutation != (0, 1, 2):
+        raise ImageError("The slices are sagittal or coronal; open the axial series of this scan instead.")
+    flip_slices, flip_rows, flip_columns = axes.flipped
+    positions_mm = positions_mm[::-1] if flip_slices else positions_mm
+    if flip_rows:
+        positions_mm = positions_mm + (stored.shape[1] - 1) * pixel_spacing_mm[0] * column_direction
+    if flip_columns:
+        positions_mm = positions_mm + (stored.shape[2] - 1) * pixel_spacing_mm[1] * row_direction
+    geometry = SliceGeometry(
+        positions_mm=positions_mm,
+        row_direction=-row_direction if flip_columns else row_direction,
+        column_direction=-column_direction if flip_rows else column_direction,
+        pixel_spacing_mm=pixel_spacing_mm,
+        shape=stored.shape,
+        single_slice_thickness_mm=thickness_mm,
+    )
+    return Volume(axes.to_axial(stored), geometry), axes
