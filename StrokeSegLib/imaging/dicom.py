@@ -108,8 +108,8 @@ def _missing_slices(gaps_mm: np.ndarray) -> list[str]:
         whole = abs(gap - (missing + 1) * usual) < MISSING_SLICE_TOLERANCE * usual
         if even and missing > 0 and whole and alone:
             warnings.append(
-                f"{missing} slice{'s are' if missing > 1 else ' is'} missing between slices "
-                f"{index + 1} and {index + 2} (a gap of {gap:.2f} mm instead of {usual:.2f} mm); volumes bridge the gap."
+                f"{missing} slice{'s are' if missing > 1 else ' is'} missing between slices {index + 1} and {index + 2}"
+                f" (a gap of {gap:.2f} mm instead of {usual:.2f} mm); volumes bridge the gap."
             )
     return warnings
 

@@ -108,7 +108,7 @@ class SliceGeometry:
 
     @cached_property
     def shear_mm(self) -> np.ndarray:
-        """``(slices, 2)`` in-plane offset of each slice against the first, along rows' and columns' index (row, column)."""
+        """``(slices, 2)`` in-plane offset of each slice against the first: down the rows, along the columns."""
         offsets = self.positions_mm - self.positions_mm[0]
         return np.stack([offsets @ self.column_direction, offsets @ self.row_direction], axis=1)
 
