@@ -1,0 +1,92 @@
+"""The findings of one study: what a method returns and every report is written from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from StrokeSegLib.findings.volumes import volumes_ml
+from StrokeSegLib.imaging import Study
+from StrokeSegLib.models import ModelBundle
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A name, known to `terminology`, and its value in the layer's labels."""
+
+    name: str
+    label: int
+
+
+@dataclass(frozen=True)
+class SegmentLayer:
+    """Disjoint segments in one label map ``(slice, row, column)`` uint8 on the scan's slices."""
+
+    labels: np.ndarray
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class MethodRun:
+    """Which method made the findings, with which model and which settings."""
+
+    method: str
+    model_name: str
+    model_version: str
+    model_sha256: str
+    licence: str
+    intended_use: str
+    provenance: Mapping[str, object]
+    evaluation: Mapping[str, object]
+    preparation: Mapping[str, object]
+    prediction: Mapping[str, object]
+    overrides: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, bundle: ModelBundle) -> "MethodRun":
+        return cls(
+            method=bundle.method,
+            model_name=bundle.name,
+            model_version=bundle.version,
+            model_sha256=bundle.sha256,
+            licence=bundle.licence,
+            intended_use=bundle.intended_use,
+            provenance=bundle.provenance,
+            evaluation=bundle.evaluation,
+            preparation=bundle.preparation,
+            prediction=bundle.prediction,
+            overrides=bundle.overrides,
+        )
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What came out of a study.
+
+    Args:
+        study: the scan, on whose slices all labels lie.
+        layers: label maps; segments of different layers may overlap.
+        runs: the methods that made them.
+        device: where the networks ran.
+        probabilities: float32 ``(slice, row, column)`` by segment name, where they were asked for.
+        warnings: what the reader must know, the study's warnings included.
+        timings_s: seconds by stage.
+    """
+
+    study: Study
+    layers: tuple[SegmentLayer, ...]
+    runs: tuple[MethodRun, ...]
+    device: str
+    probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def volumes_ml(self) -> dict[str, float]:
+        """Volume of each segment by name."""
+        volumes = {}
+        for layer in self.layers:
+            by_label = volumes_ml(layer.labels, self.study.ct.geometry)
+            volumes.update({segment.name: float(by_label[segment.label]) for segment in layer.segments})
+        return volumes

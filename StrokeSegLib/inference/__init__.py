@@ -1,0 +1,6 @@
+"""How a network is run: devices, batches, precision, what happens when memory runs out."""
+
+from StrokeSegLib.inference.devices import choose_device
+from StrokeSegLib.inference.slices import SlicePrediction, predict_slices
+
+__all__ = ["SlicePrediction", "choose_device", "predict_slices"]

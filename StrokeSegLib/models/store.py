@@ -1,0 +1,175 @@
+"""Where bundles lie: shipped with the package, or installed for this user."""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from StrokeSegLib.errors import BundleError
+from StrokeSegLib.models.bundle import LARGEST_FILE_BYTES, ModelBundle, open_bundle, verify
+
+SHIPPED = Path(__file__).with_name("bundles")
+STORE_VARIABLE = "STROKESEG_MODELS"
+"""Environment variable that moves the installed bundles elsewhere."""
+
+CHUNK_BYTES = 1 << 20
+
+
+def installed_folder() -> Path:
+    """Where this user's bundles are installed."""
+    if STORE_VARIABLE in os.environ:
+        return Path(os.environ[STORE_VARIABLE])
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "StrokeSeg" / "models"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "StrokeSeg" / "models"
+    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "strokeseg" / "models"
+
+
+def list_bundles() -> list[ModelBundle]:
+    """Every shipped and installed bundle that can be opened, newest version first within a name."""
+    folders = [
+        folder
+        for store in (SHIPPED, installed_folder())
+        if store.is_dir()
+        for folder in store.iterdir()
+        if (folder / "bundle.json").is_file() and not folder.name.startswith(".")
+    ]
+    bundles = []
+    for folder in folders:
+        try:
+            bundles.append(open_bundle(folder))
+        except BundleError:
+            # One damaged bundle must not hide the others; `models verify` says what is wrong with it.
+            continue
+    return sorted(bundles, key=lambda bundle: (bundle.name, _version(bundle)), reverse=True)
+
+
+def find_bundle(name_or_path: str | Path | None, method: str | None = None) -> ModelBundle:
+    """A bundle by path, by name (the newest version), or, without either, the newest of a method.
+
+    Raises:
+        BundleError: there is none; the sentence says how to get one.
+    """
+    if name_or_path is not None and Path(name_or_path).exists():
+        return open_bundle(name_or_path)
+    known = list_bundles()
+    matching = [
+        bundle
+        for bundle in known
+        if (name_or_path is None or bundle.name == str(name_or_path)) and method in (None, bundle.method)
+    ]
+    if matching:
+        return max(matching, key=_version)
+    if name_or_path is None:
+        raise BundleError(f"No model for {method} is installed; see “strokeseg models install” and “models import”.")
+    names = ", ".join(sorted({bundle.name for bundle in known})) or "none"
+    raise BundleError(f"There is no model “{name_or_path}”, neither as a path nor among the installed ones ({names}).")
+
+
+def install(
+    source: str | Path, sha256: str | None = None, progress: Callable[[float, str], None] = lambda fraction, stage: None
+) -> ModelBundle:
+    """Put a bundle into this user's store; it appears there complete or not at all.
+
+    Args:
+        source: a folder, a zip file, or an http(s) or file URL of a zip file.
+        sha256: of the zip file; needed for a URL.
+        progress: called with the fraction downloaded.
+
+    Raises:
+        BundleError: the source is missing, its hash differs, its bundle is damaged, or another one of the same name and
+            version is installed.
+    """
+    store = installed_folder()
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".installing-", dir=store) as folder:
+            return _install(str(source), sha256, store, Path(folder), progress)
+    except OSError as error:
+        raise BundleError(f"The model cannot be installed in {store} ({error.strerror or error}).") from error
+
+
+def _install(
+    source: str, sha256: str | None, store: Path, folder: Path, progress: Callable[[float, str], None]
+) -> ModelBundle:
+    local = Path(source)
+    if source.startswith(("http://", "https://", "file://")):
+        if sha256 is None:
+            raise BundleError("A model from a URL needs its --sha256, so that the right file is known.")
+        local = _downloaded(source, folder / "download.zip", progress)
+    elif not local.exists():
+        raise BundleError(f"There is no file or folder {source}.")
+    if sha256 is not None:
+        if local.is_dir():
+            raise BundleError("A --sha256 goes with a zip file or URL, not with a folder.")
+        if _file_sha256(local) != sha256.lower():
+            raise BundleError("The file is not the one that the --sha256 names; it was not installed.")
+    unpacked = folder / "bundle"
+    if local.is_dir():
+        shutil.copytree(local, unpacked, symlinks=True)
+    else:
+        _unpack(local, unpacked)
+    bundle = verify(unpacked)
+    target = store / f"{bundle.name}-{bundle.version}"
+    if target.exists():
+        installed = verify(target)
+        if installed.sha256 == bundle.sha256:
+            return installed
+        raise BundleError(f"Another {bundle.name} {bundle.version} is installed; remove {target} first.")
+    os.replace(unpacked, target)
+    return open_bundle(target)
+
+
+def _downloaded(url: str, file: Path, progress: Callable[[float, str], None]) -> Path:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as response, open(file, "wb") as target:
+            total = int(response.headers.get("Content-Length") or 0)
+            received = 0
+            while chunk := response.read(CHUNK_BYTES):
+                received += len(chunk)
+                if received > LARGEST_FILE_BYTES:
+                    raise BundleError(f"{url} is too large for a model.")
+                target.write(chunk)
+                progress(received / total if total else 0.0, "downloading the model")
+    except (urllib.error.URLError, TimeoutError) as error:
+        reason = getattr(error, "reason", error)
+        raise BundleError(f"{url} cannot be fetched ({reason}); download it yourself and install the file.") from error
+    return file
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """The regular files of a zip file's top level; anything that points elsewhere is refused."""
+    folder.mkdir()
+    try:
+        with zipfile.ZipFile(archive) as content:
+            for entry in content.infolist():
+                path = PurePosixPath(entry.filename.replace("\\", "/"))
+                if len(path.parts) != 1 or path.name in ("", "..") or entry.is_dir():
+                    raise BundleError(
+                        f"{archive.name} holds “{entry.filename}”, which lies outside the bundle; refused."
+                    )
+                if entry.file_size > LARGEST_FILE_BYTES:
+                    raise BundleError(f"{entry.filename} of {archive.name} is too large for a model.")
+                with content.open(entry) as packed, open(folder / path.name, "wb") as target:
+                    shutil.copyfileobj(packed, target)
+    except zipfile.BadZipFile as error:
+        raise BundleError(f"{archive.name} is no whole zip file.") from error
+
+
+def _file_sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with open(file, "rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _version(bundle: ModelBundle) -> tuple[int, ...]:
+    return tuple(int(part) for part in bundle.version.split("."))

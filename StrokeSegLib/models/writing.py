@@ -1,0 +1,64 @@
+"""A bundle written as a folder, whole or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from StrokeSegLib.errors import BundleError
+from StrokeSegLib.models.bundle import DESCRIPTION_FILE, ModelBundle, verify
+
+if TYPE_CHECKING:
+    import torch
+
+
+def write_bundle(
+    folder: Path, description: dict, states: Sequence["dict[str, torch.Tensor]"], half: bool = False
+) -> ModelBundle:
+    """Write a new bundle.
+
+    Args:
+        folder: must not exist yet.
+        description: the content of `bundle.json` without ``schema_version`` and ``weights``.
+        states: a state dict for each member of the ensemble.
+        half: store floating-point weights as float16.
+
+    Raises:
+        BundleError: the folder exists, cannot be written, or the bundle would be invalid.
+    """
+    import safetensors.torch
+    import torch
+
+    folder = Path(folder)
+    if folder.exists():
+        raise BundleError(f"{folder} exists already; choose another name or remove it.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise BundleError(f"{folder.parent} cannot be written ({error.strerror}).") from error
+    try:
+        weights = []
+        for member, state in enumerate(states):
+            stored = {
+                key: tensor.detach().cpu().to(torch.float16 if half and tensor.is_floating_point() else tensor.dtype)
+                for key, tensor in state.items()
+            }
+            content = safetensors.torch.save({key: tensor.contiguous() for key, tensor in stored.items()})
+            name = f"weights-{member}.safetensors"
+            (partial / name).write_bytes(content)
+            weights.append({"file": name, "sha256": hashlib.sha256(content).hexdigest()})
+        text = json.dumps({"schema_version": 1, **description, "weights": weights}, indent=2, ensure_ascii=False)
+        (partial / DESCRIPTION_FILE).write_text(text + "\n", encoding="utf-8")
+        verify(partial)
+        partial.chmod(0o755)
+        os.replace(partial, folder)
+    except OSError as error:
+        raise BundleError(f"The bundle {folder} cannot be written ({error.strerror}).") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return verify(folder)

@@ -1,0 +1,50 @@
+"""The torch modules, nothing else: an architecture's name and arguments in, a network out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from StrokeSegLib.errors import BundleError
+
+if TYPE_CHECKING:
+    import torch
+
+SMP_FPN = "smp-fpn"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a bundle says of its network.
+
+    Args:
+        name: one of `ARCHITECTURES`.
+        arguments: of that architecture, all of them.
+    """
+
+    name: str
+    arguments: Mapping[str, object]
+
+
+def _smp_fpn(encoder_name: str, in_channels: int, classes: int) -> "torch.nn.Module":
+    """Feature pyramid network of segmentation-models-pytorch, everything else at its default."""
+    import segmentation_models_pytorch as smp
+
+    return smp.FPN(encoder_name, encoder_weights=None, in_channels=in_channels, classes=classes)
+
+
+ARCHITECTURES = {SMP_FPN: _smp_fpn}
+
+
+def build(architecture: Architecture) -> "torch.nn.Module":
+    """The network with fresh weights, in evaluation mode.
+
+    Raises:
+        BundleError: the architecture or one of its arguments is unknown.
+    """
+    if architecture.name not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise BundleError(f"The architecture “{architecture.name}” is unknown; this version knows: {known}.")
+    try:
+        return ARCHITECTURES[architecture.name](**architecture.arguments).eval()
+    except (TypeError, KeyError, ValueError) as error:
+        raise BundleError(f"The arguments of the architecture “{architecture.name}” do not fit it: {error}.") from error
