@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.dicom_headers import ImageHeader, read_headers
-from StrokeSegLib.imaging.dicom_series import Series, choose_series
+from StrokeSegLib.imaging.dicom_series import choose_series
 from StrokeSegLib.imaging.files import as_hounsfield
 from StrokeSegLib.imaging.geometry import POSITION_TOLERANCE_MM
 from StrokeSegLib.imaging.study import Acquisition, Study
@@ -37,20 +37,26 @@ def read_dicom(path: Path) -> Study:
     voxels, images, duplicates = _decoded(images, series.heights_mm[order])
 
     first = series.first
-    thicknesses = [image.thickness_mm for image in images if image.thickness_mm]
+    thicknesses = sorted({image.thickness_mm for image in images if image.thickness_mm})
     volume, stored = axial_stack(
         voxels,
         np.stack([image.position_mm for image in images]),
         first.orientation[:3],
         first.orientation[3:],
         first.pixel_spacing_mm,
-        float(np.median(thicknesses)) if thicknesses else 1.0,
+        thicknesses[0] if thicknesses else 1.0,
     )
     warnings = []
     if duplicates:
         warnings.append(f"{duplicates} duplicate slices were left out.")
     warnings.extend(_missing_slices(volume.geometry.gaps_mm))
-    return Study(ct=volume, acquisition=_acquisition(series), stored=stored, choice=choice, warnings=tuple(warnings))
+    return Study(
+        ct=volume,
+        acquisition=_acquisition(series.first, tuple(thicknesses)),
+        stored=stored,
+        choice=choice,
+        warnings=tuple(warnings),
+    )
 
 
 def _decoded(images: list[ImageHeader], heights_mm: np.ndarray) -> tuple[np.ndarray, list[ImageHeader], int]:
@@ -114,15 +120,14 @@ def _missing_slices(gaps_mm: np.ndarray) -> list[str]:
     return warnings
 
 
-def _acquisition(series: Series) -> Acquisition:
-    first = series.first
+def _acquisition(first: ImageHeader, thicknesses_mm: tuple[float, ...]) -> Acquisition:
     return Acquisition(
         modality=first.modality,
         manufacturer=first.manufacturer,
         scanner=first.scanner,
         series_description=first.series_description,
         kernel=first.kernel,
-        slice_thickness_mm=first.thickness_mm,
+        slice_thicknesses_mm=thicknesses_mm,
         tube_voltage_kv=first.tube_voltage_kv,
         header_tilt_deg=first.gantry_tilt_deg,
     )

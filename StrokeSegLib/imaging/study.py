@@ -19,7 +19,7 @@ class Acquisition:
     scanner: str = ""
     series_description: str = ""
     kernel: str = ""
-    slice_thickness_mm: float | None = None
+    slice_thicknesses_mm: tuple[float, ...] = ()
     tube_voltage_kv: float | None = None
     header_tilt_deg: float | None = None
 

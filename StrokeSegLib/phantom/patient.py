@@ -1,0 +1,304 @@
+"""A synthetic patient: everything that is drawn about the head, the brain and its lesions, before any scanner."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from StrokeSegLib.atlas.labels import Side
+from StrokeSegLib.phantom.draws import Draws
+
+
+class Mechanism(Enum):
+    """Which vessel is occluded, or how else an acute infarct comes about."""
+
+    M1 = "m1"
+    M2_SUPERIOR = "m2-superior"
+    M2_INFERIOR = "m2-inferior"
+    LENTICULOSTRIATE = "lenticulostriate"
+    ACA = "aca"
+    PCA = "pca"
+    CEREBELLAR = "cerebellar"
+    LACUNAR = "lacunar"
+    EMBOLIC = "embolic"
+
+
+MECHANISM_FREQUENCIES = {
+    Mechanism.M1: 0.22,
+    Mechanism.M2_SUPERIOR: 0.11,
+    Mechanism.M2_INFERIOR: 0.11,
+    Mechanism.LENTICULOSTRIATE: 0.09,
+    Mechanism.ACA: 0.05,
+    Mechanism.PCA: 0.08,
+    Mechanism.CEREBELLAR: 0.04,
+    Mechanism.LACUNAR: 0.06,
+    Mechanism.EMBOLIC: 0.24,
+}
+"""How often each is drawn: for training (variety), not the epidemiology of stroke."""
+
+LESION_CHOICES = ("random", "none", "m1", "m2", "lenticulostriate", "aca", "pca", "cerebellar", "lacunar")
+
+NO_LESION_PROBABILITY = 0.1
+
+
+@dataclass(frozen=True)
+class PhantomOptions:
+    """What is asked for; the rest is drawn.
+
+    Args:
+        lesion: one of `LESION_CHOICES`; anything but ``random`` and ``none`` gives one lesion of that kind.
+        side: of that lesion; None draws it.
+        hours: range of the age of lesions since onset.
+    """
+
+    lesion: str = "random"
+    side: Side | None = None
+    hours: tuple[float, float] = (0.5, 48.0)
+
+    def __post_init__(self):
+        if self.lesion not in LESION_CHOICES:
+            raise ValueError(f"lesion must be one of {', '.join(LESION_CHOICES)}, not {self.lesion!r}.")
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the head lies: atlas = R(p − centre) / scale, rotations about the patient's axes.
+
+    Args:
+        centre_mm: LPS place of the atlas origin.
+        rotation_deg: about left–right (pitch), front–back (roll) and head–foot (yaw).
+        scale: head size against the atlas along left–right, front–back and head–foot.
+        warp_sd_mm: of the smooth deformations.
+        warp_correlation_mm: over which each deformation changes.
+        seed: of the deformations.
+    """
+
+    centre_mm: tuple[float, float, float]
+    rotation_deg: tuple[float, float, float]
+    scale: tuple[float, float, float]
+    warp_sd_mm: tuple[float, ...]
+    warp_correlation_mm: tuple[float, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Tissues:
+    """HU of the patient's tissues and the state of the brain.
+
+    Args:
+        white_hu, grey_white_contrast_hu: white matter, and how much brighter grey matter is.
+        csf_hu, blood_hu, fat_hu, scalp_hu, compact_bone_hu, diploe_hu: of these tissues.
+        atrophy: −1 tight and young to +1 wide sulci and ventricles.
+        asymmetry: standard deviation of local differences in sulcal width.
+        ventricle_hu_per_atrophy: not HU of CSF but how far ventricles grow with atrophy (mm).
+        leukoaraiosis_hu: drop of periventricular white matter, 0 in the healthy.
+        leukoaraiosis_extent_mm: how far from the ventricles it reaches.
+        texture_hu: standard deviation of the real unevenness of parenchyma.
+        bone_brightening_hu: brightening of brain beside bone.
+        calcified_pineal, calcified_choroid, calcified_falx, calcified_pallidum: HU added there, 0 where not calcified.
+        seed: of the fields.
+    """
+
+    white_hu: float
+    grey_white_contrast_hu: float
+    csf_hu: float
+    fat_hu: float
+    scalp_hu: float
+    compact_bone_hu: float
+    diploe_hu: float
+    atrophy: float
+    asymmetry: float
+    ventricle_growth_mm: float
+    leukoaraiosis_hu: float
+    leukoaraiosis_extent_mm: float
+    texture_hu: float
+    bone_brightening_hu: float
+    calcified_choroid_hu: float
+    calcified_pallidum_hu: float
+    calcified_falx_hu: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class AcuteLesion:
+    """One acute infarct with its penumbra.
+
+    Args:
+        mechanism: what caused it.
+        side: of the patient.
+        extent: fraction of the territory that is affected (core and penumbra).
+        core_fraction: fraction of the affected tissue that is core.
+        centre: place of an embolic or lacunar lesion in the brain of its side, each 0…1 of the parenchyma's order.
+        radii_mm: of an embolic or lacunar lesion.
+        hours: since onset.
+        core_drop_hu: of grey matter in the core.
+        penumbra_drop_hu: of grey matter in the penumbra.
+        white_ratio: drop of white matter over that of grey.
+        unevenness: relative standard deviation of the drop within the lesion.
+        rim_mm: over which the drop fades in.
+        swelling: 0…1 how far sulci in it are closed.
+        seed: of its outline.
+    """
+
+    mechanism: Mechanism
+    side: Side
+    extent: float
+    core_fraction: float
+    centre: float
+    radii_mm: tuple[float, float, float]
+    hours: float
+    core_drop_hu: float
+    penumbra_drop_hu: float
+    white_ratio: float
+    unevenness: float
+    rim_mm: float
+    swelling: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Distractor:
+    """A finding that is no acute infarct: an old infarct, a lacune or a haemorrhage.
+
+    Args:
+        kind: ``old infarct``, ``lacune`` or ``haemorrhage``.
+        centre: its place among the parenchyma's voxels, 0…1.
+        radii_mm: its half-axes.
+        hu: its HU, which replaces the tissue's.
+        seed: of its outline.
+    """
+
+    kind: str
+    centre: float
+    radii_mm: tuple[float, float, float]
+    hu: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class PatientDescription:
+    """A patient with known truth; scanners only look at it."""
+
+    seed: int
+    pose: Pose
+    tissues: Tissues
+    lesions: tuple[AcuteLesion, ...]
+    distractors: tuple[Distractor, ...]
+
+
+def draw_patient(seed: int, options: PhantomOptions | None = None) -> PatientDescription:
+    """A patient; the same seed and options give the same one."""
+    options = options or PhantomOptions()
+    return PatientDescription(
+        seed=seed,
+        pose=_draw_pose(Draws(seed, "pose")),
+        tissues=_draw_tissues(Draws(seed, "tissues")),
+        lesions=_draw_lesions(Draws(seed, "lesions"), options),
+        distractors=_draw_distractors(Draws(seed, "distractors")),
+    )
+
+
+def _draw_pose(draws: Draws) -> Pose:
+    size = draws.normal(1.0, 0.035, 0.92, 1.08)
+    return Pose(
+        centre_mm=(draws.uniform(-8, 8), draws.uniform(-10, 10), draws.uniform(-5, 5)),
+        rotation_deg=(draws.normal(0, 9, -22, 22), draws.normal(0, 3.5, -10, 10), draws.normal(0, 5, -15, 15)),
+        scale=tuple(size * draws.normal(1.0, 0.025, 0.94, 1.06) for _ in range(3)),
+        warp_sd_mm=(draws.uniform(1.0, 3.5), draws.uniform(0.5, 2.0)),
+        warp_correlation_mm=(60.0, 24.0),
+        seed=draws.seed(),
+    )
+
+
+def _draw_tissues(draws: Draws) -> Tissues:
+    brain_hu = draws.normal(33, 2.5, 27, 39)
+    contrast_hu = draws.uniform(4, 10)
+    leukoaraiosis = draws.chance(0.4)
+    return Tissues(
+        white_hu=brain_hu - contrast_hu / 2,
+        grey_white_contrast_hu=contrast_hu,
+        csf_hu=draws.uniform(1, 11),
+        fat_hu=draws.uniform(-110, -85),
+        scalp_hu=draws.uniform(20, 60),
+        compact_bone_hu=draws.uniform(1000, 1800),
+        diploe_hu=draws.uniform(400, 900),
+        atrophy=draws.uniform(-1, 1),
+        asymmetry=draws.uniform(0.05, 0.3),
+        ventricle_growth_mm=draws.uniform(-1.0, 4.0),
+        leukoaraiosis_hu=draws.uniform(2, 10) if leukoaraiosis else 0.0,
+        leukoaraiosis_extent_mm=draws.uniform(3, 14),
+        texture_hu=draws.uniform(0.3, 1.2),
+        bone_brightening_hu=draws.uniform(0, 5),
+        calcified_choroid_hu=draws.uniform(60, 300) if draws.chance(0.5) else 0.0,
+        calcified_pallidum_hu=draws.uniform(15, 60) if draws.chance(0.12) else 0.0,
+        calcified_falx_hu=draws.uniform(30, 300) if draws.chance(0.25) else 0.0,
+        seed=draws.seed(),
+    )
+
+
+def _draw_lesions(draws: Draws, options: PhantomOptions) -> tuple[AcuteLesion, ...]:
+    if options.lesion == "none":
+        return ()
+    if options.lesion != "random":
+        side = options.side or draws.choice((Side.RIGHT, Side.LEFT))
+        return (_draw_lesion(draws, _mechanism(draws, options.lesion), side, options.hours),)
+    if draws.chance(NO_LESION_PROBABILITY):
+        return ()
+    count = draws.choice((1, 2, 3), (0.65, 0.25, 0.1))
+    first_side = options.side or draws.choice((Side.RIGHT, Side.LEFT))
+    # Emboli of one heart reach both sides now and then.
+    sides = [first_side] + [first_side.other if draws.chance(0.25) else first_side for _ in range(count - 1)]
+    mechanisms, frequencies = tuple(MECHANISM_FREQUENCIES), tuple(MECHANISM_FREQUENCIES.values())
+    return tuple(_draw_lesion(draws, draws.choice(mechanisms, frequencies), side, options.hours) for side in sides)
+
+
+def _mechanism(draws: Draws, lesion: str) -> Mechanism:
+    if lesion == "m2":
+        return draws.choice((Mechanism.M2_SUPERIOR, Mechanism.M2_INFERIOR))
+    return Mechanism(lesion)
+
+
+def _draw_lesion(draws: Draws, mechanism: Mechanism, side: Side, hours: tuple[float, float]) -> AcuteLesion:
+    onset_hours = hours[0] * (hours[1] / hours[0]) ** draws.uniform(0, 1)
+    # About 1 HU an hour at first (net water uptake), slowing towards 14 HU in two days; patients differ two-fold.
+    ageing = 14 * (1 - 2 ** (-onset_hours / 9))
+    if mechanism is Mechanism.LACUNAR:
+        radii_mm = tuple(draws.uniform(3, 8) for _ in range(3))
+    else:
+        size_mm = 4 * (30 / 4) ** draws.uniform(0, 1)
+        radii_mm = tuple(size_mm * draws.uniform(0.6, 1.6) for _ in range(3))
+    return AcuteLesion(
+        mechanism=mechanism,
+        side=side,
+        extent=draws.uniform(0.25, 1.0),
+        core_fraction=draws.choice((0.0, draws.uniform(0.05, 0.35), draws.uniform(0.35, 0.8)), (0.15, 0.4, 0.45)),
+        centre=draws.uniform(0, 1),
+        radii_mm=radii_mm,
+        hours=onset_hours,
+        core_drop_hu=max(1.5, min(16.0, ageing * draws.uniform(0.6, 1.5))),
+        penumbra_drop_hu=draws.uniform(0.3, 4.0),
+        white_ratio=draws.uniform(0.4, 1.0),
+        unevenness=draws.uniform(0.1, 0.4),
+        rim_mm=draws.uniform(1.0, 4.0),
+        swelling=draws.uniform(0.2, 1.0) if draws.chance(0.5) else 0.0,
+        seed=draws.seed(),
+    )
+
+
+def _draw_distractors(draws: Draws) -> tuple[Distractor, ...]:
+    found = []
+    if draws.chance(0.2):
+        size_mm = draws.uniform(5, 22)
+        found += [("old infarct", size_mm, draws.uniform(4, 16)) for _ in range(draws.whole(1, 2))]
+    if draws.chance(0.3):
+        found += [("lacune", draws.uniform(1.5, 4), draws.uniform(6, 18)) for _ in range(draws.whole(1, 4))]
+    if draws.chance(0.03):
+        found.append(("haemorrhage", draws.uniform(5, 20), draws.uniform(55, 75)))
+    return tuple(
+        Distractor(
+            kind=kind,
+            centre=draws.uniform(0, 1),
+            radii_mm=tuple(size_mm * draws.uniform(0.6, 1.5) for _ in range(3)),
+            hu=hu,
+            seed=draws.seed(),
+        )
+        for kind, size_mm, hu in found
+    )

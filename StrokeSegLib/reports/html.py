@@ -1,0 +1,76 @@
+"""The report that a person reads: one HTML file without scripts or links, pictures inside."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from StrokeSegLib import __version__
+from StrokeSegLib.findings import Findings
+from StrokeSegLib.findings.terminology import TERMS
+from StrokeSegLib.reports.pictures import field_of_view, key_slices, slice_picture
+from StrokeSegLib.reports.results import distinct_mm
+
+KEY_SLICES = 9
+
+
+def write_html(findings: Findings, path: Path) -> None:
+    """Write the report: volumes, warnings, key slices, extent by slice, acquisition, models, settings, timings.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    geometry = findings.study.ct.geometry
+    view = field_of_view(findings)
+    pictures = [
+        {
+            "number": index + 1,
+            "image": slice_picture(findings, index, view),
+            "height_mm": geometry.heights_mm[index] - geometry.heights_mm[0],
+            "volumes": _slice_volumes(findings, index),
+        }
+        for index in key_slices(findings, KEY_SLICES)
+    ]
+    text = _template().render(
+        findings=findings,
+        terms=TERMS,
+        total_ml=sum(findings.volumes_ml.values()),
+        pictures=pictures,
+        bars=_bars(findings),
+        gaps_mm=distinct_mm(geometry.gaps_mm),
+        table_distances_mm=distinct_mm(geometry.origin_distances_mm),
+        geometry=geometry,
+        acquisition=findings.study.acquisition,
+        version=__version__,
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+def _slice_volumes(findings: Findings, index: int) -> dict[str, float]:
+    """Volume of each segment in one slice, those present."""
+    volumes = {}
+    for layer in findings.layers:
+        counts = np.bincount(layer.labels[index].ravel(), minlength=256)
+        for segment in layer.segments:
+            if counts[segment.label]:
+                volumes[segment.name] = counts[segment.label] * findings.study.ct.geometry.voxel_volumes_ml[index]
+    return volumes
+
+
+def _bars(findings: Findings) -> list[dict]:
+    """For the strip chart: each slice's parts, in percent of the fullest slice."""
+    by_slice = [_slice_volumes(findings, index) for index in range(findings.study.ct.geometry.shape[0])]
+    fullest = max(sum(volumes.values()) for volumes in by_slice) or 1.0
+    return [
+        {"number": number, "parts": [(name, 100 * volume / fullest) for name, volume in volumes.items()]}
+        for number, volumes in enumerate(by_slice, start=1)
+    ]
+
+
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("report.html.j2")

@@ -1,0 +1,73 @@
+"""Slices as a radiologist wants to see them: stroke window, square pixels, findings outlined, right and left marked."""
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from StrokeSegLib.findings import Findings
+from StrokeSegLib.findings.terminology import TERMS
+
+STROKE_WINDOW_HU = (20.0, 60.0)
+"""W40 L40: lower and upper limit."""
+
+PICTURE_WIDTH = 360
+"""Pixels of a picture across; two or three fit beside each other on paper."""
+
+FILL_OPACITY = 0.28
+
+
+def key_slices(findings: Findings, count: int) -> list[int]:
+    """Slices to show, ascending: those with most affected tissue, else spread evenly through the brain."""
+    affected = sum((layer.labels > 0).sum(axis=(1, 2)) for layer in findings.layers)
+    if affected.any():
+        largest = np.argsort(-affected, kind="stable")[:count]
+        return sorted(int(index) for index in largest if affected[index])
+    brain = np.flatnonzero(findings.study.brain.any(axis=(1, 2)))
+    within = brain if len(brain) else np.arange(len(affected))
+    return sorted({int(within[round(at)]) for at in np.linspace(0, len(within) - 1, count + 2)[1:-1]})
+
+
+def field_of_view(findings: Findings) -> tuple[slice, slice]:
+    """Rows and columns of the brain with a margin, the same for all slices; the whole slice where no brain is found."""
+    brain = findings.study.brain.any(axis=0)
+    if not brain.any():
+        return slice(None), slice(None)
+    windows = []
+    for axis, spacing_mm in zip((1, 0), findings.study.ct.geometry.pixel_spacing_mm, strict=True):
+        inside = np.flatnonzero(brain.any(axis=axis))
+        margin = round(15 / spacing_mm)
+        windows.append(slice(max(0, inside[0] - margin), inside[-1] + margin))
+    return windows[0], windows[1]
+
+
+def slice_picture(findings: Findings, index: int, view: tuple[slice, slice]) -> str:
+    """One slice with its segments filled lightly and outlined, as a PNG data URI; the patient's right is on the left."""
+    hu = findings.study.ct.voxels[index][view].astype(np.float32)
+    low, high = STROKE_WINDOW_HU
+    grey = ((hu - low) / (high - low)).clip(0, 1) * 255
+    row_mm, column_mm = findings.study.ct.geometry.pixel_spacing_mm
+    size = (PICTURE_WIDTH, round(PICTURE_WIDTH * hu.shape[0] * row_mm / (hu.shape[1] * column_mm)))
+    picture = np.asarray(Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR))
+    picture = np.repeat(picture[..., None], 3, axis=2).astype(np.float32)
+    for layer in findings.layers:
+        labels = Image.fromarray(layer.labels[index][view]).resize(size, Image.Resampling.NEAREST)
+        for segment in layer.segments:
+            mask = np.asarray(labels) == segment.label
+            outline = mask & ~ndimage.binary_erosion(mask, iterations=2)
+            colour = np.array(TERMS[segment.name].colour, np.float32)
+            picture[mask] += FILL_OPACITY * (colour - picture[mask])
+            picture[outline] = colour
+    marked = Image.fromarray(picture.astype(np.uint8))
+    draw = ImageDraw.Draw(marked)
+    draw.text((6, size[1] // 2 - 8), "R", fill="white", font_size=16)
+    draw.text((size[0] - 16, size[1] // 2 - 8), "L", fill="white", font_size=16)
+    return _data_uri(marked)
+
+
+def _data_uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=3)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,70 @@
+"""All files of a case, complete or not at all."""
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from StrokeSegLib.errors import OutputError
+from StrokeSegLib.findings import Findings
+from StrokeSegLib.reports.html import write_html
+from StrokeSegLib.reports.results import write_results
+from StrokeSegLib.reports.segmentation import write_probabilities, write_segmentation
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder if need be and try to write into it, before any work is done.
+
+    Raises:
+        OutputError: nothing can be written there.
+    """
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _output_error(folder, error) from error
+    finally:
+        # A run that fails later leaves no empty folders behind.
+        for parent in made:
+            if parent.is_dir():
+                parent.rmdir()
+
+
+def write(findings: Findings, folder: Path) -> None:
+    """Write ``segmentation.seg.nrrd``, ``results.json``, ``report.html`` and any probability maps into a folder.
+
+    Files are made in a hidden folder beside the results and moved there when all are whole; older results of the same
+    names are replaced.
+
+    Raises:
+        OutputError: the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    folder = Path(folder)
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    partial = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        grid = write_segmentation(findings, partial / "segmentation.seg.nrrd")
+        write_probabilities(findings, grid, partial)
+        write_results(findings, grid, partial / "results.json")
+        write_html(findings, partial / "report.html")
+        for file in sorted(partial.iterdir()):
+            os.replace(file, folder / file.name)
+        partial.rmdir()
+    except OSError as error:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+        for parent in made:
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
+        raise _output_error(folder, error) from error
+
+
+def _output_error(folder: Path, error: OSError) -> OutputError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return OutputError(f"The disk is full: the results cannot be written to {folder}; make room and run again.")
+    return OutputError(f"The results cannot be written to {folder} ({error.strerror or error}); choose another folder.")
