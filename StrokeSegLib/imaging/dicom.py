@@ -125,7 +125,6 @@ def _acquisition(first: ImageHeader, thicknesses_mm: tuple[float, ...]) -> Acqui
         modality=first.modality,
         manufacturer=first.manufacturer,
         scanner=first.scanner,
-        series_description=first.series_description,
         kernel=first.kernel,
         slice_thicknesses_mm=thicknesses_mm,
         tube_voltage_kv=first.tube_voltage_kv,

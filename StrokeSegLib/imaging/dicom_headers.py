@@ -50,6 +50,7 @@ class ImageHeader:
     thickness_mm: float | None
     kernel: str
     contrast_agent: str
+    series_number: str
     series_description: str
     body_part: str
     manufacturer: str
@@ -154,6 +155,7 @@ def _image_headers(path: Path, dataset: pydicom.Dataset, missing: int) -> Iterat
             thickness_mm=_number(value("SliceThickness", "PixelMeasuresSequence")),
             kernel=_text(value("ConvolutionKernel", "CTReconstructionSequence", "")),
             contrast_agent=_text(dataset.get("ContrastBolusAgent", "")),
+            series_number=str(dataset.get("SeriesNumber", "")),
             series_description=_text(dataset.get("SeriesDescription", "")),
             body_part=_text(dataset.get("BodyPartExamined", "")),
             manufacturer=_text(dataset.get("Manufacturer", "")),

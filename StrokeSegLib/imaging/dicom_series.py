@@ -51,12 +51,10 @@ class Series:
 
     @property
     def label(self) -> str:
-        """Name for messages: description, kernel, thickness and count; nothing that names a patient."""
+        """Name for messages: number, count, thickness and kernel; no free text, which may name a patient."""
         thickness = "" if self.first.thickness_mm is None else f", {self.first.thickness_mm:g} mm"
         kernel = f", kernel {self.first.kernel}" if self.first.kernel else ""
-        return (
-            f"“{self.first.series_description or 'without description'}” ({len(self.images)} images{thickness}{kernel})"
-        )
+        return f"series {self.first.series_number or '?'} ({len(self.images)} images{thickness}{kernel})"
 
     @cached_property
     def merits(self) -> dict[str, float]:

@@ -17,7 +17,6 @@ class Acquisition:
     modality: str = ""
     manufacturer: str = ""
     scanner: str = ""
-    series_description: str = ""
     kernel: str = ""
     slice_thicknesses_mm: tuple[float, ...] = ()
     tube_voltage_kv: float | None = None

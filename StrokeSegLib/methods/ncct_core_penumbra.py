@@ -26,6 +26,9 @@ CLASSES = ("background", "core", "penumbra")
 
 SEGMENTS = (Segment("core", 1), Segment("penumbra", 2))
 
+OUTSIDE_BRAIN_WARNING = 0.1
+"""Fraction of the marked tissue outside the brain from which a reader is warned."""
+
 BRAIN_TISSUE_HU = (5, 80)
 """Voxels of the brain mask that the median for centring is taken of: no CSF, no calcification."""
 
@@ -200,9 +203,18 @@ def segment(
         runs=(MethodRun.of(bundle),),
         device=forecast.device,
         probabilities=affected_core,
-        warnings=study.warnings + forecast.warnings,
+        warnings=study.warnings + forecast.warnings + _outside_brain(labels, study.brain),
         timings_s={"prepare": prepared - started, "predict": time.perf_counter() - prepared},
     )
+
+
+def _outside_brain(labels: np.ndarray, brain: np.ndarray) -> tuple[str, ...]:
+    """A warning where much of the marked tissue cannot be brain."""
+    marked = np.count_nonzero(labels)
+    outside = np.count_nonzero(labels.astype(bool) & ~brain) / max(marked, 1)
+    if outside < OUTSIDE_BRAIN_WARNING:
+        return ()
+    return (f"{outside:.0%} of the marked tissue lies outside the brain: the model does not suit this scan.",)
 
 
 def label_slice(probabilities: np.ndarray, prediction: Prediction) -> np.ndarray:

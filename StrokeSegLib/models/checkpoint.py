@@ -35,6 +35,9 @@ def import_checkpoint(checkpoint: Path, method: str, output: Path, settings: Seq
     """
     if method != "ncct-core-penumbra":
         raise BundleError(f"Checkpoints of “{method}” cannot be imported; known is ncct-core-penumbra.")
+    checkpoint = Path(checkpoint)
+    if not checkpoint.is_file():
+        raise BundleError(f"There is no checkpoint at {checkpoint}.")
     options = dict(_setting(setting) for setting in settings)
     mean_hu, std_hu = _normalisation(options)
     name, version = options.pop("name", "cpaisd-imported"), options.pop("version", "1.0.0")
@@ -53,15 +56,13 @@ def import_checkpoint(checkpoint: Path, method: str, output: Path, settings: Seq
         "labels": {"core": 1, "penumbra": 2},
         "provenance": {
             "training_data": "as the checkpoint's publisher states (imported; not trained by this project)",
-            "checkpoint_sha256": hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
-            if checkpoint.is_file()
-            else "",
+            "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         },
         "evaluation": {},
         "licence": licence,
         "intended_use": "Research only; not a medical device.",
     }
-    return write_bundle(output, description, [_state_dict(Path(checkpoint))])
+    return write_bundle(output, description, [_state_dict(checkpoint)])
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -92,12 +93,10 @@ def _state_dict(checkpoint: Path) -> dict:
 
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise BundleError(f"There is no checkpoint at {checkpoint}.") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise BundleError(
-            f"{checkpoint.name} is no checkpoint of plain tensors; files that hold code are not opened. Save the network's "
-            "state_dict() where it was trained and import that."
+            f"{checkpoint.name} is no checkpoint of plain tensors, and files that may hold code are not opened; "
+            "save the network's state_dict() where it was trained and import that."
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):

@@ -152,9 +152,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             for entry in content.infolist():
                 path = PurePosixPath(entry.filename.replace("\\", "/"))
                 if len(path.parts) != 1 or path.name in ("", "..") or entry.is_dir():
-                    raise BundleError(
-                        f"{archive.name} holds “{entry.filename}”, which lies outside the bundle; refused."
-                    )
+                    raise BundleError(f"{archive.name} holds “{entry.filename}”, which leaves the bundle; refused.")
                 if entry.file_size > LARGEST_FILE_BYTES:
                     raise BundleError(f"{entry.filename} of {archive.name} is too large for a model.")
                 with content.open(entry) as packed, open(folder / path.name, "wb") as target:

@@ -1,7 +1,7 @@
 """The patient's head in atlas space: HU before any scanner, and the acute lesions in it."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch.nn import functional
@@ -34,6 +34,11 @@ class Head:
     hu: torch.Tensor
     acute: AcuteTissue
     csf: torch.Tensor
+
+    @cached_property
+    def lesion_weights(self) -> torch.Tensor:
+        """Affected and core weight ``(2, slice, row, column)``; outlines at 0.5."""
+        return torch.stack([self.acute.affected, self.acute.core])
 
 
 @lru_cache(maxsize=1)

@@ -44,7 +44,7 @@ def field_of_view(findings: Findings) -> tuple[slice, slice]:
 
 
 def slice_picture(findings: Findings, index: int, view: tuple[slice, slice]) -> str:
-    """One slice with its segments filled lightly and outlined, as a PNG data URI; the patient's right is on the left."""
+    """One slice with its segments filled lightly and outlined, as a PNG data URI; patient's right on the left."""
     hu = findings.study.ct.voxels[index][view].astype(np.float32)
     low, high = STROKE_WINDOW_HU
     grey = ((hu - low) / (high - low)).clip(0, 1) * 255

@@ -28,9 +28,7 @@ def check_writable(folder: Path) -> None:
         raise _output_error(folder, error) from error
     finally:
         # A run that fails later leaves no empty folders behind.
-        for parent in made:
-            if parent.is_dir():
-                parent.rmdir()
+        _remove_if_empty(made)
 
 
 def write(findings: Findings, folder: Path) -> None:
@@ -54,14 +52,21 @@ def write(findings: Findings, folder: Path) -> None:
         write_html(findings, partial / "report.html")
         for file in sorted(partial.iterdir()):
             os.replace(file, folder / file.name)
-        partial.rmdir()
     except OSError as error:
+        raise _output_error(folder, error) from error
+    finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
-        for parent in made:
-            if parent.is_dir() and not any(parent.iterdir()):
-                parent.rmdir()
-        raise _output_error(folder, error) from error
+        _remove_if_empty(made)
+
+
+def _remove_if_empty(folders: list[Path]) -> None:
+    """Remove folders, deepest first, as far as nobody (another run, say) has put anything into them."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
 
 
 def _output_error(folder: Path, error: OSError) -> OutputError:

@@ -32,8 +32,13 @@ def label_territories(template: Template, tissue: np.ndarray) -> np.ndarray:
     temporal = (superior < sylvian_fissure) & (anterior < 24)
     right[temporal & ((lateral > 36) | (superior < -12) | (anterior < -24))] = Territory.MCA_TEMPORAL_RIGHT
 
+    basal = (superior < 14) & (superior > -14) & (lateral < 36) & (anterior > -24) & (anterior < 20)
+    right[basal & (tissue != Tissue.INSULA)] = Territory.LENTICULOSTRIATE_RIGHT
     _place_posterior(right, template)
     right[_anterior_place(template)] = Territory.ACA_RIGHT
+    around_third = (template.ellipsoid((0, -14, 6), (18, 20, 15)) < 1) & np.isin(tissue, (Tissue.WHITE_MATTER, Tissue.CORTEX))
+    right[around_third] = Territory.PCA_THALAMIC_RIGHT
+    right[(template.ellipsoid((0, 8, 8), (7, 16, 14)) < 1)] = Territory.ACA_RIGHT
     corona = template.ellipsoid((23, -4, 24), (8, 24, 9)) < 1
     right[corona & (tissue == Tissue.WHITE_MATTER)] = Territory.LENTICULOSTRIATE_RIGHT
     right[np.isin(tissue, STRIATE_TISSUES)] = Territory.LENTICULOSTRIATE_RIGHT
@@ -72,7 +77,7 @@ def _place_posterior(right: np.ndarray, template: Template) -> None:
     occipital = (lateral < half_width) & behind_sulcus
     medial_posterior = (lateral < 16) & (anterior < -36) & (superior < 18)
     rise_to_pole = 0.4 * np.clip(-50 - anterior, 0, None)
-    lower_temporal = (superior < 2 - 0.8 * (lateral - 34) + rise_to_pole) & (anterior < -10) & (superior < 6)
+    lower_temporal = (superior < -3 - 0.8 * (lateral - 34) + rise_to_pole) & (anterior < -10) & (superior < 6)
     right[occipital | medial_posterior | lower_temporal] = Territory.PCA_RIGHT
 
 

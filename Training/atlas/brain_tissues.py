@@ -12,20 +12,26 @@ SULCAL_CLOSING_MM = 12
 """Gaps of the brain's surface narrower than twice this lie inside the dura."""
 SUBDURAL_MM = 1.5
 """CSF between the brain's convexity and the dura."""
+DURA_SMOOTHING_MM = 4
 FALX_DEPTH_MM = 32
+CEREBELLAR_WHITE_SHARE = 0.4
+"""Folia blur white matter into grey in the template, so less than half of it counts."""
 CEREBRUM, HINDBRAIN = 1, 2
 
 
 def intracranial_space(template: Template, bone: np.ndarray) -> np.ndarray:
     """Boolean mask inside the dura: the brain, its sulci and cisterns, not what is claimed by the bony skull base."""
     padding = SULCAL_CLOSING_MM + 2
-    padded = np.pad(template.brain, padding)
-    # The template ends in the upper neck; without its mirror image closing would round off the medulla.
+    # The template ends in the upper neck: continued downwards, closing keeps the canal open there.
+    padded = np.pad(np.pad(template.brain, padding), ((padding, 0), (0, 0), (0, 0)), mode="edge")[padding:]
     reach = ndimage.distance_transform_edt(~padded) <= SULCAL_CLOSING_MM
     closed = ndimage.distance_transform_edt(reach) > SULCAL_CLOSING_MM
     closed = closed[padding:-padding, padding:-padding, padding:-padding] & ~bone
+    smooth = ndimage.gaussian_filter(closed.astype(np.float32), DURA_SMOOTHING_MM) > 0.5
+    closed |= smooth & (template.superior > -15)
     closed |= ndimage.distance_transform_edt(~template.brain) <= SUBDURAL_MM
-    return ndimage.binary_fill_holes(closed)
+    basal_cisterns = template.ellipsoid((0, 0, -16), (22, 24, 12)) < 1
+    return ndimage.binary_fill_holes((closed | basal_cisterns) & ~bone)
 
 
 def label_brain(template: Template, deep: np.ndarray, intracranial: np.ndarray) -> np.ndarray:
@@ -46,8 +52,8 @@ def label_brain(template: Template, deep: np.ndarray, intracranial: np.ndarray) 
 
     compartments = part_hindbrain(template, intracranial)
     hindbrain = compartments == HINDBRAIN
-    labels[hindbrain & grey] = Tissue.CEREBELLAR_GREY
-    labels[hindbrain & parenchyma & ~grey] = Tissue.CEREBELLAR_WHITE
+    labels[hindbrain & parenchyma] = Tissue.CEREBELLAR_GREY
+    labels[hindbrain & parenchyma & (template.white > CEREBELLAR_WHITE_SHARE)] = Tissue.CEREBELLAR_WHITE
     labels[brain_stem_place(template) & parenchyma] = Tissue.BRAIN_STEM
 
     labels[_corpus_callosum_place(template) & (template.white > 0.5)] = Tissue.CORPUS_CALLOSUM
@@ -56,7 +62,7 @@ def label_brain(template: Template, deep: np.ndarray, intracranial: np.ndarray) 
 
     falx = (lateral == 0) & _falx_place(template, intracranial)
     labels[falx & np.isin(labels, (Tissue.SUBARACHNOID_CSF, Tissue.CORTEX, Tissue.WHITE_MATTER))] = Tissue.FALX
-    touching = ndimage.binary_dilation(hindbrain) & ndimage.binary_dilation(compartments == CEREBRUM)
+    touching = hindbrain & ndimage.binary_dilation(compartments == CEREBRUM)
     edge = (lateral > 14) | (anterior < -42)
     above_petrous_ridge = (superior > -36) & (anterior < -26)
     labels[touching & edge & above_petrous_ridge & intracranial] = Tissue.TENTORIUM

@@ -15,8 +15,8 @@ from template import Template, load_template
 
 from StrokeSegLib.atlas.head import LABELS_FILE, PROBABILITIES_FILE
 
-PROBABILITY_STEP = 8
-"""Probabilities are kept in steps of this of 255, which halves the file."""
+PROBABILITY_STEP = 15
+"""Probabilities are kept as multiples of this (17 steps to 255), which halves the file."""
 ATTRIBUTION = (
     "Made from the ICBM 152 Nonlinear Symmetric 2009a atlas. Copyright (C) 1993-2009 Louis Collins, McConnell Brain "
     "Imaging Centre, Montreal Neurological Institute, McGill University. See NOTICE.md."
@@ -40,19 +40,18 @@ def build(folder: Path) -> None:
 
 
 def _probabilities(template: Template, intracranial: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Grey matter, white matter and CSF as uint8; between brain and dura all is CSF."""
-    csf = np.where(intracranial & ~template.brain, 1, template.csf)
-    return tuple(_quantised(np.where(intracranial, part, 0)) for part in (template.grey, template.white, csf))
-
-
-def _quantised(probability: np.ndarray) -> np.ndarray:
-    return np.minimum(np.round(probability * 255 / PROBABILITY_STEP) * PROBABILITY_STEP, 255).astype(np.uint8)
+    """Grey and white matter as uint8 inside the dura, where the rest up to 255 is CSF."""
+    inside = intracranial & template.brain
+    total = np.maximum(template.grey + template.white, 1)
+    shares = (np.where(inside, part / total, 0) * (255 / PROBABILITY_STEP) for part in (template.grey, template.white))
+    # Rounded down, so that the sum cannot exceed 255.
+    return tuple((np.floor(share + 1e-4) * PROBABILITY_STEP).astype(np.uint8) for share in shares)
 
 
 def _write(path: Path, channels: tuple[np.ndarray, ...], template: Template) -> None:
-    """One compressed NRRD whose components are the channels."""
-    image = sitk.GetImageFromArray(np.stack(channels, axis=-1), isVector=True)
-    image.SetOrigin(template.origin_mm)
+    """One compressed NRRD with the channels along a fourth axis."""
+    image = sitk.GetImageFromArray(np.stack(channels), isVector=False)
+    image.SetOrigin((*template.origin_mm, 0.0))
     image.SetMetaData("attribution", ATTRIBUTION)
     sitk.WriteImage(image, path, useCompression=True, compressionLevel=9)
     logger.info("%s: %d kB", path, path.stat().st_size // 1000)

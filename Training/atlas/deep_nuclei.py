@@ -101,7 +101,7 @@ def label_deep_structures(template: Template) -> np.ndarray:
 
     labels[template.loft(INSULA) & (template.grey > INSULA_GREY)] = Tissue.INSULA
     between = _between_putamen_and_insula(labels, template)
-    labels[between & (labels == 0) & solid_brain] = Tissue.EXTERNAL_CAPSULE
+    labels[between & (labels == 0) & solid_brain & (template.superior >= -6)] = Tissue.EXTERNAL_CAPSULE
     return labels
 
 

@@ -12,7 +12,8 @@ from StrokeSegLib.atlas.labels import Tissue
 TABLE_MM = 1.8
 """Thickness of the inner and of the outer table of the vault."""
 SCALP_MM = 6.0
-FACE_SKIN_SEED = 7
+OUTLINE_SMOOTHING_MM = 3.0
+CELL_SEED = 7
 
 
 def petrous_bone(template: Template) -> np.ndarray:
@@ -38,13 +39,15 @@ def label_head(template: Template, intracranial: np.ndarray, base: np.ndarray) -
         base: petrous bone, clivus and sphenoid body.
     """
     anterior, superior = template.anterior, template.superior
-    distance = ndimage.distance_transform_edt(_extended_below(intracranial))[: intracranial.shape[0]]
+    distance = ndimage.distance_transform_edt(~intracranial)
+    from_dura = ndimage.gaussian_filter(distance - ndimage.distance_transform_edt(intracranial), OUTLINE_SMOOTHING_MM)
+    distance = np.where(superior > -20, np.maximum(from_dura, np.minimum(distance, TABLE_MM)), distance)
     thickness = _vault_thickness(template)
     labels = np.zeros(intracranial.shape, np.uint8)
 
-    vault_skin = (distance > 0) & (distance <= thickness + SCALP_MM)
+    vault_skin = ~intracranial & (distance <= thickness + SCALP_MM)
     labels[_rounded(vault_skin | intracranial | _face_and_neck(template)) & ~intracranial] = Tissue.SCALP
-    skull = (distance > 0) & (distance <= thickness) & ~_foramen_magnum(template)
+    skull = ~intracranial & (distance <= thickness) & ~_foramen_magnum(template)
     labels[skull] = Tissue.SKULL_COMPACT
     spongy = (distance > TABLE_MM) & (distance <= thickness - TABLE_MM) & (superior > -25)
     labels[skull & spongy] = Tissue.DIPLOE
@@ -56,11 +59,6 @@ def label_head(template: Template, intracranial: np.ndarray, base: np.ndarray) -
     outside_skin = ndimage.binary_dilation(labels == 0, iterations=2) & (anterior > 0) & (superior < -10)
     labels[outside_skin & (labels == Tissue.SINUS_AIR)] = Tissue.SCALP
     return labels
-
-
-def _extended_below(intracranial: np.ndarray) -> np.ndarray:
-    """True outside the dura; the lowest slice is continued downwards, so that the canal stays open at the grid's edge."""
-    return ~np.concatenate([np.repeat(intracranial[:1], 0, axis=0), intracranial])
 
 
 def _vault_thickness(template: Template) -> np.ndarray:
@@ -106,7 +104,7 @@ def _label_base(labels: np.ndarray, template: Template, base: np.ndarray) -> Non
     cells = _cells(template, size_mm=1.6, share=0.45)
     core = template.ellipsoid((54, -38, -46), (10, 13, 16)) < 1
     labels[inside & core & cells] = Tissue.SINUS_AIR
-    ear_canal = (template.lateral > 46) & (((template.anterior + 22) / 4) ** 2 + ((template.superior + 44) / 4) ** 2 < 1)
+    ear_canal = (template.lateral > 46) & (((template.anterior + 22) / 3) ** 2 + ((template.superior + 44) / 3) ** 2 < 1)
     labels[ear_canal & (labels > 0)] = Tissue.SINUS_AIR
     condyle = template.ellipsoid((52, -10, -44), (8, 6, 6)) < 1
     ramus = template.ellipsoid((52, -2, -68), (3, 12, 26)) < 1
@@ -118,19 +116,19 @@ def _label_base(labels: np.ndarray, template: Template, base: np.ndarray) -> Non
 def _label_orbits(labels: np.ndarray, template: Template) -> None:
     """A bony cone with fat and muscles, and the globe in front."""
     anterior = template.anterior
-    share = np.clip((anterior - 16) / 46, 0, 1)
-    centre_lateral, centre_superior = 14 + 18 * share, -30 - 5 * share
-    radius = 4 + 15 * share
+    share = np.clip((anterior - 16) / 44, 0, 1)
+    centre_lateral, centre_superior = 15 + 17 * share, -31 - 4 * share
+    radius = 4 + 13 * np.minimum(share / 0.75, 1) ** 0.8
     across = np.hypot(template.lateral - centre_lateral, template.superior - centre_superior) / radius
-    cone = (anterior > 16) & (anterior < 68)
-    wall = (across < 1 + 2.2 / radius) & cone & (anterior < 62)
+    rim = 70 - 10 * across**2
+    cone = (anterior > 16) & (anterior < rim)
+    wall = (across < 1 + 2.2 / radius) & (anterior > 16) & (anterior < 63 - 0.25 * (template.lateral - 20))
     labels[wall & (labels > 0)] = Tissue.SKULL_COMPACT
     fat = (across < 1) & cone
     labels[fat & (labels > 0)] = Tissue.ORBITAL_FAT
     muscles = fat & (np.abs(across - 0.62) < 0.13) & (anterior < 54)
     nerve = fat & (across * radius < 2.2) & (anterior < 50)
-    lids = (anterior >= 68) & (across < 1)
-    labels[(muscles | nerve | lids) & (labels > 0)] = Tissue.SCALP
+    labels[(muscles | nerve) & (labels > 0)] = Tissue.SCALP
     labels[(template.ellipsoid((32, 60, -35), (12, 12, 12)) < 1) & (labels > 0)] = Tissue.GLOBE
 
 
@@ -159,7 +157,7 @@ def _label_sinuses(labels: np.ndarray, template: Template) -> None:
 
 def _cells(template: Template, size_mm: float, share: float) -> np.ndarray:
     """A symmetric honeycomb: smoothed noise above its quantile."""
-    noise = np.random.default_rng(FACE_SKIN_SEED).normal(size=template.t1.shape).astype(np.float32)
+    noise = np.random.default_rng(CELL_SEED).normal(size=template.t1.shape).astype(np.float32)
     smooth = ndimage.gaussian_filter(noise, size_mm)
     smooth = smooth + smooth[:, :, ::-1]
     return smooth > np.quantile(smooth[::4, ::4, ::4], 1 - share)

@@ -1,0 +1,169 @@
+"""CT scanners: slice geometries and what a scanner adds to the head: noise, kernel, cupping, streaks, padding."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.phantom.draws import Draws, generator_for
+from StrokeSegLib.phantom.fields import blurred, smooth_noise
+
+PADDING_HU = -2000
+"""What many scanners store outside the reconstruction circle; below the HU of air."""
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """How a scanner and its kernel draw the head.
+
+    Args:
+        noise_hu: standard deviation of noise in the middle of the head, after the kernel.
+        noise_correlation_mm: standard deviation of the Gaussian that correlates it in the slice.
+        blur_mm: standard deviation of the kernel's blur.
+        sharpening: overshoot at edges, 0 for a smooth kernel.
+        cupping_hu: how much darker the middle of the head is than its rim.
+        shading_hu: standard deviation of slow shading.
+        streak_hu: greatest darkening between dense bones of one slice.
+        motion_mm: shift between the two halves of an image that the patient moved in; 0 where still.
+        table: whether the head-holder is in the field of view.
+        circle: whether the corners outside the reconstruction circle are padded.
+        seed: of noise and shading.
+    """
+
+    noise_hu: float
+    noise_correlation_mm: float
+    blur_mm: float
+    sharpening: float
+    cupping_hu: float
+    shading_hu: float
+    streak_hu: float
+    motion_mm: float
+    table: bool
+    circle: bool
+    seed: int
+
+
+def draw_scanner(seed: int) -> Scanner:
+    """A scanner and its settings; the same seed gives the same one."""
+    draws = Draws(seed, "scanner")
+    return Scanner(
+        noise_hu=draws.uniform(1.5, 6.5),
+        noise_correlation_mm=draws.uniform(0.35, 0.9),
+        blur_mm=draws.uniform(0.35, 0.8),
+        sharpening=draws.uniform(0, 0.6) if draws.chance(0.4) else 0.0,
+        cupping_hu=draws.uniform(-1.5, 2.5),
+        shading_hu=draws.uniform(0.2, 1.2),
+        streak_hu=draws.uniform(0, 12),
+        motion_mm=draws.uniform(1, 4) if draws.chance(0.06) else 0.0,
+        table=draws.chance(0.7),
+        circle=draws.chance(0.5),
+        seed=draws.seed(),
+    )
+
+
+def random_acquisition(
+    seed: int, slices: int = 18, rows: int = 224, columns: int = 192, thickness_mm: tuple[float, float] = (1.0, 8.0)
+) -> SliceGeometry:
+    """A random acquisition for training: 0.9–1.1 mm pixels, slices of 1–8 mm, tilt up to 25° in a third.
+
+    Where the slices do not cover the head, they are a random block of it.
+    """
+    draws = Draws(seed, "acquisition")
+    gap_mm = draws.uniform(*thickness_mm)
+    pixel_mm = draws.uniform(0.9, 1.1)
+    tilt_deg = draws.uniform(-25, 25) if draws.chance(1 / 3) else 0.0
+    slack_mm = max(0.0, 130 - gap_mm * (slices - 1))
+    middle_mm = 15 + draws.uniform(-0.5, 0.5) * slack_mm
+    return axial_geometry((slices, rows, columns), (gap_mm, pixel_mm, pixel_mm), tilt_deg, (0, 18, middle_mm))
+
+
+def axial_geometry(
+    shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float],
+    tilt_deg: float = 0.0,
+    middle_mm: tuple[float, float, float] = (0.0, 18.0, 15.0),
+) -> SliceGeometry:
+    """Axial slices around a point, the gantry tilted about the left–right axis while the table moves along z.
+
+    Args:
+        shape: slices, rows, columns.
+        spacing_mm: between slices along their normal, between rows, between columns.
+        tilt_deg: positive turns the front of the slices upwards.
+        middle_mm: LPS centre of the stack.
+    """
+    angle = np.radians(tilt_deg)
+    row_direction = np.array([1.0, 0.0, 0.0])
+    column_direction = np.array([0.0, np.cos(angle), -np.sin(angle)])
+    feed_mm = (np.arange(shape[0]) - (shape[0] - 1) / 2) * spacing_mm[0] / np.cos(angle)
+    corner = (
+        np.array(middle_mm)
+        - (shape[1] - 1) / 2 * spacing_mm[1] * column_direction
+        - (shape[2] - 1) / 2 * spacing_mm[2] * row_direction
+    )
+    return SliceGeometry(
+        positions_mm=corner + feed_mm[:, None] * np.array([0.0, 0.0, 1.0]),
+        row_direction=row_direction,
+        column_direction=column_direction,
+        pixel_spacing_mm=(float(spacing_mm[1]), float(spacing_mm[2])),
+        shape=shape,
+        single_slice_thickness_mm=float(spacing_mm[0]),
+    )
+
+
+def imaged(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner) -> torch.Tensor:
+    """What the scanner stores of a head: int16 ``(slice, row, column)``.
+
+    Args:
+        hu: float32 HU of the head on the slices, averaged over their thickness.
+        geometry: where the slices lie.
+        scanner: what it adds.
+    """
+    rows_mm, columns_mm = geometry.pixel_spacing_mm
+    generator = generator_for(scanner.seed, "noise")
+    sigma = (0, scanner.blur_mm / rows_mm, scanner.blur_mm / columns_mm)
+    hu = blurred(hu, sigma)
+    if scanner.sharpening:
+        hu = hu + scanner.sharpening * (hu - blurred(hu, tuple(2 * s for s in sigma))).clamp(-400, 400)
+    hu = hu + _streaks(hu, geometry, scanner)
+    shape, device = tuple(hu.shape), hu.device
+    shading = smooth_noise(shape[1:], 70 / rows_mm, generator, device) * scanner.shading_hu
+    distance = _distance_from_middle_mm(geometry, device)
+    hu = hu + shading + scanner.cupping_hu * (distance / 75).square().clamp(max=1.5)
+    hu = hu + _noise(shape, geometry, scanner, generator).to(device)
+    hu = hu.round().clamp(-1024, 3071)
+    if scanner.circle:
+        radius_mm = min(shape[1] * rows_mm, shape[2] * columns_mm) / 2
+        hu = torch.where(distance > max(radius_mm, 110), torch.full((), float(PADDING_HU), device=device), hu)
+    return hu.to(torch.int16)
+
+
+def _noise(
+    shape: tuple[int, int, int], geometry: SliceGeometry, scanner: Scanner, generator: torch.Generator
+) -> torch.Tensor:
+    white = torch.randn(shape, generator=generator)
+    sigma = [scanner.noise_correlation_mm / spacing for spacing in geometry.pixel_spacing_mm]
+    correlated = blurred(white, (0, *sigma))
+    return correlated * (scanner.noise_hu / correlated.std())
+
+
+def _distance_from_middle_mm(geometry: SliceGeometry, device: torch.device) -> torch.Tensor:
+    rows, columns = (
+        (torch.arange(length, device=device) - (length - 1) / 2) * spacing
+        for length, spacing in zip(geometry.shape[1:], geometry.pixel_spacing_mm, strict=True)
+    )
+    return (rows.square()[:, None] + columns.square()[None, :]).sqrt()
+
+
+def _streaks(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner) -> torch.Tensor:
+    """Dark bands between dense bones that lie on the same row, as between the petrous bones."""
+    factor = max(1, round(4 / geometry.pixel_spacing_mm[1]))
+    dense = functional.avg_pool2d((hu.clamp(300, 1500) - 300)[:, None], factor, ceil_mode=True)[:, 0] / 1200
+    dense = dense * factor * geometry.pixel_spacing_mm[1]
+    # A skull cut across counts about 6 mm of bone on either side; only more than that casts a streak.
+    from_right, from_left = dense.cumsum(2), dense.flip(2).cumsum(2).flip(2)
+    shadow = (torch.minimum(from_right, from_left) - 9).clamp(0, 20) / 20
+    shadow = blurred(shadow, (0, 0.7, 1.0))
+    full = functional.interpolate(shadow[:, None], scale_factor=factor, mode="bilinear", align_corners=False)[:, 0]
+    return -scanner.streak_hu * full[:, : hu.shape[1], : hu.shape[2]]
