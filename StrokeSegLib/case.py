@@ -7,7 +7,7 @@ from time import perf_counter
 
 from StrokeSegLib import methods, models, reports
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.imaging import read_study
+from StrokeSegLib.imaging import SliceStack, read_study
 
 READING, WRITING = 0.05, 0.95
 """Progress fractions at which the scan has been read and at which writing begins."""
@@ -25,6 +25,7 @@ class Case:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         settings: ``preparation.…=value`` and ``prediction.…=value`` that override the bundle's for this run.
         save_probabilities: also write a probability map for each segment.
+        stack: where the input's slices really lie, if its file cannot say so.
     """
 
     input: Path
@@ -34,6 +35,7 @@ class Case:
     device: str = "auto"
     settings: tuple[str, ...] = ()
     save_probabilities: bool = False
+    stack: SliceStack | None = None
 
 
 def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
@@ -46,7 +48,7 @@ def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings
     bundle = models.find_bundle(case.model, case.method).overridden(case.settings)
     progress(0.0, "reading the scan")
     started = perf_counter()
-    study = read_study(case.input)
+    study = read_study(case.input, case.stack)
     read_s = perf_counter() - started
 
     def within_prediction(fraction: float, stage: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from StrokeSegLib.atlas.labels import INTRACRANIAL_TISSUES
 from StrokeSegLib.imaging.geometry import SliceGeometry
 
 LABELS_FILE = Path(__file__).with_name("head_labels.nrrd")
@@ -25,7 +26,8 @@ class HeadAtlas:
         aspects: uint8, values of ``labels.AspectsRegion.label``, 0 elsewhere.
         grey_matter: uint8, probability 0 to 255 that a voxel is grey matter.
         white_matter: uint8, probability of white matter (brain stem included).
-        csf: uint8, probability of cerebrospinal fluid, in sulci, cisterns and ventricles.
+        csf: uint8, probability of cerebrospinal fluid, in sulci, cisterns and ventricles; the three sum to 255 inside
+            the dura.
         geometry: where the voxels lie.
     """
 
@@ -42,14 +44,17 @@ class HeadAtlas:
 def load() -> HeadAtlas:
     """The atlas; its arrays are read-only, since every caller shares them."""
     labels = sitk.ReadImage(LABELS_FILE)
-    tissue, territory, aspects = _channels(labels)
-    grey_matter, white_matter, csf = _channels(sitk.ReadImage(PROBABILITIES_FILE))
-    geometry = SliceGeometry.regular(tissue.shape, spacing_mm=labels.GetSpacing()[::-1], origin_mm=labels.GetOrigin())
-    return HeadAtlas(tissue, territory, aspects, grey_matter, white_matter, csf, geometry)
-
-
-def _channels(image: sitk.Image) -> tuple[np.ndarray, ...]:
-    """The components of a vector image, each contiguous and read-only."""
-    channels = np.ascontiguousarray(np.moveaxis(sitk.GetArrayViewFromImage(image), -1, 0))
-    channels.setflags(write=False)
-    return tuple(channels)
+    tissue, territory, aspects = sitk.GetArrayFromImage(labels)
+    # The template is symmetric: the file holds the right half with the mid-sagittal plane.
+    right_half = sitk.GetArrayFromImage(sitk.ReadImage(PROBABILITIES_FILE))
+    grey_matter, white_matter = np.concatenate([right_half, right_half[..., -2::-1]], axis=-1)
+    # The three sum to 255 everywhere inside the dura, so the file holds two of them.
+    intracranial = np.isin(tissue, list(INTRACRANIAL_TISSUES))
+    csf = np.where(intracranial, 255 - grey_matter - white_matter, 0).astype(np.uint8)
+    geometry = SliceGeometry.regular(
+        tissue.shape, spacing_mm=labels.GetSpacing()[2::-1], origin_mm=labels.GetOrigin()[:3]
+    )
+    arrays = (tissue, territory, aspects, grey_matter, white_matter, csf)
+    for array in arrays:
+        array.setflags(write=False)
+    return HeadAtlas(*arrays, geometry)

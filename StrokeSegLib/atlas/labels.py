@@ -87,6 +87,11 @@ CSF_TISSUES = frozenset(
 BRAIN_TISSUES = GREY_TISSUES | WHITE_TISSUES
 """Brain parenchyma, without CSF."""
 
+INTRACRANIAL_TISSUES = (
+    BRAIN_TISSUES | CSF_TISSUES | frozenset({Tissue.CHOROID_PLEXUS, Tissue.FALX, Tissue.TENTORIUM})
+)
+"""Everything inside the dura."""
+
 
 class Territory(IntEnum):
     """Arterial territories of the brain: even numbers are right, odd numbers (from 3 on) left.

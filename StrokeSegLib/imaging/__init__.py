@@ -4,6 +4,6 @@ from StrokeSegLib.imaging.geometry import SliceGeometry
 from StrokeSegLib.imaging.grid import RegularGrid
 from StrokeSegLib.imaging.reading import read_study
 from StrokeSegLib.imaging.study import Acquisition, Study
-from StrokeSegLib.imaging.volume import Volume
+from StrokeSegLib.imaging.volume import SliceStack, Volume
 
-__all__ = ["Acquisition", "RegularGrid", "SliceGeometry", "Study", "Volume", "read_study"]
+__all__ = ["Acquisition", "RegularGrid", "SliceGeometry", "SliceStack", "Study", "Volume", "read_study"]

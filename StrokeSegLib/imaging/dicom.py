@@ -12,7 +12,7 @@ from StrokeSegLib.imaging.dicom_series import choose_series
 from StrokeSegLib.imaging.files import as_hounsfield
 from StrokeSegLib.imaging.geometry import POSITION_TOLERANCE_MM
 from StrokeSegLib.imaging.study import Acquisition, Study
-from StrokeSegLib.imaging.volume import axial_stack
+from StrokeSegLib.imaging.volume import SliceStack, axial_stack
 
 MISSING_SLICE_TOLERANCE = 0.1
 """A gap within this fraction of a whole multiple of the usual gap means slices that are missing."""
@@ -40,10 +40,12 @@ def read_dicom(path: Path) -> Study:
     thicknesses = sorted({image.thickness_mm for image in images if image.thickness_mm})
     volume, stored = axial_stack(
         voxels,
-        np.stack([image.position_mm for image in images]),
-        first.orientation[:3],
-        first.orientation[3:],
-        first.pixel_spacing_mm,
+        SliceStack(
+            positions_mm=np.stack([image.position_mm for image in images]),
+            row_direction=first.orientation[:3],
+            column_direction=first.orientation[3:],
+            pixel_spacing_mm=first.pixel_spacing_mm,
+        ),
         thicknesses[0] if thicknesses else 1.0,
     )
     warnings = []

@@ -9,6 +9,7 @@ from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.dicom import read_dicom
 from StrokeSegLib.imaging.files import SUFFIXES, read_file
 from StrokeSegLib.imaging.study import Study
+from StrokeSegLib.imaging.volume import SliceStack, axial_stack
 
 AIR_HU = -500
 """A head CT shows air around the head; where nothing is below this, the values are hardly HU."""
@@ -17,8 +18,12 @@ SMALLEST_MATRIX = 64
 """Rows and columns below which an image is no head CT slice."""
 
 
-def read_study(path: Path | str) -> Study:
+def read_study(path: Path | str, stack: SliceStack | None = None) -> Study:
     """A study from a DICOM folder or file, or a NIfTI, NRRD or MetaImage file.
+
+    Args:
+        path: the input.
+        stack: where the slices of a file really lie, if that is not what the file says.
 
     Raises:
         ImageError: the input is missing, damaged or not a head CT; the sentence says what to do.
@@ -27,7 +32,16 @@ def read_study(path: Path | str) -> Study:
     if not path.exists():
         raise ImageError(f"{path} does not exist; check the path.")
     study = read_file(path) if path.is_file() and path.name.lower().endswith(SUFFIXES) else read_dicom(path)
-    return with_warnings(study)
+    return with_warnings(study if stack is None else _placed(study, stack))
+
+
+def _placed(study: Study, stack: SliceStack) -> Study:
+    """The study of a file with its slices where ``stack`` says."""
+    in_file = study.stored.to_stored(study.ct.voxels)
+    volume, stored = axial_stack(in_file, stack, study.ct.geometry.single_slice_thickness_mm)
+    if stored != study.stored:
+        raise ImageError("The slices' positions contradict the orientation of the volume; load the scan again.")
+    return replace(study, ct=volume, nominal_geometry=study.ct.geometry)
 
 
 def with_warnings(study: Study) -> Study:

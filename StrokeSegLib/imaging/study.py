@@ -7,6 +7,8 @@ import numpy as np
 
 from StrokeSegLib.imaging.axes import StoredAxes
 from StrokeSegLib.imaging.brain import brain_mask
+from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.imaging.grid import RegularGrid
 from StrokeSegLib.imaging.volume import Volume
 
 
@@ -31,6 +33,8 @@ class Study:
         ct: the non-contrast CT in HU, int16 where the stored values allow it, else float32.
         acquisition: what the header says.
         stored: how the file's own array relates to ``ct``; labels go back through it.
+        nominal_geometry: the regular geometry that the input file gives its slices, where that is not where they lie:
+            Slicer keeps a tilted or uneven stack so and puts it right by a transform. Files are written in it.
         choice: which series of the input was taken and why, in a sentence.
         warnings: what the reader must know about this scan.
     """
@@ -38,8 +42,14 @@ class Study:
     ct: Volume
     acquisition: Acquisition = field(default_factory=Acquisition)
     stored: StoredAxes = field(default_factory=StoredAxes)
+    nominal_geometry: SliceGeometry | None = None
     choice: str = ""
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def grid(self) -> RegularGrid:
+        """The regular grid on which labels are written."""
+        return RegularGrid.covering(self.nominal_geometry or self.ct.geometry)
 
     @cached_property
     def brain(self) -> np.ndarray:

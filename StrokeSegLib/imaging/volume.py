@@ -10,6 +10,22 @@ from StrokeSegLib.imaging.geometry import SliceGeometry
 
 
 @dataclass(frozen=True)
+class SliceStack:
+    """Where the slices of an array lie, in the array's own order; for arrays whose file cannot say so.
+
+    Args:
+        positions_mm: ``(slices, 3)`` LPS centre of the first voxel of each slice.
+        row_direction, column_direction: unit vectors of growing column and row index.
+        pixel_spacing_mm: between rows, between columns.
+    """
+
+    positions_mm: np.ndarray
+    row_direction: np.ndarray
+    column_direction: np.ndarray
+    pixel_spacing_mm: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Volume:
     """Voxels ``(slice, row, column)`` and where they lie.
 
@@ -50,26 +66,21 @@ def axial_volume(
     return Volume(voxels, geometry), axes
 
 
-def axial_stack(
-    stored: np.ndarray,
-    positions_mm: np.ndarray,
-    row_direction: np.ndarray,
-    column_direction: np.ndarray,
-    pixel_spacing_mm: tuple[float, float],
-    thickness_mm: float,
-) -> tuple[Volume, StoredAxes]:
+def axial_stack(stored: np.ndarray, stack: SliceStack, thickness_mm: float) -> tuple[Volume, StoredAxes]:
     """Slices, each with its own position, as an axial volume; a view, nothing is interpolated.
 
     Args:
-        stored: ``(slice, row, column)`` in the order of ``positions_mm``, which ascend or descend along the normal.
-        positions_mm: ``(slices, 3)`` LPS centre of the first voxel of each slice.
-        row_direction, column_direction: unit vectors of growing column and row index.
-        pixel_spacing_mm: between rows, between columns.
+        stored: ``(slice, row, column)``; positions ascend or descend along the normal.
+        stack: where each slice lies.
         thickness_mm: what a lone slice stands for.
 
     Raises:
-        ImageError: the slices are not axial.
+        ImageError: the slices are not axial, or not as many as the stack has positions.
     """
+    if len(stored) != len(stack.positions_mm):
+        raise ImageError(f"The volume has {len(stored)} slices, but {len(stack.positions_mm)} positions were given.")
+    positions_mm, pixel_spacing_mm = np.asarray(stack.positions_mm, float), tuple(stack.pixel_spacing_mm)
+    row_direction, column_direction = np.asarray(stack.row_direction, float), np.asarray(stack.column_direction, float)
     normal = np.cross(row_direction, column_direction)
     descending = len(positions_mm) > 1 and (positions_mm[-1] - positions_mm[0]) @ normal < 0
     direction = np.stack([row_direction, column_direction, -normal if descending else normal], axis=1)

@@ -77,15 +77,15 @@ class ModelBundle:
         """
         if not settings:
             return self
-        description = self.description()
+        description = self.description() | {"preparation": dict(self.preparation), "prediction": dict(self.prediction)}
         for setting in settings:
             group, _, rest = setting.partition(".")
             key, equals, value = rest.partition("=")
             if group not in ("preparation", "prediction") or not equals:
                 raise BundleError(f"“{setting}” is no setting; write preparation.KEY=VALUE or prediction.KEY=VALUE.")
             try:
-                description[group][key] = json.loads(value)
-            except json.JSONDecodeError as error:
+                description[group][key] = json.loads(value, parse_constant=_not_a_number)
+            except ValueError as error:
                 raise BundleError(
                     f"The value of “{setting}” is neither a number, true, false, null nor a list."
                 ) from error
@@ -168,6 +168,10 @@ def verify(path: Path | str) -> ModelBundle:
     bundle = open_bundle(path)
     bundle.load_networks()
     return bundle
+
+
+def _not_a_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def _check_schema(description: object, what: str) -> None:

@@ -58,7 +58,10 @@ def find_bundle(name_or_path: str | Path | None, method: str | None = None) -> M
         BundleError: there is none; the sentence says how to get one.
     """
     if name_or_path is not None and Path(name_or_path).exists():
-        return open_bundle(name_or_path)
+        bundle = open_bundle(name_or_path)
+        if method not in (None, bundle.method):
+            raise BundleError(f"The model “{bundle.name}” is made for {bundle.method}, not for {method}.")
+        return bundle
     known = list_bundles()
     matching = [
         bundle
@@ -145,16 +148,21 @@ def _downloaded(url: str, file: Path, progress: Callable[[float, str], None]) ->
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """The regular files of a zip file's top level; anything that points elsewhere is refused."""
+    """The regular files of a zip file, which lie at its top level or together in one folder; all else is refused."""
     folder.mkdir()
     try:
         with zipfile.ZipFile(archive) as content:
-            for entry in content.infolist():
-                path = PurePosixPath(entry.filename.replace("\\", "/"))
-                if len(path.parts) != 1 or path.name in ("", "..") or entry.is_dir():
-                    raise BundleError(f"{archive.name} holds “{entry.filename}”, which leaves the bundle; refused.")
+            entries = {PurePosixPath(entry.filename.replace("\\", "/")): entry for entry in content.infolist()}
+            files = {path: entry for path, entry in entries.items() if not entry.is_dir()}
+            parents = {path.parent for path in files}
+            within_one = (
+                len(parents) == 1 and len(next(iter(parents)).parts) <= 1 and ".." not in str(next(iter(parents)))
+            )
+            if not within_one or any(path.is_absolute() for path in files):
+                raise BundleError(f"{archive.name} is no bundle: its files must lie together; one leaves the bundle.")
+            for path, entry in files.items():
                 if entry.file_size > LARGEST_FILE_BYTES:
-                    raise BundleError(f"{entry.filename} of {archive.name} is too large for a model.")
+                    raise BundleError(f"{path.name} of {archive.name} is too large for a model.")
                 with content.open(entry) as packed, open(folder / path.name, "wb") as target:
                     shutil.copyfileobj(packed, target)
     except zipfile.BadZipFile as error:

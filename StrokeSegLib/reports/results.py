@@ -15,7 +15,7 @@ SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 SCHEMA_VERSION = 1
 
 
-def write_results(findings: Findings, grid: RegularGrid, path: Path) -> None:
+def write_results(findings: Findings, path: Path) -> None:
     """Write the findings' numbers; `results.schema.json` describes them.
 
     Raises:
@@ -27,7 +27,7 @@ def write_results(findings: Findings, grid: RegularGrid, path: Path) -> None:
         "methods": [_method(run) for run in findings.runs],
         "device": findings.device,
         "acquisition": {**asdict(study.acquisition), "choice": study.choice},
-        "geometry": _geometry(study.ct.geometry, grid),
+        "geometry": _geometry(study.ct.geometry, study.grid),
         "volumes_ml": {name: round(volume, 4) for name, volume in findings.volumes_ml.items()},
         "warnings": list(findings.warnings),
         "timings_s": {stage: round(seconds, 3) for stage, seconds in findings.timings_s.items()},

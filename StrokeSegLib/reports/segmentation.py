@@ -7,15 +7,15 @@ import numpy as np
 
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.terminology import TERMS
-from StrokeSegLib.imaging import RegularGrid, SliceGeometry
+from StrokeSegLib.imaging import SliceGeometry, Study
 from StrokeSegLib.imaging.axes import StoredAxes
 
 COMPRESSION_LEVEL = 1
 """Label maps shrink a hundredfold at the fastest level already."""
 
 
-def write_segmentation(findings: Findings, path: Path) -> RegularGrid:
-    """Write a Slicer segmentation (`.seg.nrrd`) and return the grid that it lies on.
+def write_segmentation(findings: Findings, path: Path) -> None:
+    """Write a Slicer segmentation (`.seg.nrrd`) on the study's grid.
 
     A regular scan's segmentation has exactly the grid of its file, stored order included. A tilted or unevenly spaced
     one lies on `RegularGrid.covering`: every plane shows its nearest slice, and each slice can be read back exactly.
@@ -23,8 +23,7 @@ def write_segmentation(findings: Findings, path: Path) -> RegularGrid:
     Raises:
         OSError: the file cannot be written.
     """
-    grid = RegularGrid.covering(findings.study.ct.geometry)
-    layers = [_stored(findings, grid, layer.labels) for layer in findings.layers]
+    layers = [_stored(findings.study, layer.labels) for layer in findings.layers]
     fields = {
         "Segmentation_SourceRepresentation": "Binary labelmap",
         "Segmentation_MasterRepresentation": "Binary labelmap",
@@ -47,24 +46,23 @@ def write_segmentation(findings: Findings, path: Path) -> RegularGrid:
                 f"Segment{number}_Tags": f"TerminologyEntry:{term.slicer_tag}|",
             }
             number += 1
-    _write_nrrd(path, layers, grid.geometry, findings.study.stored, fields)
-    return grid
+    _write_nrrd(path, layers, findings.study, fields)
 
 
-def write_probabilities(findings: Findings, grid: RegularGrid, folder: Path) -> None:
+def write_probabilities(findings: Findings, folder: Path) -> None:
     """Write ``probability-<segment>.nrrd`` (float32) on the grid of the segmentation.
 
     Raises:
         OSError: a file cannot be written.
     """
     for name, probability in findings.probabilities.items():
-        stored = _stored(findings, grid, probability)
-        _write_nrrd(folder / f"probability-{name}.nrrd", [stored], grid.geometry, findings.study.stored, {})
+        stored = _stored(findings.study, probability)
+        _write_nrrd(folder / f"probability-{name}.nrrd", [stored], findings.study, {})
 
 
-def _stored(findings: Findings, grid: RegularGrid, voxels: np.ndarray) -> np.ndarray:
+def _stored(study: Study, voxels: np.ndarray) -> np.ndarray:
     """Voxels of the slices on the grid, in the order of the scan's own file."""
-    return findings.study.stored.to_stored(grid.from_slices(voxels))
+    return study.stored.to_stored(study.grid.from_slices(voxels))
 
 
 def _extent(mask: np.ndarray) -> str:
@@ -76,14 +74,12 @@ def _extent(mask: np.ndarray) -> str:
     return " ".join(str(bound) for bound in bounds)
 
 
-def _write_nrrd(
-    path: Path, layers: list[np.ndarray], geometry: SliceGeometry, axes: StoredAxes, fields: dict[str, str]
-) -> None:
+def _write_nrrd(path: Path, layers: list[np.ndarray], study: Study, fields: dict[str, str]) -> None:
     """Write arrays ``(k, j, i)`` of one file order as an NRRD, several as a leading list axis (Slicer's layers).
 
     By pynrrd, for SimpleITK cannot write the list axis and reports a full disk as success.
     """
-    origin, steps = _stored_frame(geometry, axes)
+    origin, steps = _stored_frame(study.grid.geometry, study.stored)
     several = len(layers) > 1
     header = {
         "space": "left-posterior-superior",

@@ -46,9 +46,9 @@ def write(findings: Findings, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
-        grid = write_segmentation(findings, partial / "segmentation.seg.nrrd")
-        write_probabilities(findings, grid, partial)
-        write_results(findings, grid, partial / "results.json")
+        write_segmentation(findings, partial / "segmentation.seg.nrrd")
+        write_probabilities(findings, partial)
+        write_results(findings, partial / "results.json")
         write_html(findings, partial / "report.html")
         for file in sorted(partial.iterdir()):
             os.replace(file, folder / file.name)

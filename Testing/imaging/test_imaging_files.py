@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from scans import centred_geometry, ellipsoid_head, tilted_geometry
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import read_study
+from StrokeSegLib.imaging import SliceStack, read_study
 
 GEOMETRY = centred_geometry(shape=(6, 72, 80), spacing_mm=(5.0, 2.0, 1.5))
 
@@ -107,3 +107,16 @@ def test_a_tiny_image_is_refused(tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray(np.full((4, 16, 16), -900, np.int16)), str(tmp_path / "tiny.nrrd"))
     with pytest.raises(ImageError, match="too small"):
         read_study(tmp_path / "tiny.nrrd")
+
+
+def test_slices_that_lie_elsewhere_than_the_file_says_keep_its_grid_for_writing(tmp_path):
+    truth = tilted_geometry(tilt_deg=18.5, gaps_mm=(4.0,) * 8 + (7.0,) * 7)
+    hu = ellipsoid_head(truth)
+    nominal = centred_geometry(shape=truth.shape, spacing_mm=(5.0, 2.0, 2.0))
+    stack = SliceStack(truth.positions_mm, truth.row_direction, truth.column_direction, (2.0, 2.0))
+    sitk.WriteImage(image_of(hu, nominal), str(tmp_path / "a.nrrd"))
+    study = read_study(tmp_path / "a.nrrd", stack)
+    assert study.ct.geometry.tilt_deg == pytest.approx(18.5, abs=0.01)
+    assert study.ct.geometry.slice_extents_mm == pytest.approx(truth.slice_extents_mm)
+    assert study.grid.is_identity
+    assert study.grid.geometry.slice_spacing_mm == pytest.approx(5.0)

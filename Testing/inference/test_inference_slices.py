@@ -4,7 +4,7 @@ import torch
 
 from StrokeSegLib.errors import Cancelled, DeviceError
 from StrokeSegLib.inference.devices import choose_device
-from StrokeSegLib.inference.slices import SlicePrediction, half_precision_agrees
+from StrokeSegLib.inference.slices import Plan, SlicePrediction, half_precision_agrees, plans_for
 
 
 class TwoClasses(torch.nn.Module):
@@ -28,8 +28,12 @@ def silent(fraction, stage):
     pass
 
 
-def prediction(slices, networks, device="cpu", progress=silent):
-    return SlicePrediction(slices, lambda where: networks[where.type], torch.device(device), progress)
+CPU = torch.device("cpu")
+ONE_AT_A_TIME = (Plan(CPU, 1),)
+
+
+def prediction(slices, *networks, plans=ONE_AT_A_TIME, progress=silent):
+    return SlicePrediction(slices, lambda where: list(networks), plans, progress)
 
 
 def slices_of(count, rows=45, columns=70):
@@ -38,7 +42,7 @@ def slices_of(count, rows=45, columns=70):
 
 def test_odd_sizes_are_padded_for_the_network_and_cropped_again():
     slices = slices_of(3)
-    for index, probabilities in prediction(slices, {"cpu": [TwoClasses()]}):
+    for index, probabilities in prediction(slices, TwoClasses()):
         expected = 1 / (1 + np.exp(-slices[index, 0]))
         np.testing.assert_allclose(probabilities[1], expected, atol=1e-6)
 
@@ -48,36 +52,28 @@ def test_an_ensemble_gives_the_mean_of_its_members_softmax():
         def forward(self, images):
             return super().forward(-images)
 
-    for _, probabilities in prediction(slices_of(2), {"cpu": [TwoClasses(), Negative()]}):
+    for _, probabilities in prediction(slices_of(2), TwoClasses(), Negative()):
         np.testing.assert_allclose(probabilities, 0.5, atol=1e-6)
 
 
-def test_when_memory_runs_out_batches_get_smaller_and_nothing_is_lost(monkeypatch):
-    slices, network = slices_of(40), TwoClasses(largest_batch=5)
-    run = prediction(slices, {"cpu": [network]})
-    run._batch, run._device = 16, torch.device("cpu")
-    monkeypatch.setattr(SlicePrediction, "_use_less_memory", _as_on_a_gpu)
+def test_when_memory_runs_out_batches_get_smaller_and_nothing_is_lost():
+    network = TwoClasses(largest_batch=5)
+    run = prediction(slices_of(40), network, plans=[Plan(CPU, 16 >> halving) for halving in range(5)])
     assert [index for index, _ in run] == list(range(40))
     assert set(network.batches) == {4}
-    assert "batches of 4" in run.warnings[0]
+    assert "4 slices at a time" in run.warnings[0]
 
 
-def _as_on_a_gpu(self, less=SlicePrediction._use_less_memory):
-    """The fall-back as a GPU has it, on a machine without one."""
-    device, self._device = self._device, torch.device("meta")
-    less(self)
-    if self._device.type == "meta":
-        self._device = device
+def test_when_the_network_itself_does_not_fit_on_the_gpu_the_run_goes_on_on_the_cpu():
+    def networks_on(device):
+        if device.type != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [TwoClasses()]
 
-
-def test_when_not_one_slice_fits_on_the_gpu_the_run_goes_on_on_the_cpu():
-    cpu = TwoClasses()
-    run = SlicePrediction(slices_of(5), lambda where: [cpu], torch.device("cpu"), silent)
-    run._device, run._batch = torch.device("meta"), 1
-    run._use_less_memory()
-    assert run.device == "cpu"
-    assert "on the CPU" in run.warnings[0]
+    run = SlicePrediction(slices_of(5), networks_on, plans_for(torch.device("meta")), silent)
     assert len(list(run)) == 5
+    assert run.device == "cpu"
+    assert "on cpu" in run.warnings[0]
 
 
 def test_a_cancel_from_progress_stops_before_the_next_slice():
@@ -88,7 +84,7 @@ def test_a_cancel_from_progress_stops_before_the_next_slice():
             raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
-        list(prediction(slices_of(10), {"cpu": [network]}, progress=cancel_after_half))
+        list(prediction(slices_of(10), network, progress=cancel_after_half))
     assert sum(network.batches) == 5
 
 

@@ -161,8 +161,15 @@ def test_settings_override_for_a_run_and_unknown_ones_are_refused(bundle):
     run = bundle.overridden(["prediction.affected_threshold=0.3", "preparation.clip_hu=[-40, 80]"])
     assert run.prediction["affected_threshold"] == 0.3
     assert run.preparation["clip_hu"] == [-40, 80]
+    assert run.overridden(["prediction.minimum_ml=2"]).prediction["affected_threshold"] == 0.3
     assert run.overrides == ("prediction.affected_threshold=0.3", "preparation.clip_hu=[-40, 80]")
-    for setting in ("prediction.magic=1", "threshold=1", "prediction.minimum_ml=lots", "prediction.minimum_ml=-1"):
+    for setting in (
+        "prediction.magic=1",
+        "threshold=1",
+        "prediction.minimum_ml=lots",
+        "prediction.minimum_ml=-1",
+        "preparation.mean_hu=NaN",
+    ):
         with pytest.raises(BundleError):
             bundle.overridden([setting])
 
@@ -172,6 +179,31 @@ def test_an_installed_zip_is_found_by_name_and_by_method(bundle, store, tmp_path
     assert models.find_bundle("cpaisd-imported").sha256 == bundle.sha256
     assert [folder.name for folder in store.iterdir()] == ["cpaisd-imported-1.0.0"]
     assert models.install(bundle.path).sha256 == bundle.sha256
+
+
+def test_a_zip_of_the_folder_itself_installs_too(bundle, store, tmp_path):
+    with zipfile.ZipFile(tmp_path / "folder.zip", "w") as archive:
+        for part in bundle.path.iterdir():
+            archive.write(part, f"bundle/{part.name}")
+    assert models.install(tmp_path / "folder.zip").sha256 == bundle.sha256
+
+
+def test_a_url_with_the_right_hash_installs(bundle, store, tmp_path):
+    import hashlib
+
+    archive = zipped(bundle, tmp_path / "bundle.zip")
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert models.install(archive.as_uri(), sha256=digest).sha256 == bundle.sha256
+
+
+def test_of_several_versions_the_newest_is_found(original, store, tmp_path):
+    state = original.load_networks()[0].state_dict()
+    for version in ("1.9.0", "1.10.0"):
+        description = {**description_of(original), "version": version}
+        models.install(models.write_bundle(tmp_path / version, description, [state]).path)
+    assert models.find_bundle("cpaisd-imported").version == "1.10.0"
+    with pytest.raises(BundleError, match="made for"):
+        models.find_bundle(tmp_path / "1.9.0", "ctp-core")
 
 
 def test_a_zip_can_be_used_where_it_lies(bundle, tmp_path):
@@ -187,7 +219,7 @@ def test_a_url_needs_the_right_hash(bundle, store, tmp_path):
     assert not any(store.iterdir())
 
 
-@pytest.mark.parametrize("name", ["../bundle.json", "/tmp/bundle.json", "a/bundle.json", "..\\bundle.json"])
+@pytest.mark.parametrize("name", ["../bundle.json", "/tmp/bundle.json", "..\\bundle.json", "a/b/bundle.json"])
 def test_a_zip_entry_that_leaves_the_folder_is_refused_and_nothing_is_left(store, tmp_path, name):
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         archive.writestr(name, "{}")

@@ -7,7 +7,7 @@ import slicerio
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.findings.terminology import TERMS
 from StrokeSegLib.imaging import RegularGrid, Study
-from StrokeSegLib.imaging.volume import axial_stack, axial_volume
+from StrokeSegLib.imaging.volume import SliceStack, axial_stack, axial_volume
 from StrokeSegLib.reports import write
 
 OBLIQUE = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
@@ -27,7 +27,7 @@ def tilted_study() -> Study:
     positions = np.array([[-20.0, 30.0, 700.0 + 5 * k] for k in range(9)])
     column = np.array([0.0, np.cos(angle), np.sin(angle)])
     voxels = np.full((9, 70, 66), 35, np.int16)
-    ct, axes = axial_stack(voxels, positions, np.array([1.0, 0, 0]), column, (0.5, 0.5), 5.0)
+    ct, axes = axial_stack(voxels, SliceStack(positions, np.array([1.0, 0, 0]), column, (0.5, 0.5)), 5.0)
     return Study(ct=ct, stored=axes)
 
 

@@ -40,12 +40,14 @@ def build(folder: Path) -> None:
 
 
 def _probabilities(template: Template, intracranial: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Grey and white matter as uint8 inside the dura, where the rest up to 255 is CSF."""
+    """Grey and white matter as uint8 inside the dura, where the rest up to 255 is CSF: the right half with the midline."""
     inside = intracranial & template.brain
     total = np.maximum(template.grey + template.white, 1)
-    shares = (np.where(inside, part / total, 0) * (255 / PROBABILITY_STEP) for part in (template.grey, template.white))
-    # Rounded down, so that the sum cannot exceed 255.
-    return tuple((np.floor(share + 1e-4) * PROBABILITY_STEP).astype(np.uint8) for share in shares)
+    steps = 255 // PROBABILITY_STEP
+    grey, white = (np.round(np.where(inside, part / total, 0) * steps) for part in (template.grey, template.white))
+    white = np.minimum(white, steps - grey)
+    right_half = slice(0, template.t1.shape[2] // 2 + 1)
+    return tuple((share[:, :, right_half] * PROBABILITY_STEP).astype(np.uint8) for share in (grey, white))
 
 
 def _write(path: Path, channels: tuple[np.ndarray, ...], template: Template) -> None:

@@ -1,0 +1,129 @@
+"""The process behind the panel: requests in, events out, one JSON object a line; torch and the models stay warm.
+
+A request is ``{"id", "command": "segment", "input", "output", "method", "model", "device", "settings", "stack"}``, of
+which the last five may be left out, or ``{"id", "command": "cancel" | "models"}``. Events carry the request's ``id`` and
+``event``: ``progress`` (``fraction``, ``stage``), ``log`` (``message``), ``models``, ``done``, and ``error``
+(``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The process ends when stdin closes.
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+import traceback
+from pathlib import Path
+from queue import Queue
+from typing import TextIO
+
+from StrokeSegLib.errors import Cancelled, StrokeSegError
+
+
+class Worker:
+    """Serves one request after another; a cancel takes effect at the next report of progress."""
+
+    def __init__(self, requests: TextIO, events: TextIO):
+        self._requests = requests
+        self._events = events
+        self._writing = threading.Lock()
+        self._queue: Queue[dict] = Queue()
+        self._cancelled: set[str] = set()
+
+    def serve(self) -> None:
+        """Serve until the stream of requests ends, which ends the process."""
+        threading.Thread(target=self._read_requests, daemon=True).start()
+        _warm_up()
+        while True:
+            self._serve(self._queue.get())
+
+    def _read_requests(self) -> None:
+        for line in self._requests:
+            try:
+                request = json.loads(line)
+                command = request["command"]
+                request["id"]
+            except (json.JSONDecodeError, KeyError, TypeError):
+                self._send(None, "error", message="A request was no JSON object with id and command.", kind="bug")
+                continue
+            if command == "cancel":
+                self._cancelled.add(request["id"])
+            else:
+                self._queue.put(request)
+        # Whoever asked is gone, so nobody waits for a run in progress.
+        os._exit(0)
+
+    def _serve(self, request: dict) -> None:
+        identity = request["id"]
+        try:
+            COMMANDS[request["command"]](self, request)
+            self._send(identity, "done")
+        except Cancelled as error:
+            self._send(identity, "error", message=str(error), kind="cancelled")
+        except StrokeSegError as error:
+            self._send(identity, "error", message=str(error), kind="user")
+        except Exception as error:
+            self._send(identity, "log", message=traceback.format_exc())
+            self._send(identity, "error", message=f"An internal error: {error!r}.", kind="bug")
+        self._cancelled.discard(identity)
+
+    def _segment(self, request: dict) -> None:
+        from StrokeSegLib.case import Case, segment_case
+        from StrokeSegLib.imaging import SliceStack
+
+        def report(fraction: float, stage: str) -> None:
+            if request["id"] in self._cancelled:
+                raise Cancelled("The run was cancelled; nothing was written.")
+            self._send(request["id"], "progress", fraction=round(fraction, 4), stage=stage)
+
+        optional = {key: request[key] for key in ("method", "model", "device") if request.get(key)}
+        stack = SliceStack(**request["stack"]) if request.get("stack") else None
+        case = Case(
+            input=Path(request["input"]),
+            output=Path(request["output"]),
+            settings=tuple(request.get("settings", ())),
+            stack=stack,
+            **optional,
+        )
+        segment_case(case, report)
+
+    def _models(self, request: dict) -> None:
+        from StrokeSegLib.models import list_bundles
+
+        bundles = [
+            {
+                "name": bundle.name,
+                "version": bundle.version,
+                "method": bundle.method,
+                "training_data": bundle.provenance["training_data"],
+                "intended_use": bundle.intended_use,
+            }
+            for bundle in list_bundles()
+        ]
+        self._send(request["id"], "models", models=bundles)
+
+    def _send(self, identity: str | None, event: str, **content) -> None:
+        with self._writing:
+            self._events.write(json.dumps({"id": identity, "event": event, **content}, ensure_ascii=False) + "\n")
+            self._events.flush()
+
+
+COMMANDS = {"segment": Worker._segment, "models": Worker._models}
+
+
+def _warm_up() -> None:
+    """Import what the first request would wait for."""
+    import segmentation_models_pytorch  # noqa: F401
+
+    import StrokeSegLib.case  # noqa: F401
+
+
+def main() -> None:
+    """Serve stdin; whatever a library prints goes to stderr, so that stdout carries events alone."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    Worker(os.fdopen(os.dup(0), encoding="utf-8"), events).serve()
+
+
+if __name__ == "__main__":
+    main()

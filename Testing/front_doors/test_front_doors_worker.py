@@ -1,0 +1,98 @@
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import SimpleITK as sitk
+from checkpoints import import_random_cpaisd
+from scans import centred_geometry, ellipsoid_head
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return import_random_cpaisd(tmp_path_factory.mktemp("cpaisd")).path
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    geometry = centred_geometry(shape=(24, 256, 256), spacing_mm=(6.0, 0.8, 0.8))
+    image = sitk.GetImageFromArray(ellipsoid_head(geometry, noise_hu=4.0))
+    image.SetSpacing((0.8, 0.8, 6.0))
+    image.SetOrigin(tuple(geometry.positions_mm[0]))
+    path = tmp_path_factory.mktemp("scan") / "head.nrrd"
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def worker():
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "StrokeSegLib.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    yield process
+    process.stdin.close()
+    assert process.wait(timeout=10) == 0
+
+
+def ask(worker, **request):
+    worker.stdin.write(json.dumps(request) + "\n")
+    worker.stdin.flush()
+
+
+def events(worker, identity):
+    for line in worker.stdout:
+        event = json.loads(line)
+        if event["id"] == identity:
+            yield event
+            if event["event"] in ("done", "error"):
+                return
+
+
+def test_a_run_reports_progress_and_is_done_when_the_files_are_there(worker, bundle, scan, tmp_path):
+    ask(worker, id="a", command="segment", input=str(scan), output=str(tmp_path / "out"), model=str(bundle))
+    seen = list(events(worker, "a"))
+    assert seen[-1]["event"] == "done"
+    fractions = [event["fraction"] for event in seen if event["event"] == "progress"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert (tmp_path / "out" / "segmentation.seg.nrrd").exists()
+
+
+def test_a_cancel_ends_the_run_at_once_and_leaves_nothing(worker, bundle, scan, tmp_path):
+    ask(worker, id="b", command="segment", input=str(scan), output=str(tmp_path / "out"), model=str(bundle))
+    for event in events(worker, "b"):
+        if event["event"] == "progress" and event["fraction"] > 0.2:
+            break
+    started = time.monotonic()
+    ask(worker, id="b", command="cancel")
+    last = list(events(worker, "b"))[-1]
+    assert (last["event"], last["kind"]) == ("error", "cancelled")
+    assert time.monotonic() - started < 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_error_of_the_user_is_one_sentence_and_the_worker_lives_on(worker, bundle, scan, tmp_path):
+    ask(worker, id="c", command="segment", input=str(tmp_path), output=str(tmp_path / "out"), model=str(bundle))
+    last = list(events(worker, "c"))[-1]
+    assert last["kind"] == "user"
+    assert "is empty" in last["message"]
+    ask(worker, id="d", command="models")
+    assert [event["event"] for event in events(worker, "d")] == ["models", "done"]
+
+
+def test_an_internal_error_carries_its_traceback_in_the_log(worker):
+    ask(worker, id="e", command="segment")
+    seen = list(events(worker, "e"))
+    assert "Traceback" in seen[0]["message"]
+    assert seen[-1]["kind"] == "bug"
+
+
+def test_the_worker_ends_when_its_input_closes_in_the_middle_of_a_run(bundle, scan, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "StrokeSegLib.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    ask(process, id="f", command="segment", input=str(scan), output=str(tmp_path / "out"), model=str(bundle))
+    next(events(process, "f"))
+    process.stdin.close()
+    process.wait(timeout=10)
