@@ -64,7 +64,7 @@ GREY_TISSUES = frozenset(
         Tissue.DEEP_GREY,
     }
 )
-"""Tissues that are grey on CT; ``DEEP_GREY`` is what has no name of its own (basal forebrain, hippocampus, amygdala)."""
+"""Tissues that are grey on CT; ``DEEP_GREY`` has no name of its own (basal forebrain, hippocampus, amygdala)."""
 
 WHITE_TISSUES = frozenset(
     {
@@ -87,9 +87,7 @@ CSF_TISSUES = frozenset(
 BRAIN_TISSUES = GREY_TISSUES | WHITE_TISSUES
 """Brain parenchyma, without CSF."""
 
-INTRACRANIAL_TISSUES = (
-    BRAIN_TISSUES | CSF_TISSUES | frozenset({Tissue.CHOROID_PLEXUS, Tissue.FALX, Tissue.TENTORIUM})
-)
+INTRACRANIAL_TISSUES = BRAIN_TISSUES | CSF_TISSUES | frozenset({Tissue.CHOROID_PLEXUS, Tissue.FALX, Tissue.TENTORIUM})
 """Everything inside the dura."""
 
 

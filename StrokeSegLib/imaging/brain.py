@@ -3,10 +3,16 @@
 import numpy as np
 from scipy import ndimage
 
+from StrokeSegLib.imaging.coarse import (
+    COARSE_SPACING_MM,
+    block_mean,
+    coarse_factors,
+    coarse_sampling_mm,
+    dilated,
+    eroded,
+    largest_component,
+)
 from StrokeSegLib.imaging.geometry import SliceGeometry
-
-COARSE_SPACING_MM = 2.0
-"""Voxels are averaged to about this size: noise falls, a 400-slice head takes a second, the skull stays closed."""
 
 SOFT_TISSUE_HU = (2.0, 110.0)
 """Brain and fresh blood after averaging; fat, air (also where a file clips it to 0) and bone lie outside."""
@@ -47,37 +53,20 @@ def brain_mask(hu: np.ndarray, geometry: SliceGeometry) -> np.ndarray:
     Returns:
         Boolean array like ``hu``; empty where no brain is found.
     """
-    slice_spacing_mm = geometry.slice_spacing_mm
-    factors = tuple(
-        max(1, round(COARSE_SPACING_MM / spacing)) for spacing in (slice_spacing_mm, *geometry.pixel_spacing_mm)
-    )
-    coarse = _block_mean(hu, factors)
-    sampling_mm = np.array([slice_spacing_mm, *geometry.pixel_spacing_mm]) * factors
+    factors, sampling_mm = coarse_factors(geometry), coarse_sampling_mm(geometry)
+    coarse = block_mean(hu, factors)
 
     soft = (coarse > SOFT_TISSUE_HU[0]) & (coarse < SOFT_TISSUE_HU[1])
     enclosed = soft & (_directions_with_bone(coarse >= COARSE_BONE_HU) >= SKULL_DIRECTIONS)
-    kernel = _eroded(enclosed, NECK_RADIUS_MM, sampling_mm)
-    components, count = ndimage.label(kernel)
-    if count == 0:
-        return np.zeros(hu.shape, bool)
-    largest = components == np.bincount(components.ravel())[1:].argmax() + 1
+    kernel = eroded(enclosed, NECK_RADIUS_MM, sampling_mm)
+    largest = largest_component(kernel)
     if largest.sum(axis=(1, 2)).max() * sampling_mm[1] * sampling_mm[2] < SMALLEST_BRAIN_MM2:
         return np.zeros(hu.shape, bool)
-    grown = soft & _dilated(largest, NECK_RADIUS_MM + COARSE_SPACING_MM, sampling_mm)
-    closed = _eroded(_dilated(grown, SULCUS_RADIUS_MM, sampling_mm), SULCUS_RADIUS_MM, sampling_mm)
+    grown = soft & dilated(largest, NECK_RADIUS_MM + COARSE_SPACING_MM, sampling_mm)
+    closed = eroded(dilated(grown, SULCUS_RADIUS_MM, sampling_mm), SULCUS_RADIUS_MM, sampling_mm)
     closed &= (coarse > AIR_AND_FAT_HU) & (coarse < COARSE_BONE_HU)
     filled = np.stack([ndimage.binary_fill_holes(plane) for plane in grown | closed])
     return _refined(filled, factors, hu)
-
-
-def _eroded(mask: np.ndarray, radius_mm: float, sampling_mm: np.ndarray) -> np.ndarray:
-    """Erosion by a ball; what lies beyond the ends of the stack counts as inside, for a scan may end in the brain."""
-    framed = np.pad(np.pad(mask, ((1, 1), (0, 0), (0, 0)), mode="edge"), ((0, 0), (1, 1), (1, 1)))
-    return ndimage.distance_transform_edt(framed, sampling=sampling_mm)[1:-1, 1:-1, 1:-1] > radius_mm
-
-
-def _dilated(mask: np.ndarray, radius_mm: float, sampling_mm: np.ndarray) -> np.ndarray:
-    return ndimage.distance_transform_edt(~mask, sampling=sampling_mm) <= radius_mm
 
 
 def _directions_with_bone(bone: np.ndarray) -> np.ndarray:
@@ -95,17 +84,6 @@ def _directions_with_bone(bone: np.ndarray) -> np.ndarray:
     for view, tally in ((bone, count), (bone[:, ::-1], count[:, ::-1])):
         tally += np.logical_or.accumulate(view, axis=1)
     return count
-
-
-def _block_mean(voxels: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
-    """Mean over blocks, float32; the last blocks are completed with the edge's values."""
-    for axis, factor in enumerate(factors):
-        if factor > 1:
-            starts = np.arange(0, voxels.shape[axis], factor)
-            counts = np.diff(np.append(starts, voxels.shape[axis])).astype(np.float32)
-            sums = np.add.reduceat(voxels, starts, axis=axis, dtype=np.float32)
-            voxels = sums / counts.reshape([-1 if a == axis else 1 for a in range(3)])
-    return voxels.astype(np.float32, copy=False)
 
 
 def _refined(coarse: np.ndarray, factors: tuple[int, int, int], hu: np.ndarray) -> np.ndarray:

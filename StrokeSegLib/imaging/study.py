@@ -7,6 +7,7 @@ import numpy as np
 
 from StrokeSegLib.imaging.axes import StoredAxes
 from StrokeSegLib.imaging.brain import brain_mask
+from StrokeSegLib.imaging.field_of_view import head_field_of_view
 from StrokeSegLib.imaging.geometry import SliceGeometry
 from StrokeSegLib.imaging.grid import RegularGrid
 from StrokeSegLib.imaging.volume import Volume
@@ -55,3 +56,8 @@ class Study:
     def brain(self) -> np.ndarray:
         """Boolean brain mask ``(slice, row, column)``, computed once."""
         return brain_mask(self.ct.voxels, self.ct.geometry)
+
+    @cached_property
+    def head_field_of_view(self) -> tuple[slice, slice]:
+        """Rows and columns that hold the head in any slice."""
+        return head_field_of_view(self.ct.voxels, self.ct.geometry)

@@ -1,10 +1,14 @@
 """Synthetic patients with known truth, for the demo, tests and training."""
 
 from StrokeSegLib.phantom.acquisition import CORE, PENUMBRA, SyntheticStudy, acquire
+from StrokeSegLib.phantom.cpaisd import write_cpaisd_dataset
 from StrokeSegLib.phantom.patient import LESION_CHOICES, PatientDescription, PhantomOptions, draw_patient
 from StrokeSegLib.phantom.scanner import Scanner, axial_geometry, draw_scanner, random_acquisition
+from StrokeSegLib.phantom.truth import AFFECTED_FRACTION, aspects_regions, aspects_score, volumes_ml
+from StrokeSegLib.phantom.writing import write_phantom
 
 __all__ = [
+    "AFFECTED_FRACTION",
     "CORE",
     "LESION_CHOICES",
     "PENUMBRA",
@@ -13,8 +17,13 @@ __all__ = [
     "Scanner",
     "SyntheticStudy",
     "acquire",
+    "aspects_regions",
+    "aspects_score",
     "axial_geometry",
     "draw_patient",
     "draw_scanner",
     "random_acquisition",
+    "volumes_ml",
+    "write_cpaisd_dataset",
+    "write_phantom",
 ]

@@ -8,17 +8,19 @@ from torch.nn import functional
 
 from StrokeSegLib.atlas.labels import Tissue
 from StrokeSegLib.phantom.draws import generator_for
-from StrokeSegLib.phantom.fields import blurred, smooth_noise
-from StrokeSegLib.phantom.lesions import AcuteTissue, acute_tissue, ellipsoid
+from StrokeSegLib.phantom.fields import smooth_noise
+from StrokeSegLib.phantom.lesions import AcuteTissue, acute_tissue, distractor_weight
 from StrokeSegLib.phantom.patient import PatientDescription, Tissues
 from StrokeSegLib.phantom.template import HeadTemplate, template
 
 AIR_HU = -1000.0
 
-CSF_SLOPE = 9.0
-"""How sharply the atlas's CSF probability turns into CSF: the average of many brains is blurred, one brain is not."""
+SKIN_HU = 30.0
+
+GLOBE_HU = 12.0
 
 SULCUS_SPACING_MM = 11.0
+"""Correlation of the noise whose zero lines are sulci."""
 
 
 @dataclass(frozen=True)
@@ -55,42 +57,89 @@ def grow_head(patient: PatientDescription, device: torch.device) -> Head:
 
 def _outside_brain_hu(tissues: Tissues, atlas: HeadTemplate) -> torch.Tensor:
     hu_of_tissue = torch.full((len(Tissue),), AIR_HU)
-    hu_of_tissue[Tissue.SCALP] = tissues.scalp_hu
     hu_of_tissue[Tissue.SKULL_COMPACT] = tissues.compact_bone_hu
     hu_of_tissue[Tissue.DIPLOE] = tissues.diploe_hu
-    hu_of_tissue[Tissue.GLOBE] = 12
+    hu_of_tissue[Tissue.GLOBE] = GLOBE_HU
     hu_of_tissue[Tissue.ORBITAL_FAT] = tissues.fat_hu
     hu = hu_of_tissue.to(atlas.device).index_select(0, atlas.tissue.flatten()).view(atlas.shape)
-    return hu
+
+    generator = generator_for(tissues.seed, "scalp")
+    coarse = tuple(length // 2 for length in atlas.shape)
+    # Muscle lies low on the head, fat high; between them it varies.
+    height = torch.linspace(-2, 2, coarse[0], device=atlas.device)[:, None, None]
+    fat = 2 * tissues.scalp_fat - 0.5 + height + smooth_noise(coarse, 10, generator, atlas.device)
+    soft_tissue_hu = torch.lerp(
+        torch.full((), tissues.muscle_hu, device=atlas.device),
+        torch.full((), tissues.fat_hu, device=atlas.device),
+        torch.sigmoid(4 * fat),
+    )
+    soft_tissue_hu = functional.interpolate(soft_tissue_hu[None, None], size=atlas.shape, mode="nearest")[0, 0]
+    soft_tissue_hu = torch.where(atlas.near_skin > 0.25, SKIN_HU, soft_tissue_hu)
+    is_scalp = (atlas.tissue == Tissue.SCALP) | ((hu > 150) & (atlas.near_scalp > 0.5 - 0.3 * tissues.skull_thinning))
+    return torch.where(is_scalp, soft_tissue_hu, hu)
 
 
-def _brain_hu(patient: PatientDescription, atlas: HeadTemplate, acute: AcuteTissue) -> tuple[torch.Tensor, torch.Tensor]:
+def _brain_hu(
+    patient: PatientDescription, atlas: HeadTemplate, acute: AcuteTissue
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """HU and the fraction of CSF within the brain's box."""
     tissues, shape, device = patient.tissues, atlas.box_shape, atlas.device
     generator = generator_for(tissues.seed, "brain")
 
-    # Sulci: CSF of the atlas widened or narrowed, plus lines that the atlas's average has lost.
-    width = 0.18 * tissues.atrophy + tissues.asymmetry * smooth_noise(shape, 35, generator, device)
-    lines = smooth_noise(shape, SULCUS_SPACING_MM, generator, device).abs()
-    closing = acute.in_box("swelling", atlas)
-    sulcus_width = (0.10 + 0.09 * tissues.atrophy + 0.4 * width.clamp(-0.2, 0.4)).clamp(min=0.0)
-    near_surface = atlas.near_surface
-    lines_csf = torch.sigmoid((sulcus_width * near_surface - lines) * 25) * near_surface * 0.75
-    csf = torch.sigmoid(CSF_SLOPE * (atlas.csf - 0.5 + width))
-    csf = csf * (atlas.csf > 0.02)
-    csf = torch.maximum(csf, lines_csf) * (1 - 0.85 * closing * (1 - atlas.ventricle))
-    csf = torch.maximum(csf, torch.sigmoid((atlas.ventricle - 0.5 + 0.12 * tissues.ventricle_growth_mm) * 8) * (atlas.ventricle > 0.01))
+    width = tissues.atrophy + tissues.asymmetry * smooth_noise(shape, 35, generator, device)
+    ridge = smooth_noise(shape, SULCUS_SPACING_MM, generator, device).abs()
+    csf, cortex = _sulci(width, ridge, atlas)
+    swelling = acute.in_box("swelling", atlas)
+    csf = csf * (1 - 0.9 * swelling)
+    # One millimetre of growth moves the blurred ventricle's outline by about a sixth.
+    ventricle = torch.sigmoid((atlas.ventricle - 0.5 + tissues.ventricle_growth_mm / 12) * 9) * (atlas.ventricle > 0.01)
+    csf = torch.maximum(csf, ventricle * (1 - 0.4 * swelling))
 
-    white = torch.sigmoid((atlas.white - 0.5) * 8 - 5 * torch.sigmoid((sulcus_width + 0.25 - lines) * 12) * near_surface)
-    contrast = tissues.grey_white_contrast_hu
-    hu = tissues.white_hu + contrast * (1 - white)
+    white = torch.sigmoid((atlas.white - 0.5) * 7) * (1 - cortex)
+    hu = tissues.white_hu + tissues.grey_white_contrast_hu * (1 - white)
     if tissues.leukoaraiosis_hu:
         patchy = (1 + 0.4 * smooth_noise(shape, 18, generator, device)).clamp(0.1, 1.8)
         reach = torch.sigmoid((atlas.near_ventricle - 1 + tissues.leukoaraiosis_extent_mm * patchy / 15) * 8)
         hu -= tissues.leukoaraiosis_hu * reach * white
-    hu -= acute.in_box("grey_drop", atlas) * (1 - white) + acute.in_box("white_drop", atlas) * white
+    hu -= torch.lerp(acute.in_box("grey_drop", atlas), acute.in_box("white_drop", atlas), white)
     hu += tissues.texture_hu * smooth_noise(shape, 4, generator, device)
-    hu = hu * (1 - csf) + tissues.csf_hu * csf
+    hu = torch.lerp(hu, torch.full((), tissues.csf_hu, device=device), csf)
     for distractor in patient.distractors:
-        hu = torch.lerp(hu, torch.full((), distractor.hu, device=device), ellipsoid(distractor, atlas).clamp(0, 1))
+        hu = torch.lerp(hu, torch.full((), distractor.hu, device=device), distractor_weight(distractor, atlas))
+    hu += (tissues.dura_hu - hu) * (atlas.falx * 1.2).clamp(max=1)
     hu += tissues.bone_brightening_hu * atlas.near_bone
-    return hu, csf
+    return hu + _calcifications_hu(tissues, atlas, generator), csf
+
+
+def _sulci(width: torch.Tensor, ridge: torch.Tensor, atlas: HeadTemplate) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fraction of CSF, and of cortex along sulci, within the brain's box.
+
+    The atlas is the average of many brains: its CSF is widened or narrowed by a threshold, and the sulci that the
+    average has lost are put back as the zero lines of a noise field.
+
+    Args:
+        width: −1 narrow to +1 wide.
+        ridge: absolute value of that noise.
+        atlas: the template.
+    """
+    threshold = 0.26 - 0.17 * width.clamp(-1.3, 1.45)
+    averaged = torch.sigmoid((atlas.csf - threshold) * 16) * (atlas.csf > 0.015)
+    half_width = (0.10 + 0.11 * width).clamp(0, 0.38)
+    lost = torch.sigmoid((half_width * atlas.near_surface - ridge) * 22) * (1.3 * atlas.near_surface).clamp(max=1)
+    lost = lost * (half_width > 0.02)
+    cortex = torch.sigmoid((half_width + 0.25 - ridge) * 10) * atlas.near_surface
+    return torch.maximum(averaged, 0.9 * lost), cortex
+
+
+def _calcifications_hu(tissues: Tissues, atlas: HeadTemplate, generator: torch.Generator) -> torch.Tensor | float:
+    """HU added by calcifications within the brain's box."""
+    calcified = (
+        (tissues.calcified_choroid_hu, atlas.choroid),
+        (tissues.calcified_pallidum_hu, atlas.pallidum),
+        (tissues.calcified_falx_hu, atlas.falx),
+    )
+    added = 0.0
+    for hu, place in calcified:
+        if hu:
+            added = added + hu * place * (smooth_noise(atlas.box_shape, 6, generator, atlas.device) - 0.3).clamp(0, 1)
+    return added

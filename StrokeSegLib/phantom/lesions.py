@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from StrokeSegLib.atlas.labels import MCA, MCA_INFERIOR_DIVISION, MCA_SUPERIOR_DIVISION, Side, Territory
+from StrokeSegLib.atlas.labels import MCA, MCA_INFERIOR_DIVISION, MCA_SUPERIOR_DIVISION, Territory
 from StrokeSegLib.phantom.draws import generator_for
 from StrokeSegLib.phantom.fields import blurred, smooth_noise
 from StrokeSegLib.phantom.patient import AcuteLesion, Distractor, Mechanism, PatientDescription
@@ -119,7 +119,7 @@ def _territory(lesion: AcuteLesion, atlas: HeadTemplate, generator: torch.Genera
     return territory & atlas.coarse_parenchyma
 
 
-def ellipsoid(distractor: Distractor, atlas: HeadTemplate) -> torch.Tensor:
+def distractor_weight(distractor: Distractor, atlas: HeadTemplate) -> torch.Tensor:
     """Weights 0…1 of a distractor within the brain's box at the atlas's resolution."""
     generator = generator_for(distractor.seed, "distractor")
     coarse = _ellipsoid(distractor.centre, distractor.radii_mm, atlas.coarse_parenchyma, generator)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from StrokeSegLib.atlas.labels import Side
+from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.phantom.draws import Draws
 
 
@@ -55,7 +56,7 @@ class PhantomOptions:
 
     def __post_init__(self):
         if self.lesion not in LESION_CHOICES:
-            raise ValueError(f"lesion must be one of {', '.join(LESION_CHOICES)}, not {self.lesion!r}.")
+            raise StrokeSegError(f"There is no lesion “{self.lesion}”; choose one of: {', '.join(LESION_CHOICES)}.")
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,17 @@ class Tissues:
 
     Args:
         white_hu, grey_white_contrast_hu: white matter, and how much brighter grey matter is.
-        csf_hu, blood_hu, fat_hu, scalp_hu, compact_bone_hu, diploe_hu: of these tissues.
-        atrophy: −1 tight and young to +1 wide sulci and ventricles.
+        csf_hu, fat_hu, muscle_hu, compact_bone_hu, diploe_hu, dura_hu: of these tissues.
+        scalp_fat: 0…1, how much of the scalp is fat rather than muscle.
+        skull_thinning: 0…1, how much of the outer skull gives way to scalp.
+        atrophy: −1 tight and young to +1.5 wide sulci.
         asymmetry: standard deviation of local differences in sulcal width.
-        ventricle_hu_per_atrophy: not HU of CSF but how far ventricles grow with atrophy (mm).
+        ventricle_growth_mm: how far the ventricles' walls lie outside the atlas's.
         leukoaraiosis_hu: drop of periventricular white matter, 0 in the healthy.
         leukoaraiosis_extent_mm: how far from the ventricles it reaches.
         texture_hu: standard deviation of the real unevenness of parenchyma.
         bone_brightening_hu: brightening of brain beside bone.
-        calcified_pineal, calcified_choroid, calcified_falx, calcified_pallidum: HU added there, 0 where not calcified.
+        calcified_choroid_hu, calcified_pallidum_hu, calcified_falx_hu: HU added there, 0 where not calcified.
         seed: of the fields.
     """
 
@@ -101,7 +104,10 @@ class Tissues:
     grey_white_contrast_hu: float
     csf_hu: float
     fat_hu: float
-    scalp_hu: float
+    muscle_hu: float
+    scalp_fat: float
+    skull_thinning: float
+    dura_hu: float
     compact_bone_hu: float
     diploe_hu: float
     atrophy: float
@@ -215,14 +221,17 @@ def _draw_tissues(draws: Draws) -> Tissues:
     return Tissues(
         white_hu=brain_hu - contrast_hu / 2,
         grey_white_contrast_hu=contrast_hu,
-        csf_hu=draws.uniform(1, 11),
+        csf_hu=draws.uniform(0, 10),
         fat_hu=draws.uniform(-110, -85),
-        scalp_hu=draws.uniform(20, 60),
+        muscle_hu=draws.uniform(40, 65),
+        scalp_fat=draws.uniform(0.3, 1.0),
+        skull_thinning=draws.uniform(0, 1),
+        dura_hu=draws.uniform(42, 60),
         compact_bone_hu=draws.uniform(1000, 1800),
         diploe_hu=draws.uniform(400, 900),
-        atrophy=draws.uniform(-1, 1),
+        atrophy=draws.uniform(-0.8, 1.5),
         asymmetry=draws.uniform(0.05, 0.3),
-        ventricle_growth_mm=draws.uniform(-1.0, 4.0),
+        ventricle_growth_mm=draws.uniform(-1.5, 5.0),
         leukoaraiosis_hu=draws.uniform(2, 10) if leukoaraiosis else 0.0,
         leukoaraiosis_extent_mm=draws.uniform(3, 14),
         texture_hu=draws.uniform(0.3, 1.2),

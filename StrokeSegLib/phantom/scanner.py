@@ -10,8 +10,8 @@ from StrokeSegLib.imaging.geometry import SliceGeometry
 from StrokeSegLib.phantom.draws import Draws, generator_for
 from StrokeSegLib.phantom.fields import blurred, smooth_noise
 
-PADDING_HU = -2000
-"""What many scanners store outside the reconstruction circle; below the HU of air."""
+PADDING_HU = -3024
+"""What scanners store outside the reconstruction circle (−2000 before the intercept of −1024), far below air."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def draw_scanner(seed: int) -> Scanner:
     """A scanner and its settings; the same seed gives the same one."""
     draws = Draws(seed, "scanner")
     return Scanner(
-        noise_hu=draws.uniform(1.5, 6.5),
-        noise_correlation_mm=draws.uniform(0.35, 0.9),
+        noise_hu=draws.uniform(2.0, 7.5),
+        noise_correlation_mm=draws.uniform(0.35, 0.75),
         blur_mm=draws.uniform(0.35, 0.8),
         sharpening=draws.uniform(0, 0.6) if draws.chance(0.4) else 0.0,
         cupping_hu=draws.uniform(-1.5, 2.5),
@@ -75,7 +75,7 @@ def random_acquisition(
     pixel_mm = draws.uniform(0.9, 1.1)
     tilt_deg = draws.uniform(-25, 25) if draws.chance(1 / 3) else 0.0
     slack_mm = max(0.0, 130 - gap_mm * (slices - 1))
-    middle_mm = 15 + draws.uniform(-0.5, 0.5) * slack_mm
+    middle_mm = 12 + draws.uniform(-0.5, 0.5) * slack_mm
     return axial_geometry((slices, rows, columns), (gap_mm, pixel_mm, pixel_mm), tilt_deg, (0, 18, middle_mm))
 
 
@@ -122,6 +122,10 @@ def imaged(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner) -> torch
     """
     rows_mm, columns_mm = geometry.pixel_spacing_mm
     generator = generator_for(scanner.seed, "noise")
+    if scanner.motion_mm:
+        hu = (hu + hu.roll((round(scanner.motion_mm / rows_mm), round(scanner.motion_mm / columns_mm)), (1, 2))) / 2
+    if scanner.table:
+        hu = torch.maximum(hu, _head_holder_hu(geometry, scanner, hu.device))
     sigma = (0, scanner.blur_mm / rows_mm, scanner.blur_mm / columns_mm)
     hu = blurred(hu, sigma)
     if scanner.sharpening:
@@ -139,6 +143,16 @@ def imaged(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner) -> torch
     return hu.to(torch.int16)
 
 
+def _head_holder_hu(geometry: SliceGeometry, scanner: Scanner, device: torch.device) -> torch.Tensor:
+    """``(row, column)`` HU of a shell below the head, air elsewhere."""
+    draws = Draws(scanner.seed, "head-holder")
+    radius_mm, width_mm, depth_mm = draws.uniform(105, 160), draws.uniform(1.5, 4), draws.uniform(100, 116)
+    rows_mm, columns_mm = _from_middle_mm(geometry, device)
+    distance = ((rows_mm - depth_mm + radius_mm).square()[:, None] + columns_mm.square()[None, :]).sqrt()
+    on_shell = ((distance - radius_mm).abs() < width_mm / 2) & (rows_mm > depth_mm - 80)[:, None]
+    return torch.where(on_shell, draws.uniform(-300, 250), -1000.0)
+
+
 def _noise(
     shape: tuple[int, int, int], geometry: SliceGeometry, scanner: Scanner, generator: torch.Generator
 ) -> torch.Tensor:
@@ -149,11 +163,16 @@ def _noise(
 
 
 def _distance_from_middle_mm(geometry: SliceGeometry, device: torch.device) -> torch.Tensor:
-    rows, columns = (
+    rows_mm, columns_mm = _from_middle_mm(geometry, device)
+    return (rows_mm.square()[:, None] + columns_mm.square()[None, :]).sqrt()
+
+
+def _from_middle_mm(geometry: SliceGeometry, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Places of rows and of columns from the middle of the slice."""
+    return tuple(
         (torch.arange(length, device=device) - (length - 1) / 2) * spacing
         for length, spacing in zip(geometry.shape[1:], geometry.pixel_spacing_mm, strict=True)
     )
-    return (rows.square()[:, None] + columns.square()[None, :]).sqrt()
 
 
 def _streaks(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """The head atlas as tensors on a device, with what every patient needs of it computed once."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -7,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from StrokeSegLib import atlas as head_atlas
-from StrokeSegLib.atlas.labels import Tissue
+from StrokeSegLib.atlas.labels import INTRACRANIAL_TISSUES, Tissue
 from StrokeSegLib.phantom.fields import blurred
 
 
@@ -18,10 +19,13 @@ class HeadTemplate:
     Args:
         tissue: int32 ``(slice, row, column)``.
         aspects: int32, likewise.
+        near_skin, near_scalp: 0…1, how close soft tissue is to air and bone to the scalp (0.5 on the border).
         coarse_territory: int32 within the box at half the resolution.
-        grey, white, csf: probabilities 0…1 within the box.
-        ventricle: 0…1 within the box, slightly blurred.
+        coarse_parenchyma: bool, likewise.
+        white, csf: fractions 0…1 within the box; deep grey matter counts as grey here, as it does on CT.
+        ventricle, falx, choroid, pallidum: 0…1 within the box, slightly blurred.
         near_ventricle, near_surface, near_bone: 1 there, falling to 0 over about 15, 15 and 4 mm; within the box.
+            The surface is that of the cerebrum.
         is_intracranial: bool within the box.
         brain_box: slices of the box.
         origin_mm: LPS of voxel ``[0, 0, 0]``.
@@ -30,11 +34,16 @@ class HeadTemplate:
 
     tissue: torch.Tensor
     aspects: torch.Tensor
+    near_skin: torch.Tensor
+    near_scalp: torch.Tensor
     coarse_territory: torch.Tensor
     coarse_parenchyma: torch.Tensor
     white: torch.Tensor
     csf: torch.Tensor
     ventricle: torch.Tensor
+    falx: torch.Tensor
+    choroid: torch.Tensor
+    pallidum: torch.Tensor
     near_ventricle: torch.Tensor
     near_surface: torch.Tensor
     near_bone: torch.Tensor
@@ -52,15 +61,16 @@ class HeadTemplate:
         return tuple(self.csf.shape)
 
 
-EXTRACRANIAL = (
-    Tissue.BACKGROUND,
-    Tissue.SCALP,
-    Tissue.SKULL_COMPACT,
-    Tissue.DIPLOE,
-    Tissue.SINUS_AIR,
-    Tissue.GLOBE,
-    Tissue.ORBITAL_FAT,
-)
+WHITE_FRACTION = {
+    Tissue.CAUDATE_HEAD: 0.0,
+    Tissue.CAUDATE_BODY: 0.1,
+    Tissue.PUTAMEN: 0.0,
+    Tissue.PALLIDUM: 0.15,
+    Tissue.THALAMUS: 0.15,
+    Tissue.INSULA: 0.1,
+    Tissue.BRAIN_STEM: 0.55,
+}
+"""How white these look on CT, where the template's probability (made on MRI) says otherwise."""
 
 
 @lru_cache(maxsize=2)
@@ -74,29 +84,37 @@ def template(device: torch.device) -> HeadTemplate:
         return functional.pad(torch.from_numpy(array.astype("int32")), padding)
 
     tissue = padded(source.tissue)
-    intracranial = torch.isin(tissue, torch.tensor([int(t) for t in EXTRACRANIAL]), invert=True)
+    intracranial = _is_any(tissue, INTRACRANIAL_TISSUES)
     box = tuple(_even_span(intracranial, axis) for axis in range(3))
+    inside, boxed = intracranial[box], tissue[box]
 
-    def probability(array) -> torch.Tensor:
-        return padded(array)[box].float() / 255
+    def soft(*tissues: Tissue, sigma: float = 0.8) -> torch.Tensor:
+        return blurred(_is_any(boxed, tissues).float(), (sigma,) * 3)
 
-    inside = intracranial[box]
-    ventricles = torch.isin(tissue, torch.tensor([int(Tissue.LATERAL_VENTRICLE), int(Tissue.THIRD_VENTRICLE)]))[box]
-    bone = torch.isin(tissue, torch.tensor([int(Tissue.SKULL_COMPACT), int(Tissue.DIPLOE)]))[box]
-    white, csf = probability(source.white_matter), probability(source.csf)
-    coarse_inside = inside[::2, ::2, ::2]
+    white, csf = (padded(array)[box].float() / 255 for array in (source.white_matter, source.csf))
+    white = white / (1 - csf).clamp(min=0.2)
+    for deep, fraction in WHITE_FRACTION.items():
+        white[boxed == deep] = fraction
+    scalp_or_air = _is_any(tissue, (Tissue.BACKGROUND, Tissue.SCALP)).float()
+    cerebrum = 1 - soft(Tissue.CEREBELLAR_GREY, Tissue.CEREBELLAR_WHITE, Tissue.BRAIN_STEM, sigma=2).clamp(0, 1)
     depth = blurred(inside.float(), (8, 8, 8))
+    ventricle = soft(Tissue.LATERAL_VENTRICLE, Tissue.THIRD_VENTRICLE, sigma=1)
     arrays = {
         "tissue": tissue,
         "aspects": padded(source.aspects),
+        "near_skin": blurred((tissue == Tissue.BACKGROUND).float(), (2, 2, 2)),
+        "near_scalp": blurred(scalp_or_air, (3, 3, 3)),
         "coarse_territory": padded(source.territory)[box][::2, ::2, ::2].contiguous(),
-        "coarse_parenchyma": coarse_inside & (csf < 0.5)[::2, ::2, ::2],
-        "white": white,
+        "coarse_parenchyma": (inside & (csf < 0.5))[::2, ::2, ::2].contiguous(),
+        "white": blurred(white, (0.6, 0.6, 0.6)),
         "csf": csf,
-        "ventricle": blurred(ventricles.float(), (1, 1, 1)),
-        "near_ventricle": (blurred(ventricles.float(), (6, 6, 6)) * 3).clamp(0, 1),
-        "near_surface": ((1 - depth) * 5).clamp(0, 1),
-        "near_bone": (blurred(bone.float(), (2.5, 2.5, 2.5)) * 2).clamp(0, 1),
+        "ventricle": ventricle,
+        "falx": soft(Tissue.FALX, Tissue.TENTORIUM, sigma=0.6),
+        "choroid": soft(Tissue.CHOROID_PLEXUS),
+        "pallidum": soft(Tissue.PALLIDUM, sigma=1.5),
+        "near_ventricle": (soft(Tissue.LATERAL_VENTRICLE, sigma=6) * 3).clamp(0, 1),
+        "near_surface": ((1 - depth) * 5).clamp(0, 1) * cerebrum,
+        "near_bone": (soft(Tissue.SKULL_COMPACT, Tissue.DIPLOE, sigma=2.5) * 2).clamp(0, 1),
         "is_intracranial": inside,
     }
     return HeadTemplate(
@@ -105,6 +123,10 @@ def template(device: torch.device) -> HeadTemplate:
         origin_mm=tuple(float(value) for value in source.geometry.positions_mm[0]),
         device=device,
     )
+
+
+def _is_any(tissue: torch.Tensor, wanted: Iterable[Tissue]) -> torch.Tensor:
+    return torch.isin(tissue, torch.tensor([int(t) for t in wanted]))
 
 
 def _even_span(mask: torch.Tensor, axis: int) -> slice:

@@ -9,7 +9,7 @@ import numpy as np
 from StrokeSegLib import __version__
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.terminology import TERMS
-from StrokeSegLib.reports.pictures import field_of_view, key_slices, slice_picture
+from StrokeSegLib.reports.pictures import key_slices, slice_picture
 from StrokeSegLib.reports.results import distinct_mm
 
 KEY_SLICES = 9
@@ -22,11 +22,10 @@ def write_html(findings: Findings, path: Path) -> None:
         OSError: the file cannot be written.
     """
     geometry = findings.study.ct.geometry
-    view = field_of_view(findings)
     pictures = [
         {
             "number": index + 1,
-            "image": slice_picture(findings, index, view),
+            "image": slice_picture(findings, index),
             "height_mm": geometry.heights_mm[index] - geometry.heights_mm[0],
             "volumes": _slice_volumes(findings, index),
         }

@@ -30,21 +30,9 @@ def key_slices(findings: Findings, count: int) -> list[int]:
     return sorted({int(within[round(at)]) for at in np.linspace(0, len(within) - 1, count + 2)[1:-1]})
 
 
-def field_of_view(findings: Findings) -> tuple[slice, slice]:
-    """Rows and columns of the brain with a margin, the same for all slices; the whole slice where no brain is found."""
-    brain = findings.study.brain.any(axis=0)
-    if not brain.any():
-        return slice(None), slice(None)
-    windows = []
-    for axis, spacing_mm in zip((1, 0), findings.study.ct.geometry.pixel_spacing_mm, strict=True):
-        inside = np.flatnonzero(brain.any(axis=axis))
-        margin = round(15 / spacing_mm)
-        windows.append(slice(max(0, inside[0] - margin), inside[-1] + margin))
-    return windows[0], windows[1]
-
-
-def slice_picture(findings: Findings, index: int, view: tuple[slice, slice]) -> str:
+def slice_picture(findings: Findings, index: int) -> str:
     """One slice with its segments filled lightly and outlined, as a PNG data URI; patient's right on the left."""
+    view = findings.study.head_field_of_view
     hu = findings.study.ct.voxels[index][view].astype(np.float32)
     low, high = STROKE_WINDOW_HU
     grey = ((hu - low) / (high - low)).clip(0, 1) * 255

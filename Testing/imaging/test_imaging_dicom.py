@@ -146,6 +146,7 @@ def test_identical_duplicates_are_left_out_and_said(series, hu):
     [
         ({"Modality": "MR"}, "not CT but MR"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "in colour"),
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "in colour"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "Only localisers"),
         ({"ImagePositionPatient": None}, "no position"),
     ],

@@ -4,6 +4,7 @@ from scans import SHARED_DATA, centred_geometry, ellipsoid_head, tilted_geometry
 
 from StrokeSegLib.imaging import RegularGrid, SliceGeometry, read_study
 from StrokeSegLib.imaging.brain import brain_mask
+from StrokeSegLib.imaging.field_of_view import head_field_of_view
 
 
 def test_a_regular_volume_has_the_voxel_volume_of_its_spacing():
@@ -87,3 +88,15 @@ def test_the_brain_of_two_real_scans_is_whole_and_alone():
         volume_ml = study.brain.sum(axis=(1, 2)) @ study.ct.geometry.voxel_volumes_ml
         assert 1200 < volume_ml < 1650
         assert np.median(study.ct.voxels[study.brain]) == pytest.approx(28, abs=8)
+
+
+def test_the_field_of_view_is_the_head_without_its_holder_and_the_table():
+    geometry = centred_geometry(shape=(20, 160, 160), spacing_mm=(6.0, 2.0, 2.0))
+    hu = ellipsoid_head(geometry)
+    head_rows = np.flatnonzero((hu > -300).any(axis=(0, 2)))
+    hu[:, 128:131, 20:140] = 150  # the holder touches the back of the head
+    hu[:, 150:155] = 200
+    rows, columns = head_field_of_view(hu, geometry)
+    assert rows.start == pytest.approx(head_rows[0], abs=1)
+    assert rows.stop - 1 == pytest.approx(head_rows[-1], abs=3)
+    assert columns.stop - columns.start == pytest.approx(2 * (65 + 11) / 2, abs=3)

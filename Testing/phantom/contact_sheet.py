@@ -67,7 +67,9 @@ def real_slices() -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         spacing = np.array(study.ct.geometry.pixel_spacing_mm)
         for index in indices:
             hu = millimetre(study.ct.voxels[index].clip(-1024).astype(float), spacing)
-            found.append((hu, millimetre(study.brain[index].astype(float), spacing) > 0.5, np.zeros(hu.shape, np.uint8)))
+            found.append(
+                (hu, millimetre(study.brain[index].astype(float), spacing) > 0.5, np.zeros(hu.shape, np.uint8))
+            )
     for path in sorted((SHARED_DATA / "cpaisd_slices" / "images").glob("*.png")):
         hu = millimetre(grey(path), np.array([0.45, 0.45]))
         mask = imread(SHARED_DATA / "cpaisd_slices" / "masks" / path.name)[..., :3].astype(float)
@@ -126,19 +128,29 @@ def report(name: str, slices: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -
         inner = ndimage.binary_erosion(brain, iterations=6)
         if inner.sum() < 1500:
             continue
-        noise = (hu - ndimage.gaussian_filter(hu, 3))[inner & (hu > 15) & (hu < 60)]
-        residual = hu - ndimage.gaussian_filter(hu, 3)
+
+        smooth = ndimage.gaussian_filter(hu, 3)
+        residual = hu - smooth
+        flat = inner & (smooth > 22) & (smooth < 45) & (ndimage.gaussian_gradient_magnitude(hu, 2) < 1.2)
         correlations = [
-            float(np.mean(residual[:, lag:][inner[:, lag:]] * residual[:, :-lag][inner[:, lag:]]) / residual[inner].var())
+            float(
+                np.mean((residual[:, lag:] * residual[:, :-lag])[flat[:, lag:] & flat[:, :-lag]]) / residual[flat].var()
+            )
             for lag in (1, 2, 3)
         ]
         percentiles = np.percentile(hu[inner], (2, 10, 25, 50, 75, 90, 98))
         smooth = ndimage.gaussian_filter(hu, 1.5)[inner]
-        figures.append([*percentiles, noise.std(), *correlations, smooth.std()])
+        figures.append([*percentiles, residual[flat].std(), *correlations, smooth.std()])
     if figures:
         columns = ("p2", "p10", "p25", "p50", "p75", "p90", "p98", "noise", "lag1", "lag2", "lag3", "std σ=1.5mm")
         for column, values in zip(columns, np.array(figures).T, strict=True):
-            logging.info("%s %s: median %.2f, range %.2f to %.2f", name, column, np.median(values), *np.percentile(values, (5, 95)))
+            logging.info(
+                "%s %s: median %.2f, range %.2f to %.2f",
+                name,
+                column,
+                np.median(values),
+                *np.percentile(values, (5, 95)),
+            )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Arterial territories by hemisphere: borders as planes and lines in template space.
 
-The borders follow the usual axial territory maps of the neuroradiology textbooks (ACA: medial strip back to the
-parieto-occipital sulcus; PCA: occipital lobe, medial and inferior temporal lobe, thalamus; MCA: the rest of the convexity).
+The borders follow the usual axial territory maps of the neuroradiology textbooks: ACA the medial strip back to the
+parieto-occipital sulcus; PCA the occipital lobe, medial and inferior temporal lobe and thalamus; MCA the rest.
 """
 
 import numpy as np
@@ -34,9 +34,13 @@ def label_territories(template: Template, tissue: np.ndarray) -> np.ndarray:
 
     basal = (superior < 14) & (superior > -14) & (lateral < 36) & (anterior > -24) & (anterior < 20)
     right[basal & (tissue != Tissue.INSULA)] = Territory.LENTICULOSTRIATE_RIGHT
+    around_chiasm = (superior < -10) & (lateral < 14) & (anterior > -12) & (anterior < 12)
+    right[around_chiasm] = Territory.LENTICULOSTRIATE_RIGHT
     _place_posterior(right, template)
     right[_anterior_place(template)] = Territory.ACA_RIGHT
-    around_third = (template.ellipsoid((0, -14, 6), (18, 20, 15)) < 1) & np.isin(tissue, (Tissue.WHITE_MATTER, Tissue.CORTEX))
+    around_third = (template.ellipsoid((0, -14, 6), (18, 20, 15)) < 1) & np.isin(
+        tissue, (Tissue.WHITE_MATTER, Tissue.CORTEX)
+    )
     right[around_third] = Territory.PCA_THALAMIC_RIGHT
     right[(template.ellipsoid((0, 8, 8), (7, 16, 14)) < 1)] = Territory.ACA_RIGHT
     corona = template.ellipsoid((23, -4, 24), (8, 24, 9)) < 1
@@ -75,7 +79,7 @@ def _place_posterior(right: np.ndarray, template: Template) -> None:
     half_width = np.clip(38 - 0.4 * np.clip(superior, 0, None), 8, 38)
     behind_sulcus = anterior < -56 - 0.45 * superior - 0.3 * lateral + 6
     occipital = (lateral < half_width) & behind_sulcus
-    medial_posterior = (lateral < 16) & (anterior < -36) & (superior < 18)
+    medial_posterior = (lateral < 18) & (anterior < -24) & (superior < 18)
     rise_to_pole = 0.4 * np.clip(-50 - anterior, 0, None)
     lower_temporal = (superior < -3 - 0.8 * (lateral - 34) + rise_to_pole) & (anterior < -10) & (superior < 6)
     right[occipital | medial_posterior | lower_temporal] = Territory.PCA_RIGHT

@@ -71,7 +71,7 @@ def label_brain(template: Template, deep: np.ndarray, intracranial: np.ndarray) 
 
 def part_hindbrain(template: Template, intracranial: np.ndarray) -> np.ndarray:
     """Cerebrum (1) and hindbrain (2), parted along the dark cleft of the tentorium by a watershed from seeds."""
-    lateral, anterior, superior = template.lateral, template.anterior, template.superior
+    anterior, superior = template.anterior, template.superior
     seeds = np.zeros(template.t1.shape, np.int8)
     seeds[template.ellipsoid((25, -62, -42), (25, 22, 16)) < 1] = HINDBRAIN
     seeds[template.ellipsoid((0, -58, -20), (8, 12, 16)) < 1] = HINDBRAIN
@@ -91,8 +91,10 @@ def brain_stem_place(template: Template) -> np.ndarray:
     """Where parenchyma is midbrain, pons or medulla."""
     lateral, anterior, superior = template.lateral, template.anterior, template.superior
     floor_of_fourth = np.where(superior < -30, -36 + 0.45 * (superior + 30), -36)
-    half_width = np.where(superior < -45, 14, np.where(superior < -20, 19, 17))
-    return (lateral < half_width) & (anterior > floor_of_fourth) & (anterior < -8) & (superior < -5)
+    half_width = np.where(superior < -45, 14, 19)
+    below = (lateral < half_width) & (anterior > floor_of_fourth) & (anterior < -8) & (superior < -20)
+    midbrain = ((lateral / 19) ** 2 + ((anterior + 23) / 15) ** 2 < 1) & (superior >= -20) & (superior < -5)
+    return below | midbrain
 
 
 def _deep_grey_place(template: Template) -> np.ndarray:
@@ -106,7 +108,8 @@ def _deep_grey_place(template: Template) -> np.ndarray:
 def _corpus_callosum_place(template: Template) -> np.ndarray:
     """An arch in the midline over the lateral ventricles, 10 mm to either side."""
     outer = template.ellipsoid((0, -5, 2), (40, 42, 31)) < 1
-    return outer & (template.lateral < 11) & (template.superior > -8)
+    inner = template.ellipsoid((0, -5, -1), (40, 30, 19)) < 1
+    return outer & ~inner & (template.lateral < 11) & (template.superior > -4)
 
 
 def _falx_place(template: Template, intracranial: np.ndarray) -> np.ndarray:
@@ -127,7 +130,8 @@ def _label_ventricles(labels: np.ndarray, template: Template) -> None:
     atrium = (anterior <= -28) & (anterior > -70) & (lateral > 10) & (lateral < 36) & (superior > -6) & (superior < 28)
     temporal_horn = template.ellipsoid((31, -20, -13), (7, 20, 9)) < 1
     place = ((frontal | body) & ~midline_roof) | atrium
-    inside = ~np.isin(labels, (Tissue.THALAMUS, Tissue.PUTAMEN, Tissue.PALLIDUM, Tissue.INSULA))
+    nuclei = (Tissue.CAUDATE_HEAD, Tissue.CAUDATE_BODY, Tissue.THALAMUS, Tissue.PUTAMEN, Tissue.PALLIDUM)
+    inside = ~np.isin(labels, nuclei)
     connected = _parts_with_seed(dark & place & inside, template)
     ventricle = connected | (temporal_horn & (template.csf > 0.3))
     labels[ventricle] = Tissue.LATERAL_VENTRICLE

@@ -10,11 +10,14 @@ from arterial_territories import label_territories
 from aspects_regions import label_regions
 from brain_tissues import intracranial_space, label_brain
 from deep_nuclei import label_deep_structures
+from scipy import ndimage
 from skull import label_head, petrous_bone
 from template import Template, load_template
 
 from StrokeSegLib.atlas.head import LABELS_FILE, PROBABILITIES_FILE
+from StrokeSegLib.atlas.labels import Tissue
 
+VENTRICULAR = (Tissue.LATERAL_VENTRICLE, Tissue.THIRD_VENTRICLE, Tissue.FOURTH_VENTRICLE, Tissue.CHOROID_PLEXUS)
 PROBABILITY_STEP = 15
 """Probabilities are kept as multiples of this (17 steps to 255), which halves the file."""
 ATTRIBUTION = (
@@ -36,12 +39,14 @@ def build(folder: Path) -> None:
     territory = label_territories(template, tissue)
     regions = label_regions(template, tissue, territory)
     _write(folder / LABELS_FILE.name, (tissue, territory, regions), template)
-    _write(folder / PROBABILITIES_FILE.name, _probabilities(template, intracranial), template)
+    _write(folder / PROBABILITIES_FILE.name, _probabilities(template, intracranial, tissue), template)
 
 
-def _probabilities(template: Template, intracranial: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Grey and white matter as uint8 inside the dura, where the rest up to 255 is CSF: the right half with the midline."""
-    inside = intracranial & template.brain
+def _probabilities(template: Template, intracranial: np.ndarray, tissue: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Grey and white matter as uint8 inside the dura (the rest up to 255 is CSF), the right half with the midline."""
+    # The maps take choroid plexus for grey matter; it has a label of its own.
+    ventricle_core = ndimage.binary_erosion(np.isin(tissue, VENTRICULAR))
+    inside = intracranial & template.brain & ~ventricle_core
     total = np.maximum(template.grey + template.white, 1)
     steps = 255 // PROBABILITY_STEP
     grey, white = (np.round(np.where(inside, part / total, 0) * steps) for part in (template.grey, template.white))

@@ -52,8 +52,9 @@ REFERENCES = (
             "thalamus": ((78,), (77,)),
         },
     ),
-    # The retrolenticular part is left out: it is behind what ASPECTS calls the capsule.
-    ReferenceAtlas("JHU", "JHU-WhiteMatter-labels-1mm.nii.gz", {"internal capsule": ((17, 19), (18, 20))}),
+    # Without the retrolenticular part, which lies behind what ASPECTS calls the capsule. This copy's text file calls
+    # right (17, 19) what its header puts on the left; the header is followed, since it agrees with the other two.
+    ReferenceAtlas("JHU", "JHU-WhiteMatter-labels-1mm.nii.gz", {"internal capsule": ((18, 20), (17, 19))}),
 )
 
 
@@ -110,7 +111,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reference", type=Path, required=True, help="folder with the reference atlases")
     folder = parser.parse_args().reference
-    print(f"{'structure':18s} {'side':5s} {'pair':22s} {'Dice':>5s} {'centroid mm':>11s} {'surface mm':>10s} {'ml':>11s}")
+    print(
+        f"{'structure':18s} {'side':5s} {'pair':22s} {'Dice':>5s} {'centroid mm':>11s} {'surface mm':>10s} {'ml':>11s}"
+    )
     for structure in OWN:
         for side in Side:
             masks = {"own": own_mask(structure, side)}

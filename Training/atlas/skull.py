@@ -1,6 +1,6 @@
 """Skull, air spaces, orbits and scalp, which the template lacks: modelled around the brain's shape.
 
-Positions are of an average adult head in the template's space; the vault follows the dura at smoothly varying thickness.
+Positions are of an average adult head in the template's space; the vault follows the dura with varying thickness.
 """
 
 import numpy as np
@@ -104,7 +104,9 @@ def _label_base(labels: np.ndarray, template: Template, base: np.ndarray) -> Non
     cells = _cells(template, size_mm=1.6, share=0.45)
     core = template.ellipsoid((54, -38, -46), (10, 13, 16)) < 1
     labels[inside & core & cells] = Tissue.SINUS_AIR
-    ear_canal = (template.lateral > 46) & (((template.anterior + 22) / 3) ** 2 + ((template.superior + 44) / 3) ** 2 < 1)
+    ear_canal = (template.lateral > 46) & (
+        ((template.anterior + 22) / 3) ** 2 + ((template.superior + 44) / 3) ** 2 < 1
+    )
     labels[ear_canal & (labels > 0)] = Tissue.SINUS_AIR
     condyle = template.ellipsoid((52, -10, -44), (8, 6, 6)) < 1
     ramus = template.ellipsoid((52, -2, -68), (3, 12, 26)) < 1

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from nilearn import datasets
@@ -11,7 +12,7 @@ from skimage.draw import polygon2mask
 
 @dataclass(frozen=True)
 class Template:
-    """Maps ``(slice, row, column)`` on the 1 mm grid: slices foot to head, rows anterior to posterior, columns right to left.
+    """Maps ``(slice, row, column)`` at 1 mm: slices foot to head, rows front to back, columns right to left.
 
     Args:
         t1: uint8 intensity, 0 outside the brain.
@@ -76,7 +77,7 @@ class Template:
             distances[level] = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
         solid = np.zeros(self.t1.shape, bool)
         bottom = float(self.superior.min())
-        for below, above in zip(levels, levels[1:], strict=False):
+        for below, above in pairwise(levels):
             for height in range(below, above + 1):
                 share = (height - below) / (above - below)
                 half = (1 - share) * distances[below] + share * distances[above] > 0
@@ -91,9 +92,7 @@ def load_template() -> Template:
     white = datasets.load_mni152_wm_template(resolution=1)
     volumes = [_to_lps(image) for image in (t1, grey, white)]
     # The affine is RAS with positive axes; flipping x and y turns it to LPS.
-    last_right, last_front = (
-        t1.affine[axis, 3] + t1.affine[axis, axis] * (t1.shape[axis] - 1) for axis in (0, 1)
-    )
+    last_right, last_front = (t1.affine[axis, 3] + t1.affine[axis, axis] * (t1.shape[axis] - 1) for axis in (0, 1))
     origin_mm = (-float(last_right), -float(last_front), float(t1.affine[2, 3]))
     intensity, grey, white = volumes
     return Template(

@@ -1,0 +1,1 @@
+"""What stands behind the StrokeSeg panel; imports nothing beyond Slicer's own Python at file scope."""

@@ -1,0 +1,66 @@
+"""A synthetic scan as a DICOM CT series; every attribute and UID follows from the scan's name alone."""
+
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from StrokeSegLib.imaging import Volume
+from StrokeSegLib.phantom.scanner import PADDING_HU
+
+INTERCEPT_HU = -1024
+
+
+def write_series(ct: Volume, folder: Path, name: str, tilt_deg: float) -> None:
+    """Write one file per slice, ``00001.dcm`` the lowest.
+
+    Args:
+        ct: HU, int16, axial.
+        folder: made if absent.
+        name: what the UIDs follow from.
+        tilt_deg: for Gantry/Detector Tilt.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(len(ct.voxels)):
+        write_slice(ct, index, folder / f"{index + 1:05d}.dcm", name, tilt_deg)
+
+
+def write_slice(ct: Volume, index: int, path: Path, name: str, tilt_deg: float) -> None:
+    """Write one slice of a series; arguments as in `write_series`."""
+    geometry = ct.geometry
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = _uid(name, f"image {index}")
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    image.SpecificCharacterSet = "ISO_IR 192"
+    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+    image.StudyInstanceUID, image.SeriesInstanceUID = _uid(name, "study"), _uid(name, "series")
+    image.FrameOfReferenceUID, image.PositionReferenceIndicator = _uid(name, "frame of reference"), ""
+    image.PatientName, image.PatientID = "SYNTHETIC^PATIENT", name
+    image.PatientBirthDate, image.PatientSex, image.ReferringPhysicianName = "", "O", ""
+    image.StudyDate, image.StudyTime, image.StudyID, image.AccessionNumber = "20000101", "120000", "1", ""
+    image.StudyDescription, image.SeriesDescription = "Synthetic head CT", "Synthetic NCCT"
+    image.Modality, image.ImageType = "CT", ["DERIVED", "PRIMARY", "AXIAL"]
+    image.Manufacturer, image.ManufacturerModelName = "StrokeSeg", "Phantom"
+    image.BodyPartExamined, image.PatientPosition, image.KVP = "HEAD", "HFS", 120
+    image.ConvolutionKernel, image.GantryDetectorTilt = "SYNTHETIC", f"{tilt_deg:.4f}"
+    image.SeriesNumber, image.AcquisitionNumber, image.InstanceNumber = 1, 1, index + 1
+    image.ImagePositionPatient = [f"{value:.6f}" for value in geometry.positions_mm[index]]
+    image.ImageOrientationPatient = [f"{value:.10f}" for value in (*geometry.row_direction, *geometry.column_direction)]
+    image.SliceLocation = f"{geometry.heights_mm[index]:.6f}"
+    image.SliceThickness = f"{geometry.slice_extents_mm[index]:.6f}"
+    image.PixelSpacing = [f"{value:.8f}" for value in geometry.pixel_spacing_mm]
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.Rows, image.Columns = geometry.shape[1:]
+    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 16, 15, 1
+    image.PixelPaddingValue = PADDING_HU - INTERCEPT_HU
+    image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, INTERCEPT_HU, "HU"
+    image.WindowCenter, image.WindowWidth = 40, 40
+    image.PixelData = (ct.voxels[index] - INTERCEPT_HU).astype("<i2").tobytes()
+    pydicom.dcmwrite(path, image, enforce_file_format=True)
+
+
+def _uid(name: str, part: str) -> str:
+    return generate_uid(entropy_srcs=["StrokeSeg phantom", name, part])

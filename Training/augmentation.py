@@ -1,0 +1,54 @@
+"""Random changes of a training slice, after normalisation."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from Training.recipe import AugmentationSettings
+
+
+def augmented(
+    image: np.ndarray, labels: np.ndarray, settings: AugmentationSettings, random: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A slice and its labels, changed at random.
+
+    Args:
+        image: float32 ``(channel, row, column)``; interpolated linearly, its border repeated.
+        labels: uint8 ``(row, column)``; nearest neighbour.
+        settings: of the recipe.
+        random: draws the changes.
+
+    Returns:
+        Image float32 ``(channel, row, column)`` and labels int64 ``(row, column)``.
+    """
+    picture = torch.from_numpy(np.ascontiguousarray(image))
+    reference = torch.from_numpy(np.ascontiguousarray(labels))
+    if random.random() < settings.flip:
+        picture, reference = picture.flip(-1), reference.flip(-1)
+    if random.random() < settings.rotation:
+        angle = np.radians(random.uniform(-settings.rotation_deg, settings.rotation_deg))
+        size = 1 + random.uniform(-settings.scale, settings.scale)
+        picture, reference = _turned(picture, reference, angle, size)
+    if settings.contrast or settings.brightness:
+        gain = 1 + random.normal(0, settings.contrast)
+        picture = picture * float(gain) + float(random.normal(0, settings.brightness))
+    if settings.noise:
+        noise = random.standard_normal(picture.shape, dtype=np.float32)
+        picture = picture + torch.from_numpy(noise) * float(random.uniform(0, settings.noise))
+    return picture, reference.long()
+
+
+def _turned(
+    picture: torch.Tensor, labels: torch.Tensor, angle: float, size: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotated about the middle and scaled; pixels are square."""
+    rows, columns = labels.shape
+    cosine, sine = np.cos(angle) / size, np.sin(angle) / size
+    # Sampling coordinates run from −1 to 1 along both axes, so the shorter one is stretched.
+    matrix = torch.tensor([[cosine, -sine * rows / columns, 0], [sine * columns / rows, cosine, 0]]).float()
+    grid = functional.affine_grid(matrix[None], [1, 1, rows, columns], align_corners=False)
+    turned = functional.grid_sample(picture[None], grid, padding_mode="border", align_corners=False)[0]
+    marks = functional.grid_sample(
+        labels[None, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
+    )
+    return turned, marks[0, 0]

@@ -1,0 +1,26 @@
+"""A recipe's data source opened: its cases, unread."""
+
+from pathlib import Path
+
+from StrokeSegLib.errors import DataError
+from Training.data import cpaisd, nnunet, pairs, png_slices
+from Training.data.case import Case
+from Training.recipe import DataSettings
+
+
+def open_source(data: DataSettings) -> list[Case]:
+    """The cases of a data set on disk.
+
+    Raises:
+        DataError: the folder is missing, not of this layout, or holds no case.
+    """
+    folder = Path(data.path)
+    if not folder.is_dir():
+        raise DataError(f"There is no data set folder {folder}.")
+    if data.source == "png-slices":
+        cases = png_slices.cases(folder, data.pixel_mm)
+    else:
+        cases = {"cpaisd": cpaisd, "nnunet": nnunet, "pairs": pairs}[data.source].cases(folder)
+    if not cases:
+        raise DataError(f"{folder} holds no cases in the {data.source} layout.")
+    return cases

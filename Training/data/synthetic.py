@@ -1,0 +1,98 @@
+"""Synthetic patients, drawn while a network learns: no scan of theirs is ever stored."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from StrokeSegLib.errors import ImageError
+from StrokeSegLib.methods.ncct_core_penumbra import Preparation
+from StrokeSegLib.phantom import acquire, draw_patient, draw_scanner, random_acquisition
+from Training.augmentation import augmented
+from Training.data.case import Case, LabelledStudy
+from Training.data.preparing import prepared_slices
+from Training.recipe import AugmentationSettings
+
+LARGEST_SEED = 2**31 - 1
+
+VALIDATION_SEED = 900_000_000
+"""Held-out patients have the seeds from here on; those of training lie below."""
+
+
+def synthetic_case(seed: int) -> Case:
+    """The synthetic patient of a seed as a case."""
+
+    def load() -> LabelledStudy:
+        scan = acquire(draw_patient(seed), random_acquisition(seed), draw_scanner(seed))
+        return LabelledStudy(scan.study, scan.labels)
+
+    return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
+
+
+class LivePatients(IterableDataset):
+    """Slices of ever new patients, each slice drawn `reuse` times on average while its patient is kept.
+
+    A buffer of patients is mixed, so that a batch holds slices of many and drawing patients does not starve the network.
+
+    Args:
+        seed: of the stream; give another after a resumption.
+        preparation: the method's.
+        augmentation: of every slice drawn.
+        patients_kept: size of the buffer.
+        reuse: how often a slice is drawn on average before its patient leaves.
+        slices: length of an epoch over all workers.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        preparation: Preparation,
+        augmentation: AugmentationSettings,
+        patients_kept: int,
+        reuse: float,
+        slices: int,
+    ):
+        self._seed = seed
+        self._preparation = preparation
+        self._augmentation = augmentation
+        self._patients_kept = patients_kept
+        self._reuse = reuse
+        self._slices = slices
+        self._patients: list[tuple[np.ndarray, np.ndarray]] = []
+        self._owed = 0.0
+        self._random: np.random.Generator | None = None
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        worker = get_worker_info()
+        number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        torch.set_num_threads(1)
+        if self._random is None:
+            self._random = np.random.default_rng((self._seed, number))
+        for _ in range(number, self._slices, workers):
+            self._renew()
+            images, labels = self._patients[self._random.integers(len(self._patients))]
+            index = self._random.integers(len(images))
+            self._owed += 1
+            yield augmented(images[index], labels[index], self._augmentation, self._random)
+
+    def _renew(self) -> None:
+        """Draw a new patient whenever enough slices were given; at the start one a slice until the buffer is full."""
+        if self._patients and len(self._patients) >= self._patients_kept and self._owed < self._reuse * self._length:
+            return
+        if self._patients and len(self._patients) < self._patients_kept and self._owed < self._reuse:
+            return
+        self._owed = 0.0
+        while True:
+            case = synthetic_case(int(self._random.integers(VALIDATION_SEED)))
+            try:
+                patient = prepared_slices(case, self._preparation)
+                break
+            except ImageError:
+                continue  # A block of slices without a brain, as below the skull base.
+        self._patients.append(patient)
+        del self._patients[: -self._patients_kept]
+
+    @property
+    def _length(self) -> int:
+        return len(self._patients[-1][0])

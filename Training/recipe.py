@@ -1,0 +1,263 @@
+"""A training recipe: everything that decides what a training run gives, read from YAML and checked before it starts."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from StrokeSegLib.errors import DataError
+
+SOURCES = ("synthetic", "cpaisd", "nnunet", "pairs", "png-slices")
+OPTIMISERS = ("adam", "adamw")
+SCHEDULES = ("plateau", "one-cycle")
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Name and arguments of a `StrokeSegLib.networks.Architecture`."""
+
+    name: str
+    arguments: dict[str, object]
+
+
+@dataclass(frozen=True)
+class PreparationSettings:
+    """As `ncct_core_penumbra.Preparation`; null mean and standard deviation are measured on the training part."""
+
+    mean_hu: float | None = None
+    std_hu: float | None = None
+    clip_hu: tuple[float, float] | None = None
+    centre_on_brain: bool = False
+    brain_only: bool = False
+    spacing_mm: float | None = None
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where patients come from and how they are split.
+
+    Args:
+        source: one of `SOURCES`.
+        path: the data set's folder; null for synthetic patients.
+        validation_fraction, test_fraction: of the patients, where the data set has no split of its own.
+        folds, fold: k-fold cross-validation instead, and which fold validates; null folds for the fractions.
+        pixel_mm: pixel size of PNG slices, whose files do not say it.
+        patients_kept, reuse: of synthetic patients, how many are mixed and how often each slice is drawn on average.
+        slices_per_epoch: of synthetic patients.
+        validation_patients, validation_slices: synthetic patients held out, and slices taken of each.
+    """
+
+    source: str
+    path: str | None = None
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    folds: int | None = None
+    fold: int = 0
+    pixel_mm: float = 0.45
+    patients_kept: int = 40
+    reuse: float = 3.0
+    slices_per_epoch: int = 2400
+    validation_patients: int = 24
+    validation_slices: int = 6
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """Random changes of training slices, after normalisation; all off by default.
+
+    Args:
+        flip: probability of a left–right mirror image.
+        rotation_deg, rotation: greatest angle, and how often a slice is rotated.
+        scale: greatest relative change of size, drawn with every rotation.
+        brightness, contrast: standard deviation of a shift (in units of the input) and of a relative gain.
+        noise: greatest standard deviation of added noise (in units of the input).
+    """
+
+    flip: float = 0.0
+    rotation_deg: float = 0.0
+    rotation: float = 0.0
+    scale: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights of multiclass soft Dice over core and penumbra and of cross-entropy over all classes."""
+
+    dice: float = 1.0
+    cross_entropy: float = 0.0
+
+
+@dataclass(frozen=True)
+class OptimisationSettings:
+    """How weights are found.
+
+    Args:
+        optimiser, learning_rate, weight_decay: `OPTIMISERS`; the rate is the greatest one.
+        schedule: `SCHEDULES`; one-cycle needs max_minutes, over which it runs.
+        plateau_factor, plateau_patience, plateau_threshold: of the plateau schedule, on validation loss.
+        batch: slices a step and process.
+        max_epochs, max_minutes: whichever is reached first; null for no limit.
+        early_stopping_patience: epochs without a better validation loss; null to go on.
+        checkpoints: how many of the best are kept beside the last.
+        checkpoint_steps: steps between writings of last.ckpt.
+        workers: processes that prepare slices.
+        channels_last: memory order, faster on most machines.
+        bfloat16: mixed precision.
+    """
+
+    optimiser: str = "adam"
+    learning_rate: float = 0.006
+    weight_decay: float = 0.0
+    schedule: str = "plateau"
+    plateau_factor: float = 0.1
+    plateau_patience: int = 10
+    plateau_threshold: float = 1e-4
+    batch: int = 32
+    max_epochs: int | None = 200
+    max_minutes: float | None = None
+    early_stopping_patience: int | None = 30
+    checkpoints: int = 5
+    checkpoint_steps: int = 50
+    workers: int = 1
+    channels_last: bool = True
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of a training run.
+
+    Raises:
+        DataError: settings that contradict each other or lie out of range.
+    """
+
+    name: str
+    method: str
+    network: NetworkSettings
+    data: DataSettings
+    preparation: PreparationSettings = field(default_factory=PreparationSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
+    seed: int = 42
+
+    def __post_init__(self):
+        data, optimisation, preparation = self.data, self.optimisation, self.preparation
+        fractions = (data.validation_fraction, data.test_fraction)
+        for holds, sentence in (
+            (self.method == "ncct-core-penumbra", f"there is no training for the method “{self.method}”"),
+            (data.source in SOURCES, f"data.source must be one of {', '.join(SOURCES)}"),
+            (data.source == "synthetic" or data.path, "data.path is missing; give the data set's folder with --data"),
+            (all(0 <= part < 1 for part in fractions) and sum(fractions) < 1, "the data fractions leave no training part"),
+            (data.folds is None or 0 <= data.fold < data.folds, "data.fold must be below data.folds"),
+            (min(data.reuse, data.patients_kept, data.slices_per_epoch) >= 1, "data.reuse and the counts must be ≥ 1"),
+            (optimisation.optimiser in OPTIMISERS, f"optimisation.optimiser must be one of {', '.join(OPTIMISERS)}"),
+            (optimisation.schedule in SCHEDULES, f"optimisation.schedule must be one of {', '.join(SCHEDULES)}"),
+            (
+                optimisation.schedule != "one-cycle" or optimisation.max_minutes,
+                "the one-cycle schedule needs optimisation.max_minutes",
+            ),
+            (optimisation.max_epochs or optimisation.max_minutes, "give optimisation.max_epochs or max_minutes"),
+            (min(optimisation.batch, optimisation.checkpoint_steps) >= 1, "optimisation.batch must be at least 1"),
+            (optimisation.learning_rate > 0, "optimisation.learning_rate must be above 0"),
+            (self.loss.dice + self.loss.cross_entropy > 0, "a loss must have a weight above 0"),
+            (
+                (preparation.mean_hu is None) == (preparation.std_hu is None),
+                "preparation.mean_hu and std_hu go together; leave both null to measure them",
+            ),
+            (
+                preparation.mean_hu is not None or data.source != "synthetic",
+                "synthetic patients need preparation.mean_hu and std_hu",
+            ),
+        ):
+            if not holds:
+                raise DataError(f"The recipe cannot be used: {sentence}.")
+
+
+def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
+    """A recipe from YAML, with ``key.key=value`` settings replacing its values.
+
+    Raises:
+        DataError: the file is missing or no YAML, has an unknown or missing key, or a value of the wrong type.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"There is no recipe {path}.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"The recipe {path} cannot be read as YAML.") from error
+    if not isinstance(content, dict):
+        raise DataError(f"The recipe {path} holds no settings.")
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise DataError(f"“{setting}” is no setting; write KEY=VALUE, for example optimisation.batch=16.")
+        *groups, last = key.split(".")
+        group = content
+        for name in groups:
+            group = group.setdefault(name, {})
+            if not isinstance(group, dict):
+                raise DataError(f"“{key}” is no setting of the recipe.")
+        try:
+            group[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise DataError(f"The value of “{setting}” cannot be read.") from error
+    return typed(Recipe, content)
+
+
+def typed(kind: type, value: object, place: str = "") -> object:
+    """A value of YAML as a dataclass, tuple or plain type.
+
+    Args:
+        kind: a dataclass, ``X | None``, ``tuple[X, ...]``, ``dict[str, object]`` or a plain type.
+        value: what YAML gave.
+        place: where in the recipe, for messages.
+
+    Raises:
+        DataError: an unknown or missing key, or a value of the wrong type.
+    """
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(kind, value, place)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return None if value is None else typed(arguments[0], value, place)
+    if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(arguments):
+        return tuple(typed(part, item, place) for part, item in zip(arguments, value, strict=True))
+    if origin is dict and isinstance(value, dict):
+        return value
+    if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:  # YAML 1.1 reads 1e-4 as text.
+            return float(value)
+        except ValueError:
+            pass
+    if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    wanted = getattr(kind, "__name__", str(kind)) if origin is None else str(kind)
+    raise DataError(f"The recipe's “{place}” is {value!r}; it must be {wanted}.")
+
+
+def _dataclass(kind: type, value: object, place: str) -> object:
+    if not isinstance(value, Mapping):
+        raise DataError(f"The recipe's “{place}” must hold settings of its own.")
+    hints = typing.get_type_hints(kind)
+    at = f"{place}." if place else ""
+    unknown = [key for key in value if key not in hints]
+    if unknown:
+        raise DataError(f"The recipe's key “{at}{unknown[0]}” is unknown; known are {', '.join(hints)}.")
+    needed = [
+        entry.name
+        for entry in dataclasses.fields(kind)
+        if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+    ]
+    missing = [key for key in needed if key not in value]
+    if missing:
+        raise DataError(f"The recipe lacks “{at}{missing[0]}”.")
+    return kind(**{key: typed(hints[key], item, f"{at}{key}") for key, item in value.items()})

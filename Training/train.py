@@ -1,0 +1,144 @@
+"""Train a network by a recipe: ``python Training/train.py RECIPE.yaml [--data FOLDER] [--output FOLDER] [--resume]``.
+
+On several GPUs or processes: ``torchrun --nproc-per-node N Training/train.py …``; without a GPU they talk through gloo.
+"""
+
+import argparse
+import dataclasses
+import logging
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import lightning
+import torch
+import yaml
+from lightning.pytorch import callbacks, loggers
+
+from StrokeSegLib.errors import DataError, StrokeSegError
+from StrokeSegLib.methods.ncct_core_penumbra import Preparation
+from Training.data.sources import open_source
+from Training.data.splits import split
+from Training.learning import SliceLearning
+from Training.loading import DataSetSlices, SyntheticSlices, measured_constants
+from Training.recipe import Recipe, read_recipe
+
+RECIPE_FILE = "recipe.yaml"
+LAST = "last"
+
+logger = logging.getLogger("Training")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    settings = [*options.set]
+    if options.data:
+        settings.append(f"data.path={options.data}")
+    if options.max_minutes:
+        settings.append(f"optimisation.max_minutes={options.max_minutes}")
+    try:
+        train(read_recipe(options.recipe, settings), options.output, options.resume)
+    except StrokeSegError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def train(recipe: Recipe, output: Path, resume: bool = False) -> None:
+    """Train by a recipe into a folder: checkpoints, the recipe as used, CSV and TensorBoard logs.
+
+    Raises:
+        DataError: the data cannot be used, or the folder holds another run.
+    """
+    last = output / "checkpoints" / f"{LAST}.ckpt"
+    if last.exists() and not resume:
+        raise DataError(f"{output} holds a run already; continue it with --resume or give another --output.")
+    lightning.seed_everything(recipe.seed, workers=True, verbose=False)
+    recipe, slices = _data(recipe, output, stream=_steps(last))
+    output.mkdir(parents=True, exist_ok=True)
+    (output / RECIPE_FILE).write_text(yaml.safe_dump(_plain(dataclasses.asdict(recipe)), sort_keys=False), "utf-8")
+    trainer = _trainer(recipe, output)
+    trainer.timer = next((c for c in trainer.callbacks if isinstance(c, callbacks.Timer)), None)
+    trainer.fit(SliceLearning(recipe), datamodule=slices, ckpt_path=last if last.exists() else None, weights_only=True)
+    if trainer.is_global_zero:
+        trainer.save_checkpoint(last)
+
+
+def _data(recipe: Recipe, output: Path, stream: int) -> tuple[Recipe, lightning.LightningDataModule]:
+    """The data module, and the recipe with the constants that were measured."""
+    if recipe.data.source == "synthetic":
+        return recipe, SyntheticSlices(recipe, Preparation(**dataclasses.asdict(recipe.preparation)), stream)
+    parts = split(open_source(recipe.data), recipe.data, recipe.seed)
+    settings = recipe.preparation
+    if settings.mean_hu is None:
+        mean_hu, std_hu = measured_constants(parts.training)
+        settings = dataclasses.replace(settings, mean_hu=mean_hu, std_hu=std_hu)
+        recipe = dataclasses.replace(recipe, preparation=settings)
+    preparation = Preparation(**dataclasses.asdict(settings))
+    return recipe, DataSetSlices(recipe, parts.training, parts.validation, preparation, output / "prepared")
+
+
+def _trainer(recipe: Recipe, output: Path) -> lightning.Trainer:
+    settings = recipe.optimisation
+    checkpoints = output / "checkpoints"
+    guards = [
+        callbacks.ModelCheckpoint(
+            checkpoints, "best-{epoch}-{val_loss:.4f}", monitor="val_loss", save_top_k=settings.checkpoints
+        ),
+        callbacks.ModelCheckpoint(
+            checkpoints, LAST, every_n_train_steps=settings.checkpoint_steps, enable_version_counter=False
+        ),
+        callbacks.TQDMProgressBar(refresh_rate=5),
+    ]
+    if settings.max_minutes:
+        guards.append(callbacks.Timer(timedelta(minutes=settings.max_minutes)))
+    if settings.early_stopping_patience:
+        guards.append(callbacks.EarlyStopping("val_loss", patience=settings.early_stopping_patience))
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    on_gpu = torch.cuda.is_available()
+    strategy = lightning.pytorch.strategies.DDPStrategy(process_group_backend="nccl" if on_gpu else "gloo")
+    return lightning.Trainer(
+        default_root_dir=output,
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
+        num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
+        strategy=strategy if processes > 1 else "auto",
+        precision="bf16-mixed" if settings.bfloat16 else "32-true",
+        max_epochs=settings.max_epochs or -1,
+        callbacks=guards,
+        logger=[loggers.TensorBoardLogger(output, name="tensorboard"), loggers.CSVLogger(output, name="csv")],
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+    )
+
+
+def _steps(last: Path) -> int:
+    """Steps that a run has made so far."""
+    return torch.load(last, map_location="cpu", weights_only=True)["global_step"] if last.exists() else 0
+
+
+def _plain(value: object) -> object:
+    """Tuples as lists, for YAML."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data set, in place of the recipe's data.path")
+    parser.add_argument("--output", type=Path, default=Path("training"), metavar="FOLDER")
+    parser.add_argument("--max-minutes", type=float, metavar="M", help="stop after so long")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a recipe's value")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
