@@ -14,6 +14,9 @@ from StrokeSegLib.errors import StrokeSegError
 
 USER_ERROR = 2
 
+DEMO_SEED = 7
+"""A patient with an infarct some hours old that a reader sees at once."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -56,11 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     phantom = commands.add_parser("phantom", help="make a synthetic patient with known truth")
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR")
     phantom.add_argument("--seed", type=int, default=0)
-    phantom.add_argument("--kind", choices=["ncct"], default="ncct")
+    phantom.add_argument("--kind", choices=["ncct"], default="ncct", help="non-contrast CT")
     phantom.add_argument("--format", choices=["dicom", "nifti"], default="dicom")
     phantom.add_argument("--spacing", type=float, nargs=3, default=(0.45, 0.45, 5.0), metavar=("X", "Y", "Z"))
     phantom.add_argument("--tilt", type=float, default=0.0, metavar="DEG")
-    phantom.add_argument("--lesion", default="random", help="random, none, m1, m2, lenticulostriate, aca, pca, …")
+    phantom.add_argument(
+        "--lesion", default="random", help="random, none, m1, m2, lenticulostriate, aca, pca, cerebellar or lacunar"
+    )
     phantom.add_argument("--side", choices=["left", "right", "random"], default="random")
     phantom.set_defaults(command=_phantom)
 
@@ -130,23 +135,31 @@ def _phantom(options: argparse.Namespace) -> None:
     write_phantom(
         options.output,
         seed=options.seed,
+        kind=options.kind,
         format=options.format,
         spacing_mm=tuple(options.spacing),
         tilt_deg=options.tilt,
         lesion=options.lesion,
         side=options.side,
     )
-    sys.stdout.write((options.output / "truth.json").read_text(encoding="utf-8") + "\n")
+    sys.stdout.write(f"{options.output}: {_truth(options.output)}\n")
 
 
 def _demo(options: argparse.Namespace) -> None:
     from StrokeSegLib.case import Case
-    from StrokeSegLib.phantom import write_demo_patient
+    from StrokeSegLib.phantom import write_phantom
 
     patient = options.output / "patient"
-    truth = write_demo_patient(patient)
-    sys.stdout.write("A synthetic patient (no real person), " + truth + "\n")
+    # The demo's patient is the same every time; an earlier one is used again.
+    if not (patient / "truth.json").exists():
+        write_phantom(patient, seed=DEMO_SEED, lesion="m1", side="left")
+    sys.stdout.write(f"A synthetic patient, no real person, in {patient}. Truth: {_truth(patient)}\n")
     _segmented(Case(input=patient / "image", output=options.output / "results"), quiet=False)
+
+
+def _truth(phantom: Path) -> str:
+    volumes_ml = json.loads((phantom / "truth.json").read_text(encoding="utf-8"))["volumes_ml"]
+    return ", ".join(f"{name} {volume_ml:.1f} ml" for name, volume_ml in volumes_ml.items())
 
 
 def _models_list(options: argparse.Namespace) -> None:

@@ -109,11 +109,11 @@ def fill_table(table, segmentation, volume) -> None:
     table.RemoveAllColumns()
     names = table.AddColumn(vtk.vtkStringArray())
     names.SetName(_("Segment"))
-    volumes_ml = table.AddColumn(vtk.vtkStringArray())
+    volumes_ml = table.AddColumn(vtk.vtkDoubleArray())
     volumes_ml.SetName(_("Volume (ml)"))
     for name, volume_ml in volumes.items():
         names.InsertNextValue(name)
-        volumes_ml.InsertNextValue(f"{volume_ml:.1f}")
+        volumes_ml.InsertNextValue(round(volume_ml, 2))
     table.SetUseColumnTitleAsColumnHeader(True)
     table.EndModify(modifying)
     table.Modified()

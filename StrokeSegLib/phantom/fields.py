@@ -32,6 +32,11 @@ def smooth_noise(
     )[0, 0]
 
 
+def refined(field: torch.Tensor) -> torch.Tensor:
+    """A field over three axes at twice the resolution."""
+    return functional.interpolate(field[None, None], scale_factor=2, mode="trilinear", align_corners=False)[0, 0]
+
+
 def blurred(values: torch.Tensor, sigmas: Sequence[float]) -> torch.Tensor:
     """Gaussian blur; edges are replicated.
 

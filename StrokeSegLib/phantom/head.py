@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from StrokeSegLib.atlas.labels import Tissue
 from StrokeSegLib.phantom.draws import generator_for
-from StrokeSegLib.phantom.fields import smooth_noise
+from StrokeSegLib.phantom.fields import refined, smooth_noise
 from StrokeSegLib.phantom.lesions import AcuteTissue, acute_tissue, distractor_weight
 from StrokeSegLib.phantom.patient import PatientDescription, Tissues
 from StrokeSegLib.phantom.template import HeadTemplate, template
@@ -89,26 +89,36 @@ def _brain_hu(
     width = tissues.atrophy + tissues.asymmetry * smooth_noise(shape, 35, generator, device)
     ridge = smooth_noise(shape, SULCUS_SPACING_MM, generator, device).abs()
     csf, cortex = _sulci(width, ridge, atlas)
-    swelling = acute.in_box("swelling", atlas)
+    swelling = refined(acute.swelling)
     csf = csf * (1 - 0.9 * swelling)
     # One millimetre of growth moves the blurred ventricle's outline by about a sixth.
     ventricle = torch.sigmoid((atlas.ventricle - 0.5 + tissues.ventricle_growth_mm / 12) * 9) * (atlas.ventricle > 0.01)
     csf = torch.maximum(csf, ventricle * (1 - 0.4 * swelling))
 
     white = torch.sigmoid((atlas.white - 0.5) * 7) * (1 - cortex)
-    hu = tissues.white_hu + tissues.grey_white_contrast_hu * (1 - white)
-    if tissues.leukoaraiosis_hu:
-        patchy = (1 + 0.4 * smooth_noise(shape, 18, generator, device)).clamp(0.1, 1.8)
-        reach = torch.sigmoid((atlas.near_ventricle - 1 + tissues.leukoaraiosis_extent_mm * patchy / 15) * 8)
-        hu -= tissues.leukoaraiosis_hu * reach * white
-    hu -= torch.lerp(acute.in_box("grey_drop", atlas), acute.in_box("white_drop", atlas), white)
-    hu += tissues.texture_hu * smooth_noise(shape, 4, generator, device)
+    grey_drop, white_drop = _drops(tissues, atlas, acute, generator)
+    hu = tissues.white_hu + tissues.grey_white_contrast_hu * (1 - white) - torch.lerp(grey_drop, white_drop, white)
     hu = torch.lerp(hu, torch.full((), tissues.csf_hu, device=device), csf)
     for distractor in patient.distractors:
         hu = torch.lerp(hu, torch.full((), distractor.hu, device=device), distractor_weight(distractor, atlas))
     hu += (tissues.dura_hu - hu) * (atlas.falx * 1.2).clamp(max=1)
     hu += tissues.bone_brightening_hu * atlas.near_bone
     return hu + _calcifications_hu(tissues, atlas, generator), csf
+
+
+def _drops(
+    tissues: Tissues, atlas: HeadTemplate, acute: AcuteTissue, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """HU lost by grey and by white matter within the brain's box: acute ischaemia, leukoaraiosis, unevenness."""
+    coarse = acute.affected.shape
+    uneven = tissues.texture_hu * smooth_noise(coarse, 2, generator, atlas.device)
+    white_drop = acute.white_drop + uneven
+    if tissues.leukoaraiosis_hu:
+        patchy = (1 + 0.4 * smooth_noise(coarse, 9, generator, atlas.device)).clamp(0.1, 1.8)
+        near_ventricle = atlas.near_ventricle[::2, ::2, ::2]
+        reach = torch.sigmoid((near_ventricle - 1 + tissues.leukoaraiosis_extent_mm * patchy / 15) * 8)
+        white_drop = white_drop + tissues.leukoaraiosis_hu * reach
+    return refined(acute.grey_drop + uneven), refined(white_drop)
 
 
 def _sulci(width: torch.Tensor, ridge: torch.Tensor, atlas: HeadTemplate) -> tuple[torch.Tensor, torch.Tensor]:

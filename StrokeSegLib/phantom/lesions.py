@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
 from StrokeSegLib.atlas.labels import MCA, MCA_INFERIOR_DIVISION, MCA_SUPERIOR_DIVISION, Territory
 from StrokeSegLib.phantom.draws import generator_for
-from StrokeSegLib.phantom.fields import blurred, smooth_noise
+from StrokeSegLib.phantom.fields import blurred, refined, smooth_noise
 from StrokeSegLib.phantom.patient import AcuteLesion, Distractor, Mechanism, PatientDescription
 from StrokeSegLib.phantom.template import HeadTemplate
 
@@ -52,11 +51,6 @@ class AcuteTissue:
     grey_drop: torch.Tensor
     white_drop: torch.Tensor
     swelling: torch.Tensor
-
-    def in_box(self, name: str, atlas: HeadTemplate) -> torch.Tensor:
-        """One of the fields at the atlas's resolution."""
-        field = getattr(self, name)
-        return functional.interpolate(field[None, None], scale_factor=2, mode="trilinear", align_corners=False)[0, 0]
 
 
 def acute_tissue(patient: PatientDescription, atlas: HeadTemplate) -> AcuteTissue:
@@ -122,8 +116,7 @@ def _territory(lesion: AcuteLesion, atlas: HeadTemplate, generator: torch.Genera
 def distractor_weight(distractor: Distractor, atlas: HeadTemplate) -> torch.Tensor:
     """Weights 0…1 of a distractor within the brain's box at the atlas's resolution."""
     generator = generator_for(distractor.seed, "distractor")
-    coarse = _ellipsoid(distractor.centre, distractor.radii_mm, atlas.coarse_parenchyma, generator)
-    return functional.interpolate(coarse[None, None], scale_factor=2, mode="trilinear", align_corners=False)[0, 0]
+    return refined(_ellipsoid(distractor.centre, distractor.radii_mm, atlas.coarse_parenchyma, generator))
 
 
 def _ellipsoid(

@@ -69,10 +69,9 @@ def write_phantom(
         StrokeSegError: an option outside its range.
         OutputError: the folder cannot be written or is not empty.
     """
-    if format not in FORMATS or side not in SIDES:
-        raise StrokeSegError(
-            f"A phantom's format is dicom or nifti and its side left, right or random, not {format}, {side}."
-        )
+    _check_choice("kind", kind, KINDS)
+    _check_choice("format", format, FORMATS)
+    _check_choice("side", side, tuple(SIDES))
     geometry = phantom_geometry(spacing_mm, tilt_deg)
     options = PhantomOptions(lesion=lesion, side=SIDES[side])
     try:
@@ -111,7 +110,7 @@ def phantom_geometry(spacing_mm: tuple[float, float, float], tilt_deg: float) ->
     """
     if not all(0.2 <= spacing <= 20 for spacing in spacing_mm) or abs(tilt_deg) > LARGEST_TILT_DEG:
         raise StrokeSegError(
-            "A phantom's spacing lies between 0.2 and 20 mm and its tilt within 45°; choose other values."
+            f"A phantom's spacing lies between 0.2 and 20 mm, its tilt within {LARGEST_TILT_DEG:g}°; choose such values."
         )
     x_mm, y_mm, z_mm = spacing_mm
     shape = (round(COVERAGE_MM / z_mm), round(FIELD_OF_VIEW_MM / y_mm), round(FIELD_OF_VIEW_MM / x_mm))

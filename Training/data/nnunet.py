@@ -1,1 +1,32 @@
-def cases(folder, *a): return []
+"""nnU-Net's raw layout: ``imagesTr/CASE_0000.nii.gz``, ``labelsTr/CASE.nii.gz``, ``dataset.json``."""
+
+import json
+from pathlib import Path
+
+from StrokeSegLib.errors import DataError
+from Training.data.case import Case
+from Training.data.labels import read_pair
+
+LABELS = {"core": 1, "penumbra": 2}
+"""What dataset.json must say of the labels that it names."""
+
+
+def cases(folder: Path) -> list[Case]:
+    """Cases of imagesTr and labelsTr; one case is one patient.
+
+    Raises:
+        DataError: dataset.json is missing, or names other labels.
+    """
+    try:
+        description = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        ending, labels = description["file_ending"], description["labels"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder} has no dataset.json with file_ending and labels.") from error
+    if {name: value for name, value in labels.items() if name != "background"} != LABELS:
+        raise DataError(f"dataset.json names the labels {labels}; this method learns core = 1 and penumbra = 2.")
+    scans = sorted((folder / "imagesTr").glob(f"*_0000{ending}"))
+    names = [scan.name.removesuffix(f"_0000{ending}") for scan in scans]
+    return [
+        Case(name, name, lambda scan=scan, mask=folder / "labelsTr" / f"{name}{ending}": read_pair(scan, mask))
+        for name, scan in zip(names, scans, strict=True)
+    ]

@@ -1,1 +1,46 @@
-def cases(folder, *a): return []
+"""Pairs in two folders: ``images/NAME.nii.gz`` (or .nrrd, or a DICOM folder NAME) and ``labels/NAME.nii.gz`` (or .nrrd).
+
+`patients.csv` beside them, with the columns ``case,patient``, says which scans are of one patient; otherwise each is its own.
+"""
+
+import csv
+from pathlib import Path
+
+from StrokeSegLib.errors import DataError
+from StrokeSegLib.imaging.files import SUFFIXES
+from Training.data.case import Case, LabelledStudy
+from Training.data.labels import read_pair
+
+
+def cases(folder: Path) -> list[Case]:
+    """Every scan of the images folder."""
+    patients = _patients(folder / "patients.csv")
+    found = []
+    for scan in sorted((folder / "images").glob("*")):
+        name = scan.name if scan.is_dir() else _stem(scan)
+        if name is not None:
+            found.append(Case(patients.get(name, name), name, lambda scan=scan, name=name: _read(folder, scan, name)))
+    return found
+
+
+def _read(folder: Path, scan: Path, name: str) -> LabelledStudy:
+    masks = [file for file in sorted((folder / "labels").glob("*")) if _stem(file) == name]
+    if not masks:
+        raise DataError(f"there is no mask {name} in {folder / 'labels'}.")
+    return read_pair(scan, masks[0])
+
+
+def _stem(file: Path) -> str | None:
+    """File name without its image suffix; None where it is no image."""
+    suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if file.name.endswith(suffix)), None)
+    return None if suffix is None else file.name.removesuffix(suffix)
+
+
+def _patients(table: Path) -> dict[str, str]:
+    if not table.exists():
+        return {}
+    with table.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    if any(not row.get("case") or not row.get("patient") for row in rows):
+        raise DataError(f"{table} needs the columns case and patient, filled in every row.")
+    return {row["case"]: row["patient"] for row in rows}

@@ -1,1 +1,40 @@
-def cases(folder, *a): return []
+"""Single CPAISD slices as 8-bit pictures: ``images/ID.png`` (grey = HU clipped to 0…255) and ``masks/ID.png``.
+
+Masks are colours: red is core, green is penumbra. Pixel size and slice thickness are unknown.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from StrokeSegLib.errors import DataError
+from StrokeSegLib.imaging import Acquisition, Study, Volume
+from StrokeSegLib.imaging.geometry import SliceGeometry
+from Training.data.case import Case, LabelledStudy
+
+MARKED = 128
+"""A colour channel at least this bright marks its class."""
+
+
+def cases(folder: Path, pixel_mm: float) -> list[Case]:
+    """One case a picture; which pictures are of one patient is not known."""
+    return [
+        Case(picture.stem, picture.stem, lambda picture=picture: _read(picture, pixel_mm))
+        for picture in sorted((folder / "images").glob("*.png"))
+    ]
+
+
+def _read(picture: Path, pixel_mm: float) -> LabelledStudy:
+    mask = picture.parent.parent / "masks" / picture.name
+    if not mask.exists():
+        raise DataError(f"there is no mask {mask}.")
+    try:
+        grey = np.asarray(Image.open(picture).convert("L")).astype(np.int16)
+        colours = np.asarray(Image.open(mask).convert("RGB"))
+    except OSError as error:
+        raise DataError("the picture or its mask cannot be read.") from error
+    red, green = (colours[..., channel] >= MARKED for channel in (0, 1))
+    labels = np.where(red, 1, np.where(green, 2, 0)).astype(np.uint8)
+    geometry = SliceGeometry.regular((1, *grey.shape), (1.0, pixel_mm, pixel_mm))
+    return LabelledStudy(Study(Volume(grey[None], geometry), Acquisition(modality="CT")), labels[None])
