@@ -1,8 +1,10 @@
 """The StrokeSeg module of 3D Slicer: one panel, one button."""
 
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import qt
 import slicer
 import vtk
@@ -10,6 +12,7 @@ from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
@@ -47,7 +50,7 @@ class StrokeSeg(ScriptedLoadableModule):
 
 
 class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel; it shows the parameter node's state and what a run tells."""
+    """The panel: it shows what the parameter node holds and what a run tells."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -55,8 +58,10 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self._parameters = None
         self._gui_tag = None
+        self._missing: list[str] = []
         self._models: list[dict] = []
-        self._message = ""
+        self._running: RunRequest | None = None
+        self._shown_segmentation = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -64,15 +69,13 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(ui_widget)
         self.ui = slicer.util.childWidgetVariables(ui_widget)
         ui_widget.setMRMLScene(slicer.mrmlScene)
-        slicer.modules.terminologies.logic().LoadTerminologyFromFile(
-            self.resourcePath("StrokeSeg-terminology.json")
-        )
+        slicer.modules.terminologies.logic().LoadTerminologyFromFile(self.resourcePath("StrokeSeg-terminology.json"))
 
         self.logic = SegmentationLogic(str(LIBRARY_ROOT), self)
+        self._report_folder = qt.QTemporaryDir()
         self._measuring = qt.QTimer()
         self._measuring.singleShot = True
         self._measuring.connect("timeout()", self._measure)
-        self._report_folder = qt.QTemporaryDir()
 
         self.ui.segmentButton.connect("clicked(bool)", self._on_segment_clicked)
         self.ui.installButton.connect("clicked(bool)", self._on_install_clicked)
@@ -87,26 +90,45 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         self.logic.close()
-        self._set_parameters(None)
+        self._disconnect_parameters()
         self.removeObservers()
         self._report_folder.remove()
 
     def enter(self):
-        if self._parameters is None:
-            self._set_parameters(StrokeSegParameterNode(self._parameter_node()))
-        if not dependencies.missing():
+        self._connect_parameters()
+        self._missing = dependencies.missing()
+        if not self._missing:
             self.logic.warm_up()
         self._refresh()
 
     def exit(self):
-        self._set_parameters(None)
+        self._disconnect_parameters()
+
+    def _connect_parameters(self):
+        if self._gui_tag is not None:
+            return
+        self._parameters = StrokeSegParameterNode(StrokeSegLogic().getParameterNode())
+        if self._parameters.inputVolume is None:
+            self._parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+        self._gui_tag = self._parameters.connectGui(self.ui)
+        self.addObserver(self._parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._refresh)
+
+    def _disconnect_parameters(self):
+        if self._gui_tag is None:
+            return
+        self.removeObserver(self._parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._refresh)
+        self._parameters.disconnectGui(self._gui_tag)
+        self._gui_tag = None
 
     # What a run tells
 
     def on_models(self, models: list[dict]) -> None:
         self._models = models
-        self._fill(self.ui.methodCombo, sorted({model["method"] for model in models}), self._parameters_value("method"))
+        methods = sorted({model["method"] for model in models})
+        _fill(self.ui.methodCombo, methods, self._parameters.method)
         self._on_method_chosen()
+        if not models:
+            self._say(_("No model is installed; see the documentation on how to install one."))
 
     def on_progress(self, fraction: float, stage: str) -> None:
         self.ui.progressBar.value = round(100 * fraction)
@@ -116,13 +138,12 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.logText.appendPlainText(text)
 
     def on_done(self, results: Results) -> None:
-        self._say("")
-        if self._parameters is not None:
-            self._parameters.resultSegmentation = results.segmentation
-        slicer.util.setSliceViewerLayers(background=self._running_volume)
+        self._running = None
+        self._parameters.resultSegmentation = results.segmentation
         self._refresh()
 
     def on_stopped(self, message: str) -> None:
+        self._running = None
         self._say(message)
         self._refresh()
 
@@ -134,36 +155,32 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.logic.cancel()
             return
         replaced = self._parameters.outputSegmentation
-        if replaced is not None and not slicer.util.confirmOkCancelDisplay(
-            _("All segments of “{name}” will be replaced by the new result.").format(name=replaced.GetName())
-        ):
+        question = _("All segments of “{name}” will be replaced by the new result.")
+        if replaced and not slicer.util.confirmOkCancelDisplay(question.format(name=replaced.GetName())):
             return
         self._say("")
         self.ui.logText.clear()
-        self.on_progress(0, _("Handing over the scan…"))
-        self._running_volume = self._parameters.inputVolume
-        self.logic.start(
-            RunRequest(
-                volume=self._running_volume,
-                method=self._parameters.method,
-                model=self._parameters.model,
-                device=self._parameters.device,
-                replaced=replaced,
-            )
+        self.on_progress(0, _("handing over the scan"))
+        self._running = RunRequest(
+            volume=self._parameters.inputVolume,
+            method=self._parameters.method,
+            model=self._parameters.model,
+            device=self._parameters.device,
+            replaced=replaced,
         )
+        self.logic.start(self._running)
         self._refresh()
 
     def _on_install_clicked(self, _checked=False):
-        packages = "\n".join(dependencies.missing())
-        question = _("These packages will be downloaded and installed into Slicer's Python:\n\n{packages}\n\nGo on?")
-        if not slicer.util.confirmOkCancelDisplay(question.format(packages=packages)):
+        question = _("These packages will be downloaded and installed into Slicer’s Python:\n\n{packages}")
+        if not slicer.util.confirmOkCancelDisplay(question.format(packages="\n".join(self._missing))):
             return
-        with slicer.util.WaitCursor():
-            try:
+        self._say("")
+        try:
+            with slicer.util.WaitCursor():
                 dependencies.install()
-                self._say("")
-            except dependencies.InstallationError as error:
-                self._say(str(error))
+        except dependencies.InstallationError as error:
+            self._say(str(error))
         self.enter()
 
     def _on_report_clicked(self, _checked=False):
@@ -174,22 +191,20 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _on_method_chosen(self, _index=None):
         method = self.ui.methodCombo.currentText
         names = dict.fromkeys(model["name"] for model in self._models if model["method"] == method)
-        self._fill(self.ui.modelCombo, list(names), self._parameters_value("model"))
-        if self._parameters is not None:
-            self._parameters.method = method
+        _fill(self.ui.modelCombo, list(names), self._parameters.model)
+        self._parameters.method = method
         self._on_model_chosen()
 
     def _on_model_chosen(self, _index=None):
-        name = self.ui.modelCombo.currentText
-        if self._parameters is not None:
-            self._parameters.model = name
+        self._parameters.model = self.ui.modelCombo.currentText
         self._refresh()
 
     # What the scene does
 
     def _on_scene_start_close(self, _caller, _event):
         self.logic.close()
-        self._set_parameters(None)
+        self._observe_edits_of(None)
+        self._disconnect_parameters()
 
     def _on_scene_end_close(self, _caller, _event):
         self._say("")
@@ -198,16 +213,140 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_removed(self, _caller, _event, node):
-        if self.logic.is_running and node in (self._running_volume, self._parameters_value("outputSegmentation")):
+        if self._running and node in (self._running.volume, self._running.replaced):
             self.logic.abort()
             self._say(_("The run was cancelled because “{name}” was removed.").format(name=node.GetName()))
 
-    def _on_segmentation_edited(self, _caller, _event):
+    def _observe_edits_of(self, segmentation):
+        edited = slicer.vtkSegmentation.SourceRepresentationModified
+        if segmentation is self._shown_segmentation:
+            return
+        if self._shown_segmentation is not None:
+            self.removeObserver(self._shown_segmentation.GetSegmentation(), edited, self._on_edited)
+        if segmentation is not None:
+            self.addObserver(segmentation.GetSegmentation(), edited, self._on_edited)
+        self._shown_segmentation = segmentation
+
+    def _on_edited(self, _caller, _event):
         self._measuring.start(EDITING_PAUSE_MS)
 
     def _measure(self):
-        """Bring the table up to date with the segments."""
-        results = Results.of(self._parameters_value("resultSegmentation"))
-        volume = results and results.segmentation.GetNodeReference("referenceImageGeometryRef")
-        if volume:
-            fill_table(results.table, results.segmentation, volume)
+        """Bring the table up to date with the corrected segments."""
+        results = Results.of(self._parameters.resultSegmentation)
+        if results is not None and results.scan is not None:
+            fill_table(results.table, results.segmentation, results.scan)
+
+    # What is shown
+
+    def _say(self, message: str) -> None:
+        self.ui.messageLabel.text = message
+        self.ui.messageLabel.visible = bool(message)
+
+    def _refresh(self, _caller=None, _event=None):
+        running = self.logic.is_running
+        ready = not self._missing and bool(self._models) and self._parameters.inputVolume is not None
+        self.ui.missingBox.visible = bool(self._missing)
+        self.ui.missingLabel.text = _("StrokeSeg needs Python packages that are missing: {packages}").format(
+            packages=", ".join(self._missing)
+        )
+        self.ui.settings.enabled = not running and not self._missing
+        self.ui.segmentButton.enabled = running or ready
+        self.ui.segmentButton.text = _("Cancel") if running else _("Segment stroke")
+        self.ui.segmentButton.toolTip = self._why_not_ready()
+        self.ui.progressBar.visible = running
+        self.ui.stageLabel.visible = running
+        self._refresh_model()
+        self._refresh_results()
+
+    def _why_not_ready(self) -> str:
+        if self._missing:
+            return _("Install the missing packages first.")
+        if not self._models:
+            return _("The models are being loaded.")
+        if self._parameters.inputVolume is None:
+            return _("Load a head CT and choose it above.")
+        return _("Segment the scan; it stays on this computer.")
+
+    def _refresh_model(self):
+        chosen = next((model for model in self._models if model["name"] == self._parameters.model), None)
+        description = _("Version {version}. Trained on: {training_data} Intended use: {intended_use}")
+        self.ui.modelLabel.text = description.format(**chosen) if chosen else ""
+
+    def _refresh_results(self):
+        segmentation = self._parameters.resultSegmentation
+        results = Results.of(segmentation)
+        self._observe_edits_of(segmentation)
+        self.ui.resultsTable.setMRMLTableNode(results.table if results else None)
+        self.ui.resultsTable.visible = results is not None
+        self.ui.reportButton.enabled = results is not None
+        self.ui.warningsLabel.text = "\n".join(f"⚠ {warning}" for warning in results.warnings) if results else ""
+        self.ui.warningsLabel.visible = bool(results and results.warnings)
+
+
+def _fill(combo, items: list[str], chosen: str) -> None:
+    """Give a combo box its items without telling anyone; the first is current where the chosen one is not among them."""
+    blocked = combo.blockSignals(True)
+    combo.clear()
+    combo.addItems(items)
+    combo.setCurrentIndex(items.index(chosen) if chosen in items else min(len(items), 1) - 1)
+    combo.blockSignals(blocked)
+
+
+class StrokeSegLogic(ScriptedLoadableModuleLogic):
+    """The module's parameter node; a run's own logic is `SegmentationLogic`."""
+
+
+class StrokeSegTest(ScriptedLoadableModuleTest):
+    """Runs in Slicer's own test mode; needs the packages and a model of core and penumbra."""
+
+    SLOWEST_RUN_S = 300
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+        self.delayDisplay("A clean scene")
+
+    def runTest(self):
+        for name in sorted(name for name in dir(self) if name.startswith("test_")):
+            self.setUp()
+            getattr(self, name)()
+
+    def test_the_button_segments_a_head_and_cancels_a_second_run(self):
+        slicer.util.selectModule("StrokeSeg")
+        panel = slicer.modules.strokeseg.widgetRepresentation().self()
+        volume = _sample_head()
+        panel._parameters.inputVolume = volume
+        self._wait_until(lambda: panel.ui.segmentButton.enabled)
+        panel.ui.segmentButton.click()
+        self._wait_until(lambda: not panel.logic.is_running)
+        self.assertEqual(panel.ui.messageLabel.text, "")
+        segmentation = panel._parameters.resultSegmentation.GetSegmentation()
+        names = [segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())]
+        self.assertEqual(names, ["core", "penumbra"])
+        self.assertEqual(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode").GetNumberOfRows(), 2)
+
+        before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+        panel.ui.segmentButton.click()
+        panel.ui.segmentButton.click()
+        self._wait_until(lambda: not panel.logic.is_running)
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), before)
+        self.delayDisplay("Segmented and cancelled")
+
+    def _wait_until(self, condition):
+        deadline = time.monotonic() + self.SLOWEST_RUN_S
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            slicer.app.processEvents()
+
+
+def _sample_head():
+    """A volume node of an ellipsoid head in HU: brain, skull and scalp, air outside."""
+    shape, spacing_mm = (24, 256, 256), (6.0, 0.9, 0.9)
+    axes = [(np.arange(n) - (n - 1) / 2) * step for n, step in zip(shape, spacing_mm, strict=True)]
+    slices, rows, columns = np.meshgrid(*axes, indexing="ij")
+    hu = np.full(shape, -1000, np.int16)
+    for margin_mm, tissue_hu in ((11, 40), (6, 900), (0, 34)):
+        inside = (slices / (60 + margin_mm)) ** 2 + (rows / (80 + margin_mm)) ** 2 + (columns / (65 + margin_mm)) ** 2
+        hu[inside <= 1] = tissue_hu
+    ijk_to_ras = np.diag([-spacing_mm[2], -spacing_mm[1], spacing_mm[0], 1.0])
+    ijk_to_ras[:3, 3] = (-axes[2][0], -axes[1][0], axes[0][0])
+    return slicer.util.addVolumeFromArray(hu, ijk_to_ras, name="Head CT")

@@ -39,6 +39,9 @@ class SliceLearning(lightning.LightningModule):
         value = weights.dice * self._dice(logits, labels)
         if weights.cross_entropy:
             value = value + weights.cross_entropy * functional.cross_entropy(logits, labels)
+        if weights.affected_dice:
+            affected = logits.softmax(dim=1)[:, 1:].sum(dim=1)
+            value = value + weights.affected_dice * (1 - soft_dice(affected, (labels > 0).float()))
         return value
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
@@ -93,6 +96,12 @@ class SliceLearning(lightning.LightningModule):
         if self.recipe.optimisation.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         return self.network(images).float()
+
+
+def soft_dice(probabilities: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Dice of probabilities against 0/1, pooled over the batch; 1 where both are empty."""
+    overlap = (probabilities * reference).sum()
+    return (2 * overlap + 1) / (probabilities.sum() + reference.sum() + 1)
 
 
 def one_cycle(fraction: float) -> float:

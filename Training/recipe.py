@@ -89,10 +89,11 @@ class AugmentationSettings:
 
 @dataclass(frozen=True)
 class LossSettings:
-    """Weights of multiclass soft Dice over core and penumbra and of cross-entropy over all classes."""
+    """Weights of soft Dice over core and penumbra, of cross-entropy over all classes, of soft Dice of their union."""
 
     dice: float = 1.0
     cross_entropy: float = 0.0
+    affected_dice: float = 0.0
 
 
 @dataclass(frozen=True)

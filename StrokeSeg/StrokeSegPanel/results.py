@@ -39,6 +39,11 @@ class Results:
             tuple(json.loads(segmentation.GetAttribute(WARNINGS_ATTRIBUTE) or "[]")),
         )
 
+    @property
+    def scan(self):
+        """The volume node that was segmented; None if it is no longer in the scene."""
+        return self.segmentation.GetNodeReference(self.segmentation.GetReferenceImageGeometryReferenceRole())
+
 
 def import_results(folder: Path, volume, replaced=None) -> Results:
     """Bring a run's files into the scene, beside the scan; nothing is added if anything fails.

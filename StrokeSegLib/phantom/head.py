@@ -9,7 +9,7 @@ from torch.nn import functional
 from StrokeSegLib.atlas.labels import Tissue
 from StrokeSegLib.phantom.draws import generator_for
 from StrokeSegLib.phantom.fields import refined, smooth_noise
-from StrokeSegLib.phantom.lesions import AcuteTissue, acute_tissue, distractor_weight
+from StrokeSegLib.phantom.lesions import AcuteTissue, acute_tissue, distracting_tissue
 from StrokeSegLib.phantom.patient import PatientDescription, Tissues
 from StrokeSegLib.phantom.template import HeadTemplate, template
 
@@ -99,8 +99,9 @@ def _brain_hu(
     grey_drop, white_drop = _drops(tissues, atlas, acute, generator)
     hu = tissues.white_hu + tissues.grey_white_contrast_hu * (1 - white) - torch.lerp(grey_drop, white_drop, white)
     hu = torch.lerp(hu, torch.full((), tissues.csf_hu, device=device), csf)
-    for distractor in patient.distractors:
-        hu = torch.lerp(hu, torch.full((), distractor.hu, device=device), distractor_weight(distractor, atlas))
+    if patient.distractors:
+        weight, weighted_hu = distracting_tissue(patient.distractors, atlas)
+        hu = hu * (1 - refined(weight)) + refined(weighted_hu)
     hu += (tissues.dura_hu - hu) * (atlas.falx * 1.2).clamp(max=1)
     hu += tissues.bone_brightening_hu * atlas.near_bone
     return hu + _calcifications_hu(tissues, atlas, generator), csf

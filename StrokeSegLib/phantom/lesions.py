@@ -6,7 +6,7 @@ import torch
 
 from StrokeSegLib.atlas.labels import MCA, MCA_INFERIOR_DIVISION, MCA_SUPERIOR_DIVISION, Territory
 from StrokeSegLib.phantom.draws import generator_for
-from StrokeSegLib.phantom.fields import blurred, refined, smooth_noise
+from StrokeSegLib.phantom.fields import blurred, smooth_noise
 from StrokeSegLib.phantom.patient import AcuteLesion, Distractor, Mechanism, PatientDescription
 from StrokeSegLib.phantom.template import HeadTemplate
 
@@ -113,10 +113,16 @@ def _territory(lesion: AcuteLesion, atlas: HeadTemplate, generator: torch.Genera
     return territory & atlas.coarse_parenchyma
 
 
-def distractor_weight(distractor: Distractor, atlas: HeadTemplate) -> torch.Tensor:
-    """Weights 0…1 of a distractor within the brain's box at the atlas's resolution."""
-    generator = generator_for(distractor.seed, "distractor")
-    return refined(_ellipsoid(distractor.centre, distractor.radii_mm, atlas.coarse_parenchyma, generator))
+def distracting_tissue(distractors: tuple[Distractor, ...], atlas: HeadTemplate) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight 0…1 of what replaces brain tissue, and its HU times that weight, at half the resolution."""
+    shape = atlas.coarse_parenchyma.shape
+    weight, weighted_hu = torch.zeros(shape, device=atlas.device), torch.zeros(shape, device=atlas.device)
+    for distractor in distractors:
+        generator = generator_for(distractor.seed, "distractor")
+        own = _ellipsoid(distractor.centre, distractor.radii_mm, atlas.coarse_parenchyma, generator)
+        weight = weight + own * (1 - weight)
+        weighted_hu = weighted_hu + own * (distractor.hu - weighted_hu)
+    return weight, weighted_hu
 
 
 def _ellipsoid(

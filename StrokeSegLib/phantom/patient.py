@@ -215,12 +215,10 @@ def _draw_pose(draws: Draws) -> Pose:
 
 
 def _draw_tissues(draws: Draws) -> Tissues:
-    brain_hu = draws.normal(33, 2.5, 27, 39)
-    contrast_hu = draws.uniform(4, 10)
     leukoaraiosis = draws.chance(0.4)
     return Tissues(
-        white_hu=brain_hu - contrast_hu / 2,
-        grey_white_contrast_hu=contrast_hu,
+        white_hu=draws.normal(29.5, 2.2, 24, 33),
+        grey_white_contrast_hu=draws.uniform(4, 10),
         csf_hu=draws.uniform(0, 10),
         fat_hu=draws.uniform(-110, -85),
         muscle_hu=draws.uniform(40, 65),

@@ -49,7 +49,7 @@ def draw_scanner(seed: int) -> Scanner:
     """A scanner and its settings; the same seed gives the same one."""
     draws = Draws(seed, "scanner")
     return Scanner(
-        noise_hu=draws.uniform(2.0, 7.5),
+        noise_hu=draws.uniform(2.0, 7.0),
         noise_correlation_mm=draws.uniform(0.35, 0.75),
         blur_mm=draws.uniform(0.35, 0.8),
         sharpening=draws.uniform(0, 0.6) if draws.chance(0.4) else 0.0,

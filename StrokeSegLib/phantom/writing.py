@@ -110,7 +110,7 @@ def phantom_geometry(spacing_mm: tuple[float, float, float], tilt_deg: float) ->
     """
     if not all(0.2 <= spacing <= 20 for spacing in spacing_mm) or abs(tilt_deg) > LARGEST_TILT_DEG:
         raise StrokeSegError(
-            f"A phantom's spacing lies between 0.2 and 20 mm, its tilt within {LARGEST_TILT_DEG:g}°; choose such values."
+            f"A phantom's spacing is 0.2 to 20 mm and its tilt within {LARGEST_TILT_DEG:g}°; choose other values."
         )
     x_mm, y_mm, z_mm = spacing_mm
     shape = (round(COVERAGE_MM / z_mm), round(FIELD_OF_VIEW_MM / y_mm), round(FIELD_OF_VIEW_MM / x_mm))
