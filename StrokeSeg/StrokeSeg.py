@@ -107,16 +107,16 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _connect_parameters(self):
         if self._gui_tag is not None:
             return
-        self._parameters = StrokeSegParameterNode(StrokeSegLogic().getParameterNode())
+        self._parameters = StrokeSegLogic().getParameterNode()
         if self._parameters.inputVolume is None:
             self._parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
         self._gui_tag = self._parameters.connectGui(self.ui)
-        self.addObserver(self._parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._refresh)
+        self.addObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self._refresh)
 
     def _disconnect_parameters(self):
         if self._gui_tag is None:
             return
-        self.removeObserver(self._parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._refresh)
+        self.removeObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self._refresh)
         self._parameters.disconnectGui(self._gui_tag)
         self._gui_tag = None
 
@@ -284,7 +284,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 def _fill(combo, items: list[str], chosen: str) -> None:
-    """Give a combo box its items without telling anyone; the first is current where the chosen one is not among them."""
+    """Give a combo box its items without telling anyone; the chosen one is current, or else the first."""
     blocked = combo.blockSignals(True)
     combo.clear()
     combo.addItems(items)
@@ -294,6 +294,9 @@ def _fill(combo, items: list[str], chosen: str) -> None:
 
 class StrokeSegLogic(ScriptedLoadableModuleLogic):
     """The module's parameter node; a run's own logic is `SegmentationLogic`."""
+
+    def getParameterNode(self):
+        return StrokeSegParameterNode(super().getParameterNode())
 
 
 class StrokeSegTest(ScriptedLoadableModuleTest):
@@ -318,23 +321,23 @@ class StrokeSegTest(ScriptedLoadableModuleTest):
         self._wait_until(lambda: panel.ui.segmentButton.enabled)
         panel.ui.segmentButton.click()
         self._wait_until(lambda: not panel.logic.is_running)
-        self.assertEqual(panel.ui.messageLabel.text, "")
+        assert panel.ui.messageLabel.text == ""
         segmentation = panel._parameters.resultSegmentation.GetSegmentation()
         names = [segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())]
-        self.assertEqual(names, ["core", "penumbra"])
-        self.assertEqual(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode").GetNumberOfRows(), 2)
+        assert names, ["core" == "penumbra"]
+        assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode").GetNumberOfRows() == 2
 
         before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
         panel.ui.segmentButton.click()
         panel.ui.segmentButton.click()
         self._wait_until(lambda: not panel.logic.is_running)
-        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), before)
+        assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
         self.delayDisplay("Segmented and cancelled")
 
     def _wait_until(self, condition):
         deadline = time.monotonic() + self.SLOWEST_RUN_S
         while not condition():
-            self.assertLess(time.monotonic(), deadline)
+            assert time.monotonic() < deadline
             slicer.app.processEvents()
 
 

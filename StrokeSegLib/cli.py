@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR")
     phantom.add_argument("--seed", type=int, default=0)
     phantom.add_argument("--kind", choices=["ncct"], default="ncct", help="non-contrast CT")
-    phantom.add_argument("--format", choices=["dicom", "nifti"], default="dicom")
+    phantom.add_argument("--format", choices=["dicom", "nifti", "cpaisd"], default="dicom")
+    phantom.add_argument("--studies", type=int, default=20, metavar="N", help="with --format cpaisd: how many patients")
     phantom.add_argument("--spacing", type=float, nargs=3, default=(0.45, 0.45, 5.0), metavar=("X", "Y", "Z"))
     phantom.add_argument("--tilt", type=float, default=0.0, metavar="DEG")
     phantom.add_argument(
@@ -130,8 +131,13 @@ def _show_progress(fraction: float, stage: str) -> None:
 
 
 def _phantom(options: argparse.Namespace) -> None:
-    from StrokeSegLib.phantom import write_phantom
+    from StrokeSegLib.phantom import write_cpaisd_dataset, write_phantom
 
+    if options.format == "cpaisd":
+        seeds = range(options.seed, options.seed + options.studies)
+        write_cpaisd_dataset(options.output, seeds, spacing_mm=tuple(options.spacing))
+        sys.stdout.write(f"{options.output}: {options.studies} studies\n")
+        return
     write_phantom(
         options.output,
         seed=options.seed,

@@ -2,8 +2,9 @@
 
 A request is ``{"id", "command": "segment", "input", "output", "method", "model", "device", "settings", "stack"}``, of
 which the last five may be left out, or ``{"id", "command": "cancel" | "models"}``. Events carry the request's ``id`` and
-``event``: ``progress`` (``fraction``, ``stage``), ``log`` (``message``), ``models``, ``done``, and ``error``
-(``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The process ends when stdin closes.
+``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``, ``stage``), ``log`` (``message``),
+``models``, ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The process ends when
+stdin closes.
 """
 
 import json
@@ -31,6 +32,7 @@ class Worker:
 
     def serve(self) -> None:
         """Serve until the stream of requests ends, which ends the process."""
+        self._send(None, "ready", pid=os.getpid())
         threading.Thread(target=self._read_requests, daemon=True).start()
         _warm_up()
         while True:

@@ -21,7 +21,12 @@ def draw() -> Image.Image:
     canvas = ImageDraw.Draw(image)
 
     def ellipse(x, y, half_width, half_height, colour):
-        box = [(x - half_width) * SMOOTH, (y - half_height) * SMOOTH, (x + half_width) * SMOOTH, (y + half_height) * SMOOTH]
+        box = [
+            (x - half_width) * SMOOTH,
+            (y - half_height) * SMOOTH,
+            (x + half_width) * SMOOTH,
+            (y + half_height) * SMOOTH,
+        ]
         canvas.ellipse(box, fill=colour)
 
     ellipse(64, 64, 50, 61, SKULL)

@@ -53,7 +53,9 @@ def voxel_volumes_ml(volume) -> np.ndarray:
 
     thickness_mm = volume.GetSpacing()[2]
     stack = {name: np.array(value) for name, value in stack.items()}
-    return SliceGeometry(**stack, shape=(slices, rows, columns), single_slice_thickness_mm=thickness_mm).voxel_volumes_ml
+    return SliceGeometry(
+        **stack, shape=(slices, rows, columns), single_slice_thickness_mm=thickness_mm
+    ).voxel_volumes_ml
 
 
 def _corners(volume, in_slice: tuple[int, int], slices: int) -> np.ndarray:

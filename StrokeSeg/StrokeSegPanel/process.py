@@ -1,5 +1,6 @@
 """The worker process behind the panel: requests out, events in, one JSON object a line."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -83,9 +84,9 @@ class WorkerProcess:
     def _read_events(self) -> None:
         if self._process is None:
             return
-        *lines, self._partial_line = (
-            self._partial_line + bytes(self._process.readAllStandardOutput().data())
-        ).split(b"\n")
+        *lines, self._partial_line = (self._partial_line + bytes(self._process.readAllStandardOutput().data())).split(
+            b"\n"
+        )
         for line in lines:
             event = json.loads(line.decode())
             if event["event"] == "ready":
@@ -120,7 +121,5 @@ def _kill(pid: int) -> None:
     if os.name == "nt":
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False)
         return
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

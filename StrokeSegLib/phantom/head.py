@@ -102,7 +102,7 @@ def _brain_hu(
     if patient.distractors:
         weight, weighted_hu = distracting_tissue(patient.distractors, atlas)
         hu = hu * (1 - refined(weight)) + refined(weighted_hu)
-    hu += (tissues.dura_hu - hu) * (atlas.falx * 1.2).clamp(max=1)
+    hu += (tissues.dura_hu - hu) * (atlas.dura * 1.2).clamp(max=1)
     hu += tissues.bone_brightening_hu * atlas.near_bone
     return hu + _calcifications_hu(tissues, atlas, generator), csf
 

@@ -13,6 +13,9 @@ from StrokeSegLib.phantom.fields import blurred, smooth_noise
 PADDING_HU = -3024
 """What scanners store outside the reconstruction circle (−2000 before the intercept of −1024), far below air."""
 
+HEAD_HU = -500
+"""Above this is head, not air."""
+
 
 @dataclass(frozen=True)
 class Scanner:
@@ -125,7 +128,7 @@ def imaged(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner) -> torch
     if scanner.motion_mm:
         hu = (hu + hu.roll((round(scanner.motion_mm / rows_mm), round(scanner.motion_mm / columns_mm)), (1, 2))) / 2
     if scanner.table:
-        hu = torch.maximum(hu, _head_holder_hu(geometry, scanner, hu.device))
+        hu = torch.maximum(hu, _head_holder_hu(hu, geometry, scanner))
     sigma = (0, scanner.blur_mm / rows_mm, scanner.blur_mm / columns_mm)
     hu = blurred(hu, sigma)
     if scanner.sharpening:
@@ -143,13 +146,15 @@ def imaged(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner) -> torch
     return hu.to(torch.int16)
 
 
-def _head_holder_hu(geometry: SliceGeometry, scanner: Scanner, device: torch.device) -> torch.Tensor:
-    """``(row, column)`` HU of a shell below the head, air elsewhere."""
+def _head_holder_hu(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner) -> torch.Tensor:
+    """``(row, column)`` HU of a shell under the back of the head, air elsewhere."""
     draws = Draws(scanner.seed, "head-holder")
-    radius_mm, width_mm, depth_mm = draws.uniform(105, 160), draws.uniform(1.5, 4), draws.uniform(100, 116)
-    rows_mm, columns_mm = _from_middle_mm(geometry, device)
-    distance = ((rows_mm - depth_mm + radius_mm).square()[:, None] + columns_mm.square()[None, :]).sqrt()
-    on_shell = ((distance - radius_mm).abs() < width_mm / 2) & (rows_mm > depth_mm - 80)[:, None]
+    radius_mm, width_mm, gap_mm = draws.uniform(105, 160), draws.uniform(1.5, 4), draws.uniform(3, 12)
+    rows_mm, columns_mm = _from_middle_mm(geometry, hu.device)
+    behind = torch.where((hu > HEAD_HU).any(dim=2).any(dim=0), rows_mm, rows_mm[0]).max()
+    middle_mm = behind + gap_mm - radius_mm
+    distance = ((rows_mm - middle_mm).square()[:, None] + columns_mm.square()[None, :]).sqrt()
+    on_shell = ((distance - radius_mm).abs() < width_mm / 2) & (rows_mm > middle_mm + radius_mm / 4)[:, None]
     return torch.where(on_shell, draws.uniform(-300, 250), -1000.0)
 
 

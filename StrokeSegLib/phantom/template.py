@@ -23,7 +23,7 @@ class HeadTemplate:
         coarse_territory: int32 within the box at half the resolution.
         coarse_parenchyma: bool, likewise.
         white, csf: fractions 0…1 within the box; deep grey matter counts as grey here, as it does on CT.
-        ventricle, falx, choroid, pallidum: 0…1 within the box, slightly blurred.
+        ventricle, dura, falx, choroid, pallidum: 0…1 within the box, slightly blurred.
         near_ventricle, near_surface, near_bone: 1 there, falling to 0 over about 15, 15 and 4 mm; within the box.
             The surface is that of the cerebrum.
         is_intracranial: bool within the box.
@@ -41,6 +41,7 @@ class HeadTemplate:
     white: torch.Tensor
     csf: torch.Tensor
     ventricle: torch.Tensor
+    dura: torch.Tensor
     falx: torch.Tensor
     choroid: torch.Tensor
     pallidum: torch.Tensor
@@ -109,7 +110,8 @@ def template(device: torch.device) -> HeadTemplate:
         "white": blurred(white, (0.6, 0.6, 0.6)),
         "csf": csf,
         "ventricle": ventricle,
-        "falx": soft(Tissue.FALX, Tissue.TENTORIUM, sigma=0.6),
+        "dura": soft(Tissue.FALX, Tissue.TENTORIUM, sigma=0.6),
+        "falx": soft(Tissue.FALX, sigma=0.6),
         "choroid": soft(Tissue.CHOROID_PLEXUS),
         "pallidum": soft(Tissue.PALLIDUM, sigma=1.5),
         "near_ventricle": (soft(Tissue.LATERAL_VENTRICLE, sigma=6) * 3).clamp(0, 1),

@@ -17,6 +17,9 @@ from StrokeSegLib.phantom.patient import PhantomOptions, draw_patient
 from StrokeSegLib.phantom.scanner import axial_geometry, draw_scanner
 from StrokeSegLib.phantom.truth import AFFECTED_FRACTION, aspects_regions, aspects_score, volumes_ml
 
+DEMO_SEED = 2566
+"""With ``lesion="m1"``: a large right-sided infarct some seven hours old that shows in the stroke window."""
+
 FIELD_OF_VIEW_MM = 230.4
 """512 pixels of 0.45 mm."""
 

@@ -17,11 +17,13 @@ def make_module() -> types.ModuleType:
     """The module `qt`; dresses PySide6's classes on its first call."""
     qt = types.ModuleType("qt")
     for module in (QtCore, QtGui, QtWidgets, QtUiTools):
-        for name, value in vars(module).items():
-            if not name.startswith("_"):
-                setattr(qt, name, value)
-                if inspect.isclass(value) and issubclass(value, QtCore.QObject):
-                    _add_properties(value)
+        for name in dir(module):
+            if name.startswith("_"):
+                continue
+            value = getattr(module, name)
+            setattr(qt, name, value)
+            if inspect.isclass(value) and issubclass(value, QtCore.QObject):
+                _add_properties(value)
     QtCore.QObject.connect = _connect
     QtCore.QObject.name = property(lambda self: self.objectName(), lambda self, name: self.setObjectName(name))
     QtCore.QObject.__setattr__ = _strict_setattr

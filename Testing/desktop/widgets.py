@@ -108,9 +108,7 @@ class qMRMLTableView(QtWidgets.QTableWidget):
                 self.setItem(row, column, QtWidgets.QTableWidgetItem(self._node.GetCellText(row, column)))
 
 
-CUSTOM = {
-    widget.__name__: widget for widget in (ctkCollapsibleButton, qMRMLWidget, qMRMLNodeComboBox, qMRMLTableView)
-}
+CUSTOM = {widget.__name__: widget for widget in (ctkCollapsibleButton, qMRMLWidget, qMRMLNodeComboBox, qMRMLTableView)}
 
 
 class UiLoader(QtUiTools.QUiLoader):

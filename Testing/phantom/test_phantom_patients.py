@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from StrokeSegLib.atlas.labels import GREY_TISSUES, Side, Tissue
+from StrokeSegLib.atlas.labels import Side, Tissue
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.imaging import SliceGeometry
 from StrokeSegLib.phantom import (
@@ -152,7 +152,7 @@ def test_a_region_counts_as_affected_where_core_and_penumbra_cover_enough_of_it(
 def test_tissues_lie_in_their_published_ranges():
     scan = acquire(draw_patient(20, PhantomOptions("none")), axial_geometry((30, 144, 128), (5, 1.6, 1.6)), QUIET)
     hu = scan.ct.voxels.astype(float)
-    grey = np.median(hu[np.isin(scan.tissue, [int(t) for t in GREY_TISSUES])])
+    grey = np.median(hu[np.isin(scan.tissue, (Tissue.PUTAMEN, Tissue.CAUDATE_HEAD, Tissue.THALAMUS))])
     white = np.median(hu[scan.tissue == Tissue.WHITE_MATTER])
     assert 28 < grey < 42
     assert 22 < white < 35

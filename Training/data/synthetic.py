@@ -19,6 +19,9 @@ LARGEST_SEED = 2**31 - 1
 VALIDATION_SEED = 900_000_000
 """Held-out patients have the seeds from here on; those of training lie below."""
 
+EVALUATION_SEED = 950_000_000
+"""Patients of evaluations have the seeds from here on; neither training nor its validation sees them."""
+
 
 def synthetic_case(seed: int) -> Case:
     """The synthetic patient of a seed as a case."""

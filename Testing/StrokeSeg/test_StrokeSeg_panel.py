@@ -1,0 +1,237 @@
+"""The panel on the desktop stand-in, with the real worker process and the real scene; no test in Slicer."""
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoints import import_random_cpaisd
+from scans import centred_geometry, ellipsoid_head
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
+pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or the system libraries that it loads are missing")
+
+SHAPE, SPACING_MM = (20, 128, 128), (7.0, 1.6, 1.6)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bundle(tmp_path_factory):
+    """A bundle of random weights, the only one installed."""
+    store = tmp_path_factory.mktemp("store")
+    folder = tmp_path_factory.mktemp("cpaisd")
+    import_random_cpaisd(folder).path.rename(store / "random")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STROKESEG_MODELS", str(store))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_temporary_folder(tmp_path_factory):
+    """Temporary folders are made where the tests can see whether they are gone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
+        yield
+
+
+@pytest.fixture
+def desktop(slicer_scene):
+    from desktop import Desktop
+
+    opened = Desktop(slicer_scene)
+    yield opened
+    opened.close()
+    assert left_behind() == []
+
+
+def left_behind() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob("strokeseg-*"))
+
+
+def add_head(scene, name="Head CT"):
+    import slicer
+
+    geometry = centred_geometry(SHAPE, SPACING_MM)
+    hu = ellipsoid_head(geometry, noise_hu=4.0)
+    to_ras = np.diag([-SPACING_MM[2], -SPACING_MM[1], SPACING_MM[0], 1.0])
+    to_ras[:3, 3] = geometry.positions_mm[0] * (-1, -1, 1)
+    return slicer.util.addVolumeFromArray(hu, to_ras, name=name)
+
+
+def ready_with_head(desktop):
+    head = add_head(desktop.scene)
+    desktop.panel._parameters.inputVolume = head
+    desktop.wait_until(lambda: desktop.ui.segmentButton.enabled)
+    return head
+
+
+def run_to_the_end(desktop):
+    desktop.click(desktop.ui.segmentButton)
+    assert desktop.ui.segmentButton.text == "Cancel"
+    desktop.wait_until(lambda: not desktop.panel.logic.is_running)
+
+
+def start_and_reach_the_network(desktop):
+    desktop.click(desktop.ui.segmentButton)
+    desktop.wait_until(lambda: desktop.ui.progressBar.value > 5)
+
+
+def nodes_of(scene) -> set[str]:
+    return {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
+
+
+def process_lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def shown_table(desktop) -> dict[str, float]:
+    table = desktop.ui.resultsTable
+    rows = range(table.mrmlTableNode().GetNumberOfRows())
+    return {table.item(row, 0).text(): float(table.item(row, 1).text()) for row in rows}
+
+
+def test_the_panel_waits_for_a_scan_and_then_segments_it(desktop, tmp_path):
+    import slicer
+
+    assert not desktop.ui.segmentButton.enabled
+    head = ready_with_head(desktop)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(desktop.scene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(head), study)
+    run_to_the_end(desktop)
+
+    assert desktop.ui.messageLabel.text == ""
+    node = desktop.panel._parameters.resultSegmentation
+    segments = [node.GetSegmentation().GetNthSegment(index) for index in range(2)]
+    assert [segment.GetName() for segment in segments] == ["core", "penumbra"]
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
+    labelled = sum(slicer.util.arrayFromSegmentBinaryLabelmap(node, name, head).sum() for name in ("core", "penumbra"))
+    assert labelled > 0
+    assert sum(shown_table(desktop).values()) == pytest.approx(labelled * np.prod(SPACING_MM) / 1000, abs=0.02)
+    assert desktop.ui.reportButton.enabled
+    desktop.screenshot(tmp_path / "panel.png")
+
+
+def test_a_second_run_makes_a_second_segmentation_and_leaves_the_first(desktop):
+    import slicer
+
+    head = ready_with_head(desktop)
+    run_to_the_end(desktop)
+    first = desktop.panel._parameters.resultSegmentation
+    name = first.GetSegmentation().GetNthSegmentID(0)
+    edited = np.zeros(SHAPE, np.uint8)
+    edited[5:8, 40:50, 40:50] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(edited, first, name, head)
+    run_to_the_end(desktop)
+    assert desktop.panel._parameters.resultSegmentation is not first
+    np.testing.assert_array_equal(slicer.util.arrayFromSegmentBinaryLabelmap(first, name, head), edited)
+
+
+def test_the_table_follows_a_correction(desktop):
+    import slicer
+
+    head = ready_with_head(desktop)
+    run_to_the_end(desktop)
+    node = desktop.panel._parameters.resultSegmentation
+    edited = np.zeros(SHAPE, np.uint8)
+    edited[5:8, 40:50, 40:50] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(edited, node, "core", head)
+    expected_ml = 300 * np.prod(SPACING_MM) / 1000
+    desktop.wait_until(lambda: shown_table(desktop)["core"] == pytest.approx(expected_ml, abs=0.01), timeout_s=5)
+
+
+def test_a_cancelled_run_leaves_the_scene_as_it_was(desktop):
+    ready_with_head(desktop)
+    before = nodes_of(desktop.scene)
+    start_and_reach_the_network(desktop)
+    desktop.click(desktop.ui.segmentButton)
+    desktop.wait_until(lambda: not desktop.panel.logic.is_running, timeout_s=10)
+    assert "cancelled" in desktop.ui.messageLabel.text
+    assert nodes_of(desktop.scene) == before
+    assert left_behind() == []
+    run_to_the_end(desktop)
+    assert desktop.panel._parameters.resultSegmentation is not None
+
+
+def test_a_crash_of_the_process_is_said_and_the_next_run_works(desktop):
+    ready_with_head(desktop)
+    before = nodes_of(desktop.scene)
+    start_and_reach_the_network(desktop)
+    os.kill(desktop.panel.logic.worker_pid, signal.SIGKILL)
+    desktop.wait_until(lambda: not desktop.panel.logic.is_running, timeout_s=10)
+    assert "ended unexpectedly" in desktop.ui.messageLabel.text
+    assert nodes_of(desktop.scene) == before
+    assert left_behind() == []
+    run_to_the_end(desktop)
+    assert desktop.ui.messageLabel.text == ""
+
+
+def test_closing_the_scene_ends_the_run_and_its_process(desktop):
+    ready_with_head(desktop)
+    start_and_reach_the_network(desktop)
+    pid = desktop.panel.logic.worker_pid
+    desktop.scene.Clear(0)
+    assert not desktop.panel.logic.is_running
+    desktop.wait_until(lambda: not process_lives(pid), timeout_s=5)
+    assert left_behind() == []
+    ready_with_head(desktop)
+    run_to_the_end(desktop)
+    assert desktop.panel._parameters.resultSegmentation is not None
+
+
+def test_removing_the_scan_ends_the_run(desktop):
+    head = ready_with_head(desktop)
+    start_and_reach_the_network(desktop)
+    desktop.scene.RemoveNode(head)
+    assert not desktop.panel.logic.is_running
+    assert "was removed" in desktop.ui.messageLabel.text
+    assert left_behind() == []
+
+
+def test_a_volume_that_is_no_head_ct_is_refused_in_a_sentence(desktop):
+    import slicer
+
+    tiny = slicer.util.addVolumeFromArray(np.full((4, 16, 16), 30, np.int16), np.eye(4), name="Tiny")
+    desktop.panel._parameters.inputVolume = tiny
+    desktop.wait_until(lambda: desktop.ui.segmentButton.enabled)
+    run_to_the_end(desktop)
+    assert "too small for a head CT" in desktop.ui.messageLabel.text
+    assert "Traceback" not in desktop.ui.messageLabel.text
+
+
+def test_an_existing_segmentation_is_replaced_only_after_a_yes(desktop, monkeypatch):
+    import slicer
+
+    ready_with_head(desktop)
+    run_to_the_end(desktop)
+    first = desktop.panel._parameters.resultSegmentation
+    desktop.panel._parameters.outputSegmentation = first
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: False)
+    desktop.click(desktop.ui.segmentButton)
+    assert not desktop.panel.logic.is_running
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: first.GetName() in text)
+    before = nodes_of(desktop.scene)
+    run_to_the_end(desktop)
+    assert nodes_of(desktop.scene) == before
+
+
+def test_without_its_packages_the_panel_opens_and_says_what_is_missing(slicer_scene, monkeypatch):
+    from desktop import Desktop
+
+    opened = Desktop(slicer_scene)
+    opened.close()
+    from StrokeSegPanel import dependencies
+
+    monkeypatch.setattr(dependencies, "missing", lambda: ["torch>=2.2", "pynrrd>=1.0"])
+    opened = Desktop(slicer_scene)
+    add_head(slicer_scene)
+    assert "torch>=2.2, pynrrd>=1.0" in opened.ui.missingLabel.text
+    assert opened.ui.installButton.isVisibleTo(opened.parent)
+    assert not opened.ui.segmentButton.enabled
+    assert opened.panel.logic.worker_pid is None
+    opened.close()

@@ -1,0 +1,118 @@
+"""A desktop to open the panel in: one Qt application, a fresh scene each time."""
+
+import importlib
+import os
+import sys
+import time
+import types
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import slicer
+from PySide6 import QtCore, QtWidgets
+
+from desktop import pythonqt, scripted_modules, widgets
+
+MODULE_FOLDER = Path(__file__).resolve().parents[2] / "StrokeSeg"
+
+
+class Desktop:
+    """The application with the StrokeSeg panel open.
+
+    Args:
+        scene: an empty scene, as `slicer_scene.new_scene` makes it.
+    """
+
+    def __init__(self, scene):
+        _install_once()
+        pythonqt.SLOT_ERRORS.clear()
+        self.scene = scene
+        _start_modules(scene)
+        self.module = importlib.import_module("StrokeSeg")
+        self.parent = scripted_modules.ModuleParent()
+        self.parent.resize(460, 760)
+        self.parent.isEntered = True
+        self.panel = self.module.StrokeSegWidget(self.parent)
+        self.panel.setup()
+        self.parent.show()
+
+    @property
+    def ui(self):
+        return self.panel.ui
+
+    def wait_until(self, condition, timeout_s: float = 60) -> None:
+        """Turn the event loop until the condition holds."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, f"Waited in vain; the log says:\n{self.ui.logText.toPlainText()}"
+            assert not pythonqt.SLOT_ERRORS, pythonqt.SLOT_ERRORS[0]
+            QtWidgets.QApplication.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 50)
+
+    def click(self, button) -> None:
+        """Press a button as a user can: only if it is there and enabled."""
+        assert button.enabled
+        assert button.isVisibleTo(self.parent)
+        button.click()
+
+    def screenshot(self, path: Path) -> None:
+        QtWidgets.QApplication.processEvents()
+        self.parent.grab().save(str(path))
+
+    def close(self) -> None:
+        """Close the panel as Slicer does at its end."""
+        self.panel.cleanup()
+        self.parent.close()
+        self.parent.deleteLater()
+        QtWidgets.QApplication.processEvents()
+        assert not pythonqt.SLOT_ERRORS, pythonqt.SLOT_ERRORS[0]
+
+
+def _install_once() -> None:
+    """Make `import qt` and the missing parts of `slicer` work for the rest of this test run."""
+    if "qt" in sys.modules:
+        return
+    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    qt = pythonqt.make_module()
+    qt.QUiLoader = widgets.UiLoader
+    sys.modules["qt"] = qt
+    slicer.app = types.SimpleNamespace(processEvents=application.processEvents)
+    for name, names in {
+        "slicer.ScriptedLoadableModule": (
+            "ScriptedLoadableModule",
+            "ScriptedLoadableModuleWidget",
+            "ScriptedLoadableModuleLogic",
+            "ScriptedLoadableModuleTest",
+        ),
+        "slicer.parameterNodeWrapper": ("parameterNodeWrapper", "Choice"),
+        "slicer.i18n": ("tr", "translate"),
+    }.items():
+        module = types.ModuleType(name)
+        for each in names:
+            setattr(module, each, getattr(scripted_modules, each))
+        sys.modules[name] = module
+    sys.path.append(str(MODULE_FOLDER))
+
+
+def _start_modules(scene) -> None:
+    """The module logics that the desktop has, and its habit of filing every node in the subject hierarchy."""
+    application_logic, segmentations = scene.logics
+    terminologies = slicer.vtkSlicerTerminologiesModuleLogic()
+    terminologies.SetMRMLApplicationLogic(application_logic)
+    terminologies.SetMRMLScene(scene)
+    scene.logics = (*scene.logics, terminologies)
+    slicer.modules = types.SimpleNamespace(
+        terminologies=types.SimpleNamespace(logic=lambda: terminologies),
+        segmentations=types.SimpleNamespace(logic=lambda: segmentations),
+    )
+    scene.AddObserver(scene.NodeAddedEvent, _file_in_hierarchy)
+
+
+def _file_in_hierarchy(scene, _event) -> None:
+    if scene.IsClosing():
+        return
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    for class_name in ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLTableNode", "vtkMRMLTextNode"):
+        for node in slicer.util.getNodesByClass(class_name, scene):
+            if not hierarchy.GetItemByDataNode(node):
+                hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)

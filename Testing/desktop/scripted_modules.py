@@ -1,0 +1,156 @@
+"""Stand-ins for `slicer.ScriptedLoadableModule`, `slicer.parameterNodeWrapper` and `slicer.i18n`."""
+
+import inspect
+import typing
+from pathlib import Path
+
+import slicer
+from PySide6 import QtCore, QtWidgets
+
+
+class ScriptedLoadableModule:
+    def __init__(self, parent):
+        self.parent = parent
+
+
+class ModuleParent(QtWidgets.QWidget):
+    """What the application hands to a module's widget."""
+
+    isEntered = False
+
+    def __init__(self):
+        super().__init__()
+        QtWidgets.QVBoxLayout(self)
+
+
+class ScriptedLoadableModuleWidget:
+    def __init__(self, parent):
+        self.parent = parent
+        self.layout = parent.layout()
+
+    def setup(self):
+        pass
+
+    def resourcePath(self, filename: str) -> str:
+        return str(Path(inspect.getfile(type(self))).parent / "Resources" / filename)
+
+
+class ScriptedLoadableModuleLogic:
+    def getParameterNode(self):
+        """The module's one parameter node of the scene."""
+        name = type(self).__name__.removesuffix("Logic")
+        for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
+            if node.GetModuleName() == name:
+                return node
+        node = slicer.vtkMRMLScriptedModuleNode()
+        node.SetSingletonTag(name)
+        node.SetModuleName(name)
+        return slicer.mrmlScene.AddNode(node)
+
+
+class ScriptedLoadableModuleTest:
+    pass
+
+
+class Choice:
+    """The values that a parameter may take."""
+
+    def __init__(self, choices):
+        self.choices = choices
+
+
+def parameterNodeWrapper(cls: type) -> type:
+    """Parameters of the class's annotations kept in a node: strings, and references to other nodes."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    members = {name: _parameter(name, hint, getattr(cls, name, "")) for name, hint in hints.items()}
+    return type(cls.__name__, (_ParameterNode,), {**members, "__doc__": cls.__doc__, "hints": hints})
+
+
+def _parameter(name: str, hint, default: str) -> property:
+    if _is_node(hint):
+        return property(
+            lambda self: self.parameterNode.GetNodeReference(name),
+            lambda self, node: self.parameterNode.SetNodeReferenceID(name, node.GetID() if node else None),
+        )
+
+    def write(self, value: str) -> None:
+        choices = _choices(hint)
+        if choices and value not in choices:
+            raise ValueError(f"{name} cannot be {value}")
+        self.parameterNode.SetParameter(name, value)
+
+    return property(lambda self: self.parameterNode.GetParameter(name) or default, write)
+
+
+class _ParameterNode:
+    """Base of the wrapped classes; `connectGui` binds every widget with the property `SlicerParameterName`."""
+
+    def __init__(self, parameterNode):
+        self.parameterNode = parameterNode
+        self._bound = []
+
+    def __setattr__(self, name: str, value) -> None:
+        if not name.startswith("_") and name != "parameterNode" and name not in self.hints:
+            raise AttributeError(f"There is no parameter {name}")
+        object.__setattr__(self, name, value)
+
+    def AddObserver(self, event, callback, *priority):
+        return self.parameterNode.AddObserver(event, callback, *priority)
+
+    def RemoveObserver(self, tag):
+        self.parameterNode.RemoveObserver(tag)
+
+    def connectGui(self, ui) -> int:
+        for widget in vars(ui).values():
+            name = QtCore.QObject.property(widget, "SlicerParameterName")
+            if name:
+                self._bind(widget, name)
+        tag = self.parameterNode.AddObserver("ModifiedEvent", lambda *_: self._show())
+        self._show()
+        return tag
+
+    def disconnectGui(self, tag: int) -> None:
+        self.parameterNode.RemoveObserver(tag)
+        for signal, slot, *_ in self._bound:
+            signal.disconnect(slot)
+        self._bound = []
+
+    def _bind(self, widget, name: str) -> None:
+        if _is_node(self.hints[name]):
+            read, show = widget.currentNode, lambda: widget.setCurrentNode(getattr(self, name))
+            signal = widget.currentNodeChanged
+        else:
+            choices = _choices(self.hints[name])
+            widget.clear()
+            widget.addItems(choices)
+            read = lambda: choices[widget.currentIndex]  # noqa: E731
+            show = lambda: widget.setCurrentIndex(choices.index(getattr(self, name)))  # noqa: E731
+            signal = widget.currentIndexChanged
+
+        def write(*_):
+            setattr(self, name, read())
+
+        self._bound.append((signal, write, show))
+        show()
+        signal.connect(write)
+
+    def _show(self) -> None:
+        for *_, show in self._bound:
+            show()
+
+
+def _is_node(hint) -> bool:
+    return inspect.isclass(hint) and issubclass(hint, slicer.vtkMRMLNode)
+
+
+def _choices(hint) -> list[str]:
+    return next((extra.choices for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Choice)), [])
+
+
+def tr(text: str) -> str:
+    """Slicer's translation of a string of this module; here the string itself."""
+    return text
+
+
+def translate(_context: str, text: str) -> str:
+    return text

@@ -1,0 +1,103 @@
+"""Measure a model on labelled scans: ``python Training/evaluate.py --model BUNDLE --source cpaisd --data FOLDER``.
+
+Prints a table; with --output also writes cases.csv and summary.json. ``--source synthetic`` needs no data.
+"""
+
+import argparse
+import csv
+import dataclasses
+import json
+import logging
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from StrokeSegLib import models
+from StrokeSegLib.errors import DataError, StrokeSegError
+from Training.data.case import Case
+from Training.data.sources import open_source
+from Training.data.synthetic import EVALUATION_SEED, synthetic_case
+from Training.evaluation import CaseFigures, Evaluation, evaluate
+from Training.recipe import SOURCES, DataSettings
+
+METHOD = "ncct-core-penumbra"
+
+TABLE = ("dice_3d", "dice_core", "dice_penumbra", "dice_affected", "affected_error_ml", "hausdorff_95_affected_mm", "auc")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        bundle = models.find_bundle(options.model, METHOD).overridden(options.set)
+        evaluation = evaluate(bundle, _cases(options), options.device, _progress)
+        summary = {"model": bundle.name, "model_version": bundle.version, "model_sha256": bundle.sha256}
+        summary |= {"data": str(options.data or options.source), "part": options.part, "overrides": bundle.overrides}
+        summary |= evaluation.summary()
+        if options.output:
+            write(evaluation, summary, options.output)
+    except StrokeSegError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stderr.write("\n")
+    sys.stdout.write(table(evaluation, summary))
+    return 0
+
+
+def table(evaluation: Evaluation, summary: dict) -> str:
+    """The table for the eye: a line a scan, then means and pooled figures."""
+    lines = [f"{'case':<24}" + "".join(f"{name:>26}" for name in TABLE)]
+    for case in evaluation.cases:
+        lines.append(f"{case.case[:24]:<24}" + "".join(f"{getattr(case, name):>26.3f}" for name in TABLE))
+    means = summary["mean"]
+    lines.append(f"{'mean':<24}" + "".join(f"{means.get(name, float('nan')) :>26.3f}" for name in TABLE))
+    lines += [f"pooled {name:<28} {value}" for name, value in summary["pooled"].items()]
+    lines += [f"{name:<35} {value}" for name, value in summary["lesions"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def write(evaluation: Evaluation, summary: dict, folder: Path) -> None:
+    """cases.csv and summary.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "cases.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, [entry.name for entry in dataclasses.fields(CaseFigures)])
+        rows.writeheader()
+        rows.writerows(dataclasses.asdict(case) for case in evaluation.cases)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _cases(options: argparse.Namespace) -> list[Case]:
+    if options.source == "synthetic":
+        return [synthetic_case(EVALUATION_SEED + number) for number in range(options.patients)]
+    if options.data is None:
+        raise DataError("Give the data set's folder with --data.")
+    cases = open_source(DataSettings(options.source, str(options.data), pixel_mm=options.pixel_mm))
+    chosen = [case for case in cases if options.part is None or case.part == options.part]
+    if not chosen:
+        raise DataError(f"The data set has no case in the part “{options.part}”.")
+    return chosen
+
+
+def _progress(fraction: float, stage: str) -> None:
+    sys.stderr.write(f"\r{fraction:4.0%} {stage:<40}")
+    sys.stderr.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True, metavar="BUNDLE")
+    parser.add_argument("--source", required=True, choices=SOURCES)
+    parser.add_argument("--data", type=Path, metavar="FOLDER")
+    parser.add_argument("--part", choices=("train", "val", "test"), help="of a data set with a split of its own")
+    parser.add_argument("--patients", type=int, default=24, help="how many synthetic patients")
+    parser.add_argument("--pixel-mm", type=float, default=0.45, help="pixel size of png-slices")
+    parser.add_argument("--output", type=Path, metavar="FOLDER")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for strokeseg segment")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
