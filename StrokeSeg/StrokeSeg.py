@@ -324,7 +324,7 @@ class StrokeSegTest(ScriptedLoadableModuleTest):
         assert panel.ui.messageLabel.text == ""
         segmentation = panel._parameters.resultSegmentation.GetSegmentation()
         names = [segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())]
-        assert names, ["core" == "penumbra"]
+        assert names == ["core", "penumbra"]
         assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode").GetNumberOfRows() == 2
 
         before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")

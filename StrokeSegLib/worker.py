@@ -1,8 +1,8 @@
 """The process behind the panel: requests in, events out, one JSON object a line; torch and the models stay warm.
 
 A request is ``{"id", "command": "segment", "input", "output", "method", "model", "device", "settings", "stack"}``, of
-which the last five may be left out, or ``{"id", "command": "cancel" | "models"}``. Events carry the request's ``id`` and
-``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``, ``stage``), ``log`` (``message``),
+which the last five may be left out, or ``{"id", "command": "cancel" | "models"}``. Events carry the request's ``id``
+and ``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``, ``stage``), ``log`` (``message``),
 ``models``, ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The process ends when
 stdin closes.
 """

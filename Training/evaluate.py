@@ -23,7 +23,15 @@ from Training.recipe import SOURCES, DataSettings
 
 METHOD = "ncct-core-penumbra"
 
-TABLE = ("dice_3d", "dice_core", "dice_penumbra", "dice_affected", "affected_error_ml", "hausdorff_95_affected_mm", "auc")
+TABLE = (
+    "dice_3d",
+    "dice_core",
+    "dice_penumbra",
+    "dice_affected",
+    "affected_error_ml",
+    "hausdorff_95_affected_mm",
+    "auc",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,7 +60,7 @@ def table(evaluation: Evaluation, summary: dict) -> str:
     for case in evaluation.cases:
         lines.append(f"{case.case[:24]:<24}" + "".join(f"{getattr(case, name):>26.3f}" for name in TABLE))
     means = summary["mean"]
-    lines.append(f"{'mean':<24}" + "".join(f"{means.get(name, float('nan')) :>26.3f}" for name in TABLE))
+    lines.append(f"{'mean':<24}" + "".join(f"{means.get(name, float('nan')):>26.3f}" for name in TABLE))
     lines += [f"pooled {name:<28} {value}" for name, value in summary["pooled"].items()]
     lines += [f"{name:<35} {value}" for name, value in summary["lesions"].items()]
     return "\n".join(lines) + "\n"

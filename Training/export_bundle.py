@@ -1,4 +1,4 @@
-"""Make a model bundle of a checkpoint: ``python Training/export_bundle.py RUN/checkpoints/last.ckpt --output BUNDLE``."""
+"""A model bundle of a checkpoint: ``python Training/export_bundle.py RUN/checkpoints/last.ckpt --output BUNDLE``."""
 
 import argparse
 import dataclasses

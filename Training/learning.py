@@ -5,6 +5,7 @@ import math
 import lightning
 import segmentation_models_pytorch as smp
 import torch
+from lightning.pytorch.callbacks import Timer
 from torch.nn import functional
 
 from StrokeSegLib import networks
@@ -50,9 +51,12 @@ class SliceLearning(lightning.LightningModule):
         self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(images))
         return loss
 
+    def on_train_start(self) -> None:
+        self._timer = next((each for each in self.trainer.callbacks if isinstance(each, Timer)), None)
+
     def on_train_batch_start(self, batch: object, batch_index: int) -> None:
         if self.recipe.optimisation.schedule == "one-cycle":
-            elapsed_s = self.trainer.timer.time_elapsed("train")
+            elapsed_s = self._timer.time_elapsed("train")
             fraction = min(elapsed_s / (60 * self.recipe.optimisation.max_minutes), 1.0)
             rate = self.recipe.optimisation.learning_rate * one_cycle(fraction)
             for group in self.optimizers().param_groups:

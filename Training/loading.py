@@ -88,7 +88,12 @@ class DataSetSlices(lightning.LightningDataModule):
     """
 
     def __init__(
-        self, recipe: Recipe, training: Sequence[Case], validation: Sequence[Case], preparation: Preparation, folder: Path
+        self,
+        recipe: Recipe,
+        training: Sequence[Case],
+        validation: Sequence[Case],
+        preparation: Preparation,
+        folder: Path,
     ):
         super().__init__()
         self._recipe = recipe
@@ -155,6 +160,7 @@ class SyntheticSlices(lightning.LightningDataModule):
             augmentation=self._recipe.augmentation,
             patients_kept=data.patients_kept,
             reuse=data.reuse,
+            lesion_share=data.lesion_share,
             slices=data.slices_per_epoch // trainer.world_size,
         )
         return _loader(patients, self._recipe)

@@ -48,6 +48,7 @@ class DataSettings:
         folds, fold: k-fold cross-validation instead, and which fold validates; null folds for the fractions.
         pixel_mm: pixel size of PNG slices, whose files do not say it.
         patients_kept, reuse: of synthetic patients, how many are mixed and how often each slice is drawn on average.
+        lesion_share: of the synthetic slices drawn, the part taken from slices with a lesion; the rest are any slices.
         slices_per_epoch: of synthetic patients.
         validation_patients, validation_slices: synthetic patients held out, and slices taken of each.
     """
@@ -61,6 +62,7 @@ class DataSettings:
     pixel_mm: float = 0.45
     patients_kept: int = 40
     reuse: float = 3.0
+    lesion_share: float = 0.0
     slices_per_epoch: int = 2400
     validation_patients: int = 24
     validation_slices: int = 6
@@ -157,7 +159,10 @@ class Recipe:
             (self.method == "ncct-core-penumbra", f"there is no training for the method “{self.method}”"),
             (data.source in SOURCES, f"data.source must be one of {', '.join(SOURCES)}"),
             (data.source == "synthetic" or data.path, "data.path is missing; give the data set's folder with --data"),
-            (all(0 <= part < 1 for part in fractions) and sum(fractions) < 1, "the data fractions leave no training part"),
+            (
+                all(0 <= part < 1 for part in fractions) and sum(fractions) < 1,
+                "the data fractions leave no training part",
+            ),
             (data.folds is None or 0 <= data.fold < data.folds, "data.fold must be below data.folds"),
             (min(data.reuse, data.patients_kept, data.slices_per_epoch) >= 1, "data.reuse and the counts must be ≥ 1"),
             (optimisation.optimiser in OPTIMISERS, f"optimisation.optimiser must be one of {', '.join(OPTIMISERS)}"),

@@ -20,6 +20,7 @@ from lightning.pytorch import callbacks, loggers
 
 from StrokeSegLib.errors import DataError, StrokeSegError
 from StrokeSegLib.methods.ncct_core_penumbra import Preparation
+from Training.data import cpaisd
 from Training.data.sources import open_source
 from Training.data.splits import split
 from Training.learning import SliceLearning
@@ -63,10 +64,8 @@ def train(recipe: Recipe, output: Path, resume: bool = False) -> None:
     output.mkdir(parents=True, exist_ok=True)
     (output / RECIPE_FILE).write_text(yaml.safe_dump(_plain(dataclasses.asdict(recipe)), sort_keys=False), "utf-8")
     trainer = _trainer(recipe, output)
-    trainer.timer = next((c for c in trainer.callbacks if isinstance(c, callbacks.Timer)), None)
     trainer.fit(SliceLearning(recipe), datamodule=slices, ckpt_path=last if last.exists() else None, weights_only=True)
-    if trainer.is_global_zero:
-        trainer.save_checkpoint(last)
+    trainer.save_checkpoint(last)
 
 
 def _data(recipe: Recipe, output: Path, stream: int) -> tuple[Recipe, lightning.LightningDataModule]:
@@ -76,7 +75,9 @@ def _data(recipe: Recipe, output: Path, stream: int) -> tuple[Recipe, lightning.
     parts = split(open_source(recipe.data), recipe.data, recipe.seed)
     settings = recipe.preparation
     if settings.mean_hu is None:
-        mean_hu, std_hu = measured_constants(parts.training)
+        own_parts = recipe.data.source == "cpaisd" and recipe.data.folds is None
+        published = cpaisd.normalisation(Path(recipe.data.path)) if own_parts else None
+        mean_hu, std_hu = published or measured_constants(parts.training)
         settings = dataclasses.replace(settings, mean_hu=mean_hu, std_hu=std_hu)
         recipe = dataclasses.replace(recipe, preparation=settings)
     preparation = Preparation(**dataclasses.asdict(settings))

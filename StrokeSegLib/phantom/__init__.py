@@ -2,7 +2,8 @@
 
 from StrokeSegLib.phantom.acquisition import CORE, PENUMBRA, SyntheticStudy, acquire
 from StrokeSegLib.phantom.cpaisd import write_cpaisd_dataset
-from StrokeSegLib.phantom.patient import LESION_CHOICES, PatientDescription, PhantomOptions, draw_patient
+from StrokeSegLib.phantom.drawing import draw_patient
+from StrokeSegLib.phantom.patient import LESION_CHOICES, PatientDescription, PhantomOptions
 from StrokeSegLib.phantom.scanner import Scanner, axial_geometry, draw_scanner, random_acquisition
 from StrokeSegLib.phantom.truth import AFFECTED_FRACTION, aspects_regions, aspects_score, volumes_ml
 from StrokeSegLib.phantom.writing import DEMO_SEED, write_phantom

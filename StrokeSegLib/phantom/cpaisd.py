@@ -11,8 +11,8 @@ import numpy as np
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.phantom.acquisition import SyntheticStudy, acquire
 from StrokeSegLib.phantom.dicom import write_slice
+from StrokeSegLib.phantom.drawing import draw_patient
 from StrokeSegLib.phantom.draws import Draws
-from StrokeSegLib.phantom.patient import draw_patient
 from StrokeSegLib.phantom.scanner import draw_scanner
 from StrokeSegLib.phantom.writing import folder_name, phantom_geometry
 

@@ -12,6 +12,9 @@ from StrokeSegLib.phantom.template import HeadTemplate
 
 COARSE_VOXEL_MM = 2.0
 
+FOCAL = (Mechanism.EMBOLIC, Mechanism.LACUNAR)
+"""Mechanisms whose infarcts are irregular ellipsoids anywhere in a hemisphere, not parts of one territory."""
+
 TERRITORIES = {
     Mechanism.M1: MCA,
     Mechanism.M2_SUPERIOR: MCA_SUPERIOR_DIVISION,
@@ -72,24 +75,29 @@ def _one_lesion(lesion: AcuteLesion, atlas: HeadTemplate) -> tuple[torch.Tensor,
     generator = generator_for(lesion.seed, "lesion")
     shape, device = atlas.coarse_territory.shape, atlas.device
     territory = _territory(lesion, atlas, generator)
-    noise = smooth_noise(shape, 14, generator, device) + 0.5 * smooth_noise(shape, 5, generator, device)
+    noise = smooth_noise(shape, 16, generator, device) + 0.3 * smooth_noise(shape, 6, generator, device)
 
     # Affected: the part of the territory that scores highest, depth in the territory counting with the noise.
     score = 3 * blurred(territory.float(), (2, 2, 2)) + noise
     inside = score[territory]
+    empty = torch.zeros(shape, device=device)
     if inside.numel() < 8:
-        empty = torch.zeros(shape, device=device)
         return empty, empty, empty
-    extent = 1.0 if lesion.mechanism in (Mechanism.EMBOLIC, Mechanism.LACUNAR) else lesion.extent
-    affected = territory & (score >= torch.quantile(_thinned(inside), 1 - extent))
-    weight = blurred(affected.float(), (0.7, 0.7, 0.7))
+    focal = lesion.mechanism in FOCAL
+    part = territory & (score >= torch.quantile(_thinned(inside), 0.0 if focal else 1 - lesion.extent))
+    # A reader's contour is smooth and crosses narrow sulci.
+    smoothing = (0.7,) * 3 if focal else (1.4,) * 3
+    weight = blurred(part.float(), smoothing)
+    affected = weight > 0.5
+    if not affected.any():
+        return empty, empty, empty
 
     # Core: deep in the affected tissue, so that penumbra encloses it.
     depth = blurred(affected.float(), (2.5, 2.5, 2.5))
     core_score = 2.5 * depth + 0.5 * noise.roll(7, 0)
     threshold = torch.quantile(_thinned(core_score[affected]), 1 - lesion.core_fraction)
-    core = affected & (core_score > threshold) & (weight > 0.8)
-    core_weight = blurred(core.float(), (0.6, 0.6, 0.6))
+    core_weight = blurred((core_score > threshold).float(), smoothing) * (weight > 0.72)
+    core = core_weight > 0.5
 
     sigma = lesion.rim_mm / COARSE_VOXEL_MM / 2
     uneven = (1 + lesion.unevenness * smooth_noise(shape, 8, generator, device)).clamp(0.2, 2)
@@ -101,7 +109,7 @@ def _one_lesion(lesion: AcuteLesion, atlas: HeadTemplate) -> tuple[torch.Tensor,
 
 def _territory(lesion: AcuteLesion, atlas: HeadTemplate, generator: torch.Generator) -> torch.Tensor:
     """Where the lesion may be: bool at half the resolution."""
-    if lesion.mechanism in (Mechanism.EMBOLIC, Mechanism.LACUNAR):
+    if lesion.mechanism in FOCAL:
         labels = [int(t) for t in Territory if t is not Territory.NONE and t.side is lesion.side]
         half = torch.isin(atlas.coarse_territory, torch.tensor(labels, device=atlas.device, dtype=torch.int32))
         half &= atlas.coarse_parenchyma

@@ -164,7 +164,7 @@ def _noise(
     white = torch.randn(shape, generator=generator)
     sigma = [scanner.noise_correlation_mm / spacing for spacing in geometry.pixel_spacing_mm]
     correlated = blurred(white, (0, *sigma))
-    return correlated * (scanner.noise_hu / correlated.std())
+    return correlated * (scanner.noise_hu / correlated.double().std().item())
 
 
 def _distance_from_middle_mm(geometry: SliceGeometry, device: torch.device) -> torch.Tensor:

@@ -13,12 +13,13 @@ from StrokeSegLib.errors import OutputError, StrokeSegError
 from StrokeSegLib.imaging import SliceGeometry
 from StrokeSegLib.phantom.acquisition import SyntheticStudy, acquire
 from StrokeSegLib.phantom.dicom import write_series
-from StrokeSegLib.phantom.patient import PhantomOptions, draw_patient
+from StrokeSegLib.phantom.drawing import draw_patient
+from StrokeSegLib.phantom.patient import PhantomOptions
 from StrokeSegLib.phantom.scanner import axial_geometry, draw_scanner
 from StrokeSegLib.phantom.truth import AFFECTED_FRACTION, aspects_regions, aspects_score, volumes_ml
 
-DEMO_SEED = 2566
-"""With ``lesion="m1"``: a large right-sided infarct some seven hours old that shows in the stroke window."""
+DEMO_SEED = 8502
+"""With ``lesion="m1"``: a large right-sided infarct some eight hours old that shows in the stroke window."""
 
 FIELD_OF_VIEW_MM = 230.4
 """512 pixels of 0.45 mm."""

@@ -73,9 +73,8 @@ def _install_once() -> None:
     if "qt" in sys.modules:
         return
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
-    qt = pythonqt.make_module()
-    qt.QUiLoader = widgets.UiLoader
-    sys.modules["qt"] = qt
+    widgets.qt.QUiLoader = widgets.UiLoader
+    sys.modules["qt"] = widgets.qt
     slicer.app = types.SimpleNamespace(processEvents=application.processEvents)
     for name, names in {
         "slicer.ScriptedLoadableModule": (
@@ -97,13 +96,16 @@ def _install_once() -> None:
 def _start_modules(scene) -> None:
     """The module logics that the desktop has, and its habit of filing every node in the subject hierarchy."""
     application_logic, segmentations = scene.logics
-    terminologies = slicer.vtkSlicerTerminologiesModuleLogic()
-    terminologies.SetMRMLApplicationLogic(application_logic)
-    terminologies.SetMRMLScene(scene)
-    scene.logics = (*scene.logics, terminologies)
+    logics = {"segmentations": segmentations}
+    for name, logic in (
+        ("terminologies", slicer.vtkSlicerTerminologiesModuleLogic()),
+        ("volumes", slicer.vtkSlicerVolumesLogic()),
+    ):
+        logic.SetMRMLApplicationLogic(application_logic)
+        logic.SetMRMLScene(scene)
+        logics[name] = logic
     slicer.modules = types.SimpleNamespace(
-        terminologies=types.SimpleNamespace(logic=lambda: terminologies),
-        segmentations=types.SimpleNamespace(logic=lambda: segmentations),
+        **{name: types.SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()}
     )
     scene.AddObserver(scene.NodeAddedEvent, _file_in_hierarchy)
 

@@ -5,8 +5,13 @@ import re
 import slicer
 from PySide6 import QtCore, QtUiTools, QtWidgets
 
+from desktop.pythonqt import QtModule, dressed
 
-class ctkCollapsibleButton(QtWidgets.QGroupBox):
+qt = QtModule("qt")
+"""What `import qt` gives."""
+
+
+class ctkCollapsibleButton(dressed(QtWidgets.QGroupBox)):
     """A titled box whose contents fold away."""
 
     def _get_collapsed(self) -> bool:
@@ -21,7 +26,7 @@ class ctkCollapsibleButton(QtWidgets.QGroupBox):
     collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)
 
 
-class qMRMLWidget(QtWidgets.QWidget):
+class qMRMLWidget(dressed(QtWidgets.QWidget)):
     """Hands its scene to its children, as the connections of the `.ui` file ask."""
 
     def setMRMLScene(self, scene) -> None:
@@ -30,7 +35,7 @@ class qMRMLWidget(QtWidgets.QWidget):
                 child.setMRMLScene(scene)
 
 
-class qMRMLNodeComboBox(QtWidgets.QComboBox):
+class qMRMLNodeComboBox(dressed(QtWidgets.QComboBox)):
     """Lists the scene's nodes of the property `nodeTypes`, with none first if `noneEnabled`."""
 
     currentNodeChanged = QtCore.Signal(object)
@@ -78,7 +83,7 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):
         self.currentNodeChanged.emit(self.currentNode())
 
 
-class qMRMLTableView(QtWidgets.QTableWidget):
+class qMRMLTableView(dressed(QtWidgets.QTableWidget)):
     """Shows a table node and follows its changes."""
 
     def setMRMLTableNode(self, node) -> None:
@@ -115,9 +120,7 @@ class UiLoader(QtUiTools.QUiLoader):
     """Makes the stand-ins for the custom classes of a `.ui` file."""
 
     def createWidget(self, class_name, parent=None, name=""):
-        if class_name not in CUSTOM:
-            return super().createWidget(class_name, parent, name)
-        widget = CUSTOM[class_name](parent)
+        widget = CUSTOM.get(class_name, getattr(qt, class_name, None))(parent)
         widget.setObjectName(name)
         return widget
 

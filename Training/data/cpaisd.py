@@ -28,6 +28,15 @@ def cases(folder: Path) -> list[Case]:
     ]
 
 
+def normalisation(folder: Path) -> tuple[float, float] | None:
+    """Mean and standard deviation of HU over the training part, as metadata.json gives them, if it does."""
+    try:
+        statistics = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["stats"]["train"]
+        return float(statistics["mean"]), float(statistics["std"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _read(study: Path) -> LabelledStudy:
     slices = sorted((place for place in study.glob("*/") if place.is_dir()), key=_location_mm)
     if not slices:
@@ -60,7 +69,7 @@ def _array(place: Path, key: str) -> np.ndarray:
 
 
 def _geometry(first: Path, locations_mm: np.ndarray, shape: tuple[int, ...]) -> SliceGeometry:
-    """Axial slices at their locations; pixel size and thickness of the first slice's DICOM header, where there is one."""
+    """Axial slices at their locations; pixel size and thickness as the first slice's DICOM header says."""
     rows_mm = columns_mm = UNKNOWN_PIXEL_MM
     thickness_mm = 1.0
     if (first / "raw.dcm").exists():

@@ -1,6 +1,7 @@
-"""Pairs in two folders: ``images/NAME.nii.gz`` (or .nrrd, or a DICOM folder NAME) and ``labels/NAME.nii.gz`` (or .nrrd).
+"""Pairs in two folders: ``images/NAME.nii.gz`` (or .nrrd, or a DICOM folder) and ``labels/NAME.nii.gz`` (or .nrrd).
 
-`patients.csv` beside them, with the columns ``case,patient``, says which scans are of one patient; otherwise each is its own.
+`patients.csv` beside them, with the columns ``case,patient``, says which scans are of one patient; without it each scan
+is a patient.
 """
 
 import csv

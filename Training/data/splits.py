@@ -42,7 +42,9 @@ def _drawn(patients: list[str], data: DataSettings, seed: int) -> dict[str, str]
     """Part by patient."""
     shuffled = [patients[index] for index in np.random.default_rng(seed).permutation(len(patients))]
     if data.folds is not None:
-        return {patient: "val" if place % data.folds == data.fold else "train" for place, patient in enumerate(shuffled)}
+        return {
+            patient: "val" if place % data.folds == data.fold else "train" for place, patient in enumerate(shuffled)
+        }
     validation, test = (
         max(round(fraction * len(patients)), 1) if fraction else 0
         for fraction in (data.validation_fraction, data.test_fraction)

@@ -36,7 +36,7 @@ def synthetic_case(seed: int) -> Case:
 class LivePatients(IterableDataset):
     """Slices of ever new patients, each slice drawn `reuse` times on average while its patient is kept.
 
-    A buffer of patients is mixed, so that a batch holds slices of many and drawing patients does not starve the network.
+    A buffer of patients is mixed: a batch holds slices of many, and drawing patients does not starve the network.
 
     Args:
         seed: of the stream; give another after a resumption.
@@ -44,6 +44,7 @@ class LivePatients(IterableDataset):
         augmentation: of every slice drawn.
         patients_kept: size of the buffer.
         reuse: how often a slice is drawn on average before its patient leaves.
+        lesion_share: part of the draws that take a slice with a lesion, where the patient has one; the rest take any.
         slices: length of an epoch over all workers.
     """
 
@@ -54,6 +55,7 @@ class LivePatients(IterableDataset):
         augmentation: AugmentationSettings,
         patients_kept: int,
         reuse: float,
+        lesion_share: float,
         slices: int,
     ):
         self._seed = seed
@@ -61,6 +63,7 @@ class LivePatients(IterableDataset):
         self._augmentation = augmentation
         self._patients_kept = patients_kept
         self._reuse = reuse
+        self._lesion_share = lesion_share
         self._slices = slices
         self._patients: list[tuple[np.ndarray, np.ndarray]] = []
         self._owed = 0.0
@@ -75,7 +78,9 @@ class LivePatients(IterableDataset):
         for _ in range(number, self._slices, workers):
             self._renew()
             images, labels = self._patients[self._random.integers(len(self._patients))]
-            index = self._random.integers(len(images))
+            affected = np.flatnonzero(labels.any(axis=(1, 2)))
+            wanted = len(affected) and self._random.random() < self._lesion_share
+            index = self._random.choice(affected if wanted else len(images))
             self._owed += 1
             yield augmented(images[index], labels[index], self._augmentation, self._random)
 
