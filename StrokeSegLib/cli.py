@@ -14,9 +14,6 @@ from StrokeSegLib.errors import StrokeSegError
 
 USER_ERROR = 2
 
-DEMO_SEED = 7
-"""A patient with an infarct some hours old that a reader sees at once."""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -153,12 +150,12 @@ def _phantom(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     from StrokeSegLib.case import Case
-    from StrokeSegLib.phantom import write_phantom
+    from StrokeSegLib.phantom import DEMO_SEED, write_phantom
 
     patient = options.output / "patient"
     # The demo's patient is the same every time; an earlier one is used again.
     if not (patient / "truth.json").exists():
-        write_phantom(patient, seed=DEMO_SEED, lesion="m1", side="left")
+        write_phantom(patient, seed=DEMO_SEED, lesion="m1")
     sys.stdout.write(f"A synthetic patient, no real person, in {patient}. Truth: {_truth(patient)}\n")
     _segmented(Case(input=patient / "image", output=options.output / "results"), quiet=False)
 

@@ -31,6 +31,10 @@ class SliceLearning(lightning.LightningModule):
         memory = torch.channels_last if recipe.optimisation.channels_last else torch.contiguous_format
         architecture = networks.Architecture(recipe.network.name, recipe.network.arguments)
         self.network = networks.build(architecture).train().to(memory_format=memory)
+        if recipe.optimisation.batch_norm_momentum is not None:
+            for module in self.network.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.momentum = recipe.optimisation.batch_norm_momentum
         self._dice = smp.losses.DiceLoss("multiclass", classes=[1, 2], from_logits=True)
         self.register_buffer("_overlap", torch.zeros(len(CLASSES), 2, dtype=torch.float64), persistent=False)
 

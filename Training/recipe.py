@@ -112,6 +112,8 @@ class OptimisationSettings:
         checkpoints: how many of the best are kept beside the last.
         checkpoint_steps: steps between writings of last.ckpt.
         workers: processes that prepare slices.
+        batch_norm_momentum: of the running statistics; null leaves the encoder's own (EfficientNet: 0.01, which needs
+            some 700 steps before the network is usable in evaluation).
         channels_last: memory order, faster on most machines.
         bfloat16: mixed precision.
     """
@@ -130,6 +132,7 @@ class OptimisationSettings:
     checkpoints: int = 5
     checkpoint_steps: int = 50
     workers: int = 1
+    batch_norm_momentum: float | None = None
     channels_last: bool = True
     bfloat16: bool = False
 
