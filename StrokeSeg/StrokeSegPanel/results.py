@@ -66,7 +66,7 @@ def import_results(folder: Path, volume, replaced=None) -> Results:
         _read_segmentation(folder / "segmentation.seg.nrrd", segmentation)
         if replaced is not None:
             replaced.GetSegmentation().DeepCopy(segmentation.GetSegmentation())
-            slicer.mrmlScene.RemoveNode(added.pop())
+            _remove(added.pop())
             segmentation = replaced
         segmentation.CreateDefaultDisplayNodes()
         segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
@@ -83,7 +83,7 @@ def import_results(folder: Path, volume, replaced=None) -> Results:
             _file_beside(volume, node)
     except BaseException:
         for node in added:
-            slicer.mrmlScene.RemoveNode(node)
+            _remove(node)
         raise
     return Results(segmentation, table, report, tuple(warnings))
 
@@ -132,6 +132,13 @@ def _read_segmentation(path: Path, segmentation) -> None:
             raise RuntimeError(f"Slicer could not read {path.name}.")
     finally:
         slicer.mrmlScene.RemoveNode(storage)
+
+
+def _remove(node) -> None:
+    """Take a node and its display out of the scene."""
+    if node.IsA("vtkMRMLDisplayableNode"):
+        node.RemoveAllDisplayNodeIDs()
+    slicer.mrmlScene.RemoveNode(node)
 
 
 def _file_beside(volume, node) -> None:

@@ -47,7 +47,8 @@ class Desktop:
         while not condition():
             assert time.monotonic() < deadline, f"Waited in vain; the log says:\n{self.ui.logText.toPlainText()}"
             assert not pythonqt.SLOT_ERRORS, pythonqt.SLOT_ERRORS[0]
-            QtWidgets.QApplication.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 50)
+            QtWidgets.QApplication.processEvents()
+            QtCore.QThread.msleep(10)
 
     def click(self, button) -> None:
         """Press a button as a user can: only if it is there and enabled."""

@@ -1,0 +1,100 @@
+"""The plane that parts the brain into the patient's left and right."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.geometry import SliceGeometry
+
+POINT_SPACING_MM = 3.0
+"""Brain voxels are thinned to about this distance: their outline is smooth over it."""
+
+SHORTEST_CHORD_MM = 80.0
+"""Shorter chords through the brain (one temporal pole, the vertex) say little about the middle."""
+
+ROUNDS = 12
+"""Each fit lays its chords across the last; the error of a turned head falls by a third a round."""
+
+FARTHEST_DEVIATIONS = 2.0
+"""Chords whose middle lies farther from the plane, in standard deviations, are left out."""
+
+
+@dataclass(frozen=True)
+class MidsagittalPlane:
+    """``x = at_origin_mm + slopes · (y, z)`` in LPS; greater x lies to the patient's left.
+
+    Args:
+        at_origin_mm: x where y and z are 0.
+        slopes: change of x along y (yaw) and along z (roll).
+    """
+
+    at_origin_mm: float
+    slopes: tuple[float, float]
+
+    def left_side(self, geometry: SliceGeometry) -> np.ndarray:
+        """Boolean ``(slice, row, column)``: voxels on the patient's left of the plane."""
+        return np.stack(
+            [self._distance_mm(_slice_positions_mm(geometry, index)) > 0 for index in range(geometry.shape[0])]
+        )
+
+    def _distance_mm(self, positions_mm: np.ndarray) -> np.ndarray:
+        """Distance along x from the plane, positive to the left."""
+        return positions_mm[..., 0] - self.at_origin_mm - positions_mm[..., 1:] @ np.array(self.slopes)
+
+
+def midsagittal_plane(brain: np.ndarray, geometry: SliceGeometry) -> MidsagittalPlane:
+    """The plane through the middles of the brain's chords across it, fitted by least squares.
+
+    Args:
+        brain: boolean ``(slice, row, column)``.
+        geometry: where the slices lie.
+
+    Raises:
+        ImageError: hardly any brain.
+    """
+    steps = [max(1, round(POINT_SPACING_MM / spacing)) for spacing in geometry.pixel_spacing_mm]
+    points_mm = geometry.to_patient(np.argwhere(brain[:, :: steps[0], :: steps[1]]) * [1, *steps])
+    slopes = np.zeros(2)
+    for _ in range(ROUNDS):
+        # Only the yaw turns the chords: seen from the front a head is nearly round and would roll away.
+        middles_mm = _chord_middles(points_mm, np.array([1, -slopes[0], 0]) / np.hypot(1, slopes[0]))
+        if len(middles_mm) < 3:
+            raise ImageError("Too little brain is in view to tell left from right.")
+        at_origin_mm, slopes = _fitted(middles_mm)
+    return MidsagittalPlane(float(at_origin_mm), (float(slopes[0]), float(slopes[1])))
+
+
+def _chord_middles(points_mm: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """``(chords, 3)`` middles of the body's chords along a unit normal near the x axis; short chords are left out."""
+    across = np.cross(normal, [0, 0, 1])
+    across /= np.linalg.norm(across)
+    frame = np.stack([normal, across, np.cross(normal, across)])
+    along, *cells = (points_mm @ frame.T / [1, POINT_SPACING_MM * 2, POINT_SPACING_MM * 2]).T
+    _, chord = np.unique(np.rint(cells).astype(int), axis=1, return_inverse=True)
+    chord = chord.ravel()
+    chords = chord.max(initial=-1) + 1
+    low, high = np.full(chords, np.inf), np.full(chords, -np.inf)
+    np.minimum.at(low, chord, along)
+    np.maximum.at(high, chord, along)
+    count = np.bincount(chord, minlength=chords)
+    in_plane = [np.bincount(chord, axis, chords) / count for axis in (points_mm @ frame.T).T[1:]]
+    long = high - low >= SHORTEST_CHORD_MM
+    return np.stack([(low + high) / 2, *in_plane], axis=1)[long] @ frame
+
+
+def _fitted(middles_mm: np.ndarray) -> tuple[float, np.ndarray]:
+    """x at the origin and slopes along y and z of the least-squares plane, outliers left out of a second fit."""
+    terms = np.column_stack([np.ones(len(middles_mm)), middles_mm[:, 1:]])
+    solution = np.linalg.lstsq(terms, middles_mm[:, 0], rcond=None)[0]
+    deviation = np.abs(middles_mm[:, 0] - terms @ solution)
+    kept = deviation <= FARTHEST_DEVIATIONS * deviation.std() + 1e-6
+    if np.count_nonzero(kept) >= 3:
+        solution = np.linalg.lstsq(terms[kept], middles_mm[kept, 0], rcond=None)[0]
+    return solution[0], solution[1:]
+
+
+def _slice_positions_mm(geometry: SliceGeometry, index: int) -> np.ndarray:
+    """``(row, column, 3)`` LPS positions of one slice's voxels."""
+    rows, columns = np.meshgrid(*(np.arange(n) for n in geometry.shape[1:]), indexing="ij")
+    return geometry.to_patient(np.stack([np.full_like(rows, index), rows, columns], axis=-1))
