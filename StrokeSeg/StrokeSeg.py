@@ -269,7 +269,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _refresh_model(self):
         chosen = next((model for model in self._models if model["name"] == self._parameters.model), None)
-        description = _("Version {version}. Trained on: {training_data} Intended use: {intended_use}")
+        description = _("Version {version}. {intended_use}\nTraining data: {training_data}")
         self.ui.modelLabel.text = description.format(**chosen) if chosen else ""
 
     def _refresh_results(self):

@@ -136,8 +136,9 @@ def _read_segmentation(path: Path, segmentation) -> None:
 
 def _remove(node) -> None:
     """Take a node and its display out of the scene."""
-    if node.IsA("vtkMRMLDisplayableNode"):
-        node.RemoveAllDisplayNodeIDs()
+    displays = node.GetNumberOfDisplayNodes() if node.IsA("vtkMRMLDisplayableNode") else 0
+    for display in [node.GetNthDisplayNode(index) for index in range(displays)]:
+        slicer.mrmlScene.RemoveNode(display)
     slicer.mrmlScene.RemoveNode(node)
 
 

@@ -1,0 +1,84 @@
+"""A scan under a transform hands the true place of its slices to the library, in a scene of Slicer's own libraries."""
+
+import numpy as np
+import pytest
+from scans import centred_geometry, tilted_geometry
+from update_cmake_lists import REPOSITORY
+
+pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
+
+
+@pytest.fixture
+def panel_geometry(slicer_scene, monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "StrokeSeg"))
+    from StrokeSegPanel import geometry
+
+    return geometry
+
+
+def add_volume(geometry):
+    """A volume node on a regular geometry whose axes are LPS."""
+    import slicer
+
+    slice_mm, row_mm, column_mm = geometry.slice_spacing_mm, *geometry.pixel_spacing_mm
+    to_ras = np.diag([-column_mm, -row_mm, slice_mm, 1.0])
+    to_ras[:3, 3] = geometry.positions_mm[0] * (-1, -1, 1)
+    return slicer.util.addVolumeFromArray(np.zeros(geometry.shape, np.int16), to_ras, name="Head CT")
+
+
+def acquisition_transform(nominal, true):
+    """The grid transform that Slicer's DICOM reader puts above a tilted stack: displacements of the slices' corners."""
+    import slicer
+    import vtk
+
+    slices, rows, columns = nominal.shape
+    image = vtk.vtkImageData()
+    image.SetDimensions(2, 2, slices)
+    spacing = ((columns - 1) * nominal.pixel_spacing_mm[1], (rows - 1) * nominal.pixel_spacing_mm[0])
+    image.SetSpacing(*spacing, nominal.slice_spacing_mm)
+    image.SetOrigin(nominal.positions_mm[0] * (-1, -1, 1))
+    image.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    corners = [[(k, row, column) for column in (0, columns - 1)] for k in range(slices) for row in (0, rows - 1)]
+    indices = np.array(corners).reshape(-1, 3)
+    moved = (true.to_patient(indices) - nominal.to_patient(indices)) * (-1, -1, 1)
+    for point, displacement in enumerate(moved):
+        for axis in range(3):
+            image.SetScalarComponentFromDouble(point % 2, (point // 2) % 2, point // 4, axis, displacement[axis])
+    grid = slicer.vtkOrientedGridTransform()
+    grid.SetDisplacementGridData(image)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    direction = vtk.vtkMatrix4x4()
+    direction.SetElement(0, 0, -1)
+    direction.SetElement(1, 1, -1)
+    grid.SetGridDirectionMatrix(direction)
+    node.SetAndObserveTransformToParent(grid)
+    return node
+
+
+def test_a_tilted_stack_lies_where_its_acquisition_transform_puts_it(panel_geometry):
+    nominal, true = centred_geometry((16, 96, 96), (8.0, 2.0, 2.0)), tilted_geometry()
+    volume = add_volume(nominal)
+    volume.SetAndObserveTransformNodeID(acquisition_transform(nominal, true).GetID())
+    stack = panel_geometry.slice_stack(volume)
+    np.testing.assert_allclose(stack["positions_mm"], true.positions_mm, atol=1e-3)
+    np.testing.assert_allclose(stack["column_direction"], true.column_direction, atol=1e-6)
+    assert stack["pixel_spacing_mm"] == pytest.approx(true.pixel_spacing_mm)
+    np.testing.assert_allclose(panel_geometry.voxel_volumes_ml(volume), true.voxel_volumes_ml, rtol=1e-4)
+
+
+def test_a_volume_without_a_transform_needs_no_stack(panel_geometry):
+    volume = add_volume(centred_geometry((16, 96, 96), (8.0, 2.0, 2.0)))
+    assert panel_geometry.slice_stack(volume) is None
+    np.testing.assert_allclose(panel_geometry.voxel_volumes_ml(volume), np.full(16, 0.032))
+
+
+def test_a_transform_that_bends_the_slices_is_refused(panel_geometry):
+    nominal = centred_geometry((16, 96, 96), (8.0, 2.0, 2.0))
+    volume = add_volume(nominal)
+    transform = acquisition_transform(nominal, tilted_geometry())
+    image = transform.GetTransformToParent().GetDisplacementGrid()
+    image.SetScalarComponentFromDouble(0, 0, 3, 2, 5.0)
+    image.Modified()
+    volume.SetAndObserveTransformNodeID(transform.GetID())
+    with pytest.raises(panel_geometry.BentSlicesError):
+        panel_geometry.slice_stack(volume)
