@@ -123,8 +123,6 @@ def main() -> None:
     """Serve stdin; whatever a library prints goes to stderr, so that stdout carries events alone."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # Before torch loads: threads that spin while they wait make a run seventy times slower on a busy computer.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     Worker(os.fdopen(os.dup(0), encoding="utf-8"), events).serve()
 

@@ -99,3 +99,23 @@ def test_slicer_reads_names_colours_and_codes(slicer_scene, tmp_path):
         assert segment.GetName() == seen["name"] == name
         np.testing.assert_allclose(segment.GetColor(), np.array(TERMS[name].colour) / 255, atol=1e-5)
         assert seen["terminology"]["type"][:2] == [TERMS[name].kind.scheme, TERMS[name].kind.value]
+
+
+@pytest.mark.parametrize("study", [regular_study(OBLIQUE), tilted_study()], ids=["oblique", "tilted"])
+def test_a_saved_scene_comes_back_with_the_same_voxels(slicer_scene, study, tmp_path):
+    from slicer_scene import new_scene, read_segmentation
+
+    write(found_in(study), tmp_path)
+    node = read_segmentation(slicer_scene, tmp_path / "segmentation.seg.nrrd")
+    node.SetName("stroke")
+    node.SetAndObserveStorageNodeID(slicer_scene.GetFirstNodeByClass("vtkMRMLSegmentationStorageNode").GetID())
+    before = {name: points_in_slicer(node, name) for name in ("core", "penumbra")}
+    assert slicer_scene.Commit(str(tmp_path / "scene.mrml"))
+
+    reopened = new_scene()
+    reopened.SetURL(str(tmp_path / "scene.mrml"))
+    reopened.Connect()
+    again = reopened.GetFirstNodeByName("stroke")
+    for name, points in before.items():
+        assert len(points) > 0
+        np.testing.assert_allclose(points_in_slicer(again, name), points, atol=0.01)
