@@ -221,10 +221,18 @@ def test_a_rotation_turns_by_its_angle_and_keeps_the_area():
 
 def test_live_patients_are_prepared_as_for_inference_and_differ():
     preparation = Preparation(0, 10, (-40, 40), True, True, 4.0, (64, 64))
-    stream = LivePatients(1, preparation, AugmentationSettings(), patients_kept=2, reuse=1, slices=4)
+    stream = LivePatients(1, preparation, AugmentationSettings(), patients_kept=2, reuse=1, lesion_share=0, slices=4)
     seen = [image for image, _ in stream]
     assert seen[0].shape == (1, 64, 64)
     assert not np.array_equal(seen[0], seen[3])
+
+
+def test_slices_with_a_lesion_are_drawn_as_often_as_asked():
+    preparation = Preparation(0, 10, (-40, 40), True, True, 4.0, (64, 64))
+    stream = LivePatients(
+        3, preparation, AugmentationSettings(), patients_kept=1, reuse=1000, lesion_share=1, slices=12
+    )
+    assert all((labels > 0).any() for _, labels in stream)
 
 
 def test_a_synthetic_patient_is_the_same_for_the_same_seed():

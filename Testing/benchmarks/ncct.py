@@ -2,8 +2,8 @@
 
     python Testing/benchmarks/ncct.py [--slices 32] [--repeats 5] [--json FILE]
 
-Prints the medians, their ratio and the worker's peak memory. The network is the CPAISD one with random weights: its time
-does not depend on them. Both sides use as many threads as torch takes by default.
+Prints the medians, their ratio and the worker's peak memory. The network is the CPAISD one with random weights, on
+which its time does not depend. Both sides use as many threads as torch takes by default.
 """
 
 import argparse
