@@ -17,9 +17,10 @@ from StrokeSegLib import models
 from StrokeSegLib.errors import DataError, StrokeSegError
 from Training.data.case import Case
 from Training.data.sources import open_source
+from Training.data.splits import split
 from Training.data.synthetic import EVALUATION_SEED, synthetic_case
 from Training.evaluation import CaseFigures, Evaluation, evaluate
-from Training.recipe import SOURCES, DataSettings
+from Training.recipe import SOURCES, DataSettings, read_recipe
 
 METHOD = "ncct-core-penumbra"
 
@@ -82,6 +83,9 @@ def _cases(options: argparse.Namespace) -> list[Case]:
     if options.data is None:
         raise DataError("Give the data set's folder with --data.")
     cases = open_source(DataSettings(options.source, str(options.data), pixel_mm=options.pixel_mm))
+    if options.held_out_by:
+        recipe = read_recipe(options.held_out_by)
+        return list(split(cases, recipe.data, recipe.seed).validation)
     chosen = [case for case in cases if options.part is None or case.part == options.part]
     if not chosen:
         raise DataError(f"The data set has no case in the part “{options.part}”.")
@@ -99,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--source", required=True, choices=SOURCES)
     parser.add_argument("--data", type=Path, metavar="FOLDER")
     parser.add_argument("--part", choices=("train", "val", "test"), help="of a data set with a split of its own")
+    parser.add_argument(
+        "--held-out-by", type=Path, metavar="RUN/recipe.yaml", help="only the patients that this run validated on"
+    )
     parser.add_argument("--patients", type=int, default=24, help="how many synthetic patients")
     parser.add_argument("--pixel-mm", type=float, default=0.45, help="pixel size of png-slices")
     parser.add_argument("--output", type=Path, metavar="FOLDER")

@@ -80,6 +80,7 @@ def export(
     except (OSError, pickle.UnpicklingError, KeyError, RuntimeError, EOFError) as error:
         raise DataError(f"{checkpoint} is no checkpoint of a training run.") from error
     recipe = read_recipe(checkpoint.parent.parent / "recipe.yaml")
+    initial = models.open_bundle(recipe.network.initial) if recipe.network.initial else None
     description = {
         "name": recipe.name,
         "version": version,
@@ -89,14 +90,15 @@ def export(
         "prediction": {"affected_threshold": affected_threshold, "minimum_ml": minimum_ml},
         "labels": {"core": 1, "penumbra": 2},
         "provenance": {
-            "training_data": _training_data(recipe),
+            "training_data": _training_data(recipe, initial),
             "seed": recipe.seed,
             "steps": steps,
             "epochs": epochs,
             "slices_seen": steps * recipe.optimisation.batch,
             "date": date.today().isoformat(),
             "code_version": __version__,
-            "recipe": json.loads(json.dumps(dataclasses.asdict(recipe))),
+            "initial": initial and {"name": initial.name, "sha256": initial.sha256, **initial.provenance},
+            "recipe": _without_places(dataclasses.asdict(recipe)),
         },
         "evaluation": evaluation or {},
         "licence": licence,
@@ -106,10 +108,22 @@ def export(
     return models.write_bundle(output, json.loads(json.dumps(description)), [weights], half=half)
 
 
-def _training_data(recipe: Recipe) -> str:
+def _training_data(recipe: Recipe, initial: models.ModelBundle | None) -> str:
     if recipe.data.source == "synthetic":
-        return "synthetic patients only (StrokeSegLib.phantom), drawn while training; no scan of a real patient"
-    return f"{Path(recipe.data.path).name} ({recipe.data.source})"
+        drawn = "synthetic patients (StrokeSegLib.phantom), drawn while training"
+        if recipe.data.real_slices is None:
+            return f"only {drawn}; no scan of a real patient"
+        return f"{drawn}, and a part of the real slices “{Path(recipe.data.real_slices).name}”"
+    data = f"{Path(recipe.data.path).name} ({recipe.data.source})"
+    return f"{initial.provenance['training_data']}; then fine-tuned on {data}" if initial else data
+
+
+def _without_places(recipe: dict) -> dict:
+    """A recipe as JSON values, without the folders of the computer that it ran on."""
+    for key in ("path", "real_slices"):
+        recipe["data"][key] = recipe["data"][key] and Path(recipe["data"][key]).name
+    recipe["network"]["initial"] = recipe["network"]["initial"] and Path(recipe["network"]["initial"]).name
+    return json.loads(json.dumps(recipe))
 
 
 def _evaluation(files: list[Path]) -> dict:

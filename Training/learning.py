@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Timer
 from torch.nn import functional
 
-from StrokeSegLib import networks
+from StrokeSegLib import models, networks
 from Training.recipe import Recipe
 
 WARM_UP = 0.15
@@ -31,6 +31,8 @@ class SliceLearning(lightning.LightningModule):
         memory = torch.channels_last if recipe.optimisation.channels_last else torch.contiguous_format
         architecture = networks.Architecture(recipe.network.name, recipe.network.arguments)
         self.network = networks.build(architecture).train().to(memory_format=memory)
+        if recipe.network.initial:
+            self.network.load_state_dict(models.open_bundle(recipe.network.initial).load_networks()[0].state_dict())
         if recipe.optimisation.batch_norm_momentum is not None:
             for module in self.network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):

@@ -15,8 +15,10 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods.ncct_core_penumbra import Preparation
 from Training.augmentation import augmented
+from Training.data import png_slices
 from Training.data.case import Case
 from Training.data.preparing import prepared_slices
+from Training.data.splits import split
 from Training.data.synthetic import VALIDATION_SEED, LivePatients, synthetic_case
 from Training.recipe import AugmentationSettings, Recipe
 
@@ -140,6 +142,11 @@ class SyntheticSlices(lightning.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         data = self._recipe.data
+        self._real = []
+        if data.real_slices:
+            cases = png_slices.cases(Path(data.real_slices), data.pixel_mm)
+            training = split(cases, data, self._recipe.seed).training
+            self._real = [prepared_slices(case, self._preparation) for case in training]
         images, labels = [], []
         seed = VALIDATION_SEED
         for _ in range(data.validation_patients):
@@ -161,6 +168,8 @@ class SyntheticSlices(lightning.LightningDataModule):
             patients_kept=data.patients_kept,
             reuse=data.reuse,
             lesion_share=data.lesion_share,
+            real=self._real,
+            real_share=data.real_share,
             slices=data.slices_per_epoch // trainer.world_size,
         )
         return _loader(patients, self._recipe)

@@ -18,10 +18,15 @@ SCHEDULES = ("plateau", "one-cycle")
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Name and arguments of a `StrokeSegLib.networks.Architecture`."""
+    """Name and arguments of a `StrokeSegLib.networks.Architecture`.
+
+    Args:
+        initial: bundle whose first network's weights training begins with; null for random ones.
+    """
 
     name: str
     arguments: dict[str, object]
+    initial: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class DataSettings:
         pixel_mm: pixel size of PNG slices, whose files do not say it.
         patients_kept, reuse: of synthetic patients, how many are mixed and how often each slice is drawn on average.
         lesion_share: of the synthetic slices drawn, the part taken from slices with a lesion; the rest are any slices.
+        real_slices, real_share: folder of PNG slices mixed into the synthetic ones, and their part of the draws; of
+            them only the training part by folds and fold is used.
         slices_per_epoch: of synthetic patients.
         validation_patients, validation_slices: synthetic patients held out, and slices taken of each.
     """
@@ -63,6 +70,8 @@ class DataSettings:
     patients_kept: int = 40
     reuse: float = 3.0
     lesion_share: float = 0.0
+    real_slices: str | None = None
+    real_share: float = 0.0
     slices_per_epoch: int = 2400
     validation_patients: int = 24
     validation_slices: int = 6

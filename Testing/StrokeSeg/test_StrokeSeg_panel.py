@@ -18,7 +18,7 @@ SHAPE, SPACING_MM = (20, 128, 128), (7.0, 1.6, 1.6)
 
 @pytest.fixture(scope="module", autouse=True)
 def bundle(tmp_path_factory):
-    """A bundle of random weights, the only one installed."""
+    """A bundle of random weights beside the shipped one: it marks something on any scan."""
     store = tmp_path_factory.mktemp("store")
     folder = tmp_path_factory.mktemp("cpaisd")
     import_random_cpaisd(folder).path.rename(store / "random")
@@ -63,6 +63,7 @@ def ready_with_head(desktop):
     head = add_head(desktop.scene)
     desktop.panel._parameters.inputVolume = head
     desktop.wait_until(lambda: desktop.ui.segmentButton.enabled)
+    desktop.ui.modelCombo.setCurrentText("cpaisd-imported")
     return head
 
 

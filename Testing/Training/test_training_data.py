@@ -227,6 +227,24 @@ def test_live_patients_are_prepared_as_for_inference_and_differ():
     assert not np.array_equal(seen[0], seen[3])
 
 
+def test_pictures_numbered_close_together_are_one_patients(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        for number in (10026, 10039, 10115, 10450):
+            Image.new("L" if folder == "images" else "RGB", (64, 64)).save(tmp_path / folder / f"{number}.png")
+    patients = [case.patient for case in png_slices.cases(tmp_path, 0.45)]
+    assert patients == ["10026", "10026", "10115", "10450"]
+
+
+def test_real_slices_are_mixed_in_as_often_as_asked():
+    preparation = Preparation(0, 10, (-40, 40), True, True, 4.0, (64, 64))
+    real = [(np.full((1, 1, 64, 64), 99, np.float32), np.ones((1, 64, 64), np.uint8))]
+    settings = AugmentationSettings()
+    stream = LivePatients(3, preparation, settings, 1, 1000, lesion_share=0, slices=200, real=real, real_share=0.25)
+    mixed = sum(float(image.max()) == 99 for image, _ in stream)
+    assert 30 <= mixed <= 70
+
+
 def test_slices_with_a_lesion_are_drawn_as_often_as_asked():
     preparation = Preparation(0, 10, (-40, 40), True, True, 4.0, (64, 64))
     stream = LivePatients(

@@ -3,6 +3,7 @@
 Masks are colours: red is core, green is penumbra. Pixel size and slice thickness are unknown.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,23 @@ from StrokeSegLib.imaging import Acquisition, Study, Volume
 from StrokeSegLib.imaging.geometry import SliceGeometry
 from Training.data.case import Case, LabelledStudy
 
+NEIGHBOURING = 50
+"""Pictures are numbered through the studies; numbers no farther apart are taken for slices of one patient."""
+
 MARKED = 128
 """A colour channel at least this bright marks its class."""
 
 
 def cases(folder: Path, pixel_mm: float) -> list[Case]:
-    """One case a picture; which pictures are of one patient is not known."""
-    return [
-        Case(picture.stem, picture.stem, lambda picture=picture: _read(picture, pixel_mm))
-        for picture in sorted((folder / "images").glob("*.png"))
-    ]
+    """One case a picture; which are of one patient is not known but guessed from their numbers, see `NEIGHBOURING`."""
+    found, patient, last = [], "", -math.inf
+    for picture in sorted((folder / "images").glob("*.png")):
+        number = int(picture.stem) if picture.stem.isdecimal() else math.inf
+        if not number - last <= NEIGHBOURING:
+            patient = picture.stem
+        last = number
+        found.append(Case(patient, picture.stem, lambda picture=picture: _read(picture, pixel_mm)))
+    return found
 
 
 def _read(picture: Path, pixel_mm: float) -> LabelledStudy:

@@ -1,6 +1,6 @@
 """Synthetic patients, drawn while a network learns: no scan of theirs is ever stored."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -46,6 +46,8 @@ class LivePatients(IterableDataset):
         reuse: how often a slice is drawn on average before its patient leaves.
         lesion_share: part of the draws that take a slice with a lesion, where the patient has one; the rest take any.
         slices: length of an epoch over all workers.
+        real: prepared images and labels of real cases, mixed in.
+        real_share: part of the draws that take a slice of a real case.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class LivePatients(IterableDataset):
         reuse: float,
         lesion_share: float,
         slices: int,
+        real: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+        real_share: float = 0.0,
     ):
         self._seed = seed
         self._preparation = preparation
@@ -65,6 +69,8 @@ class LivePatients(IterableDataset):
         self._reuse = reuse
         self._lesion_share = lesion_share
         self._slices = slices
+        self._real = real
+        self._real_share = real_share
         self._patients: list[tuple[np.ndarray, np.ndarray]] = []
         self._owed = 0.0
         self._random: np.random.Generator | None = None
@@ -76,6 +82,11 @@ class LivePatients(IterableDataset):
         if self._random is None:
             self._random = np.random.default_rng((self._seed, number))
         for _ in range(number, self._slices, workers):
+            if self._real and self._random.random() < self._real_share:
+                images, labels = self._real[self._random.integers(len(self._real))]
+                index = self._random.integers(len(images))
+                yield augmented(images[index], labels[index], self._augmentation, self._random)
+                continue
             self._renew()
             images, labels = self._patients[self._random.integers(len(self._patients))]
             affected = np.flatnonzero(labels.any(axis=(1, 2)))
