@@ -1,9 +1,9 @@
-"""The panel after segmenting a synthetic patient, on the desktop stand-in: ``python Testing/StrokeSeg/screenshot.py PNG``."""
+"""The panel with a synthetic patient segmented, on the desktop stand-in: ``python …/screenshot.py PICTURE.png``."""
 
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from desktop import Desktop
