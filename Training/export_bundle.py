@@ -127,12 +127,12 @@ def _without_places(recipe: dict) -> dict:
 
 
 def _evaluation(files: list[Path]) -> dict:
-    """Summaries of `evaluate.py` by the name of their folder, without the curves."""
+    """The pooled figures of `evaluate.py` by the name of their folder."""
     try:
         summaries = {file.resolve().parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
     except (OSError, ValueError) as error:
         raise DataError("An evaluation's summary.json cannot be read.") from error
-    shown = ("scans", "patients", "mean", "sd", "absolute_volume_error_ml", "dice_2d", "pooled", "lesions")
+    shown = ("scans", "pooled", "lesions")
     return {name: {key: summary[key] for key in shown if key in summary} for name, summary in summaries.items()}
 
 
