@@ -37,7 +37,7 @@ def found_in(study: Study) -> Findings:
     slices, rows, columns = labels.shape
     labels[2 : slices - 2, rows // 4 : rows // 2, columns // 5 : columns // 2] = 2
     labels[3 : slices - 3, rows // 4 + 1 : rows // 3, columns // 5 : columns // 3] = 1
-    run = MethodRun("ncct-core-penumbra", "a", "1", "0" * 64, "none", "research", {}, {}, {}, {})
+    run = MethodRun("ncct-core-penumbra", "a", "1", "0" * 64, "none", "research", {"training_data": "none"}, {}, {}, {})
     layer = SegmentLayer(labels, (Segment("core", 1), Segment("penumbra", 2)))
     return Findings(study, (layer,), (run,), "cpu")
 
