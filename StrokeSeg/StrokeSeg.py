@@ -166,6 +166,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             method=self._parameters.method,
             model=self._parameters.model,
             device=self._parameters.device,
+            side=self._parameters.side,
             replaced=replaced,
         )
         self.logic.start(self._running)

@@ -23,6 +23,7 @@ class Case:
         method: id of the method.
         model: name or path of a bundle; None takes the newest installed one of the method.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        side: ``left`` or ``right`` of the patient reports that hemisphere alone; ``auto`` both.
         settings: ``preparation.…=value`` and ``prediction.…=value`` that override the bundle's for this run.
         save_probabilities: also write a probability map for each segment.
         stack: where the input's slices really lie, if its file cannot say so.
@@ -33,6 +34,7 @@ class Case:
     method: str = methods.ncct_core_penumbra.ID
     model: str | None = None
     device: str = "auto"
+    side: str = "auto"
     settings: tuple[str, ...] = ()
     save_probabilities: bool = False
     stack: SliceStack | None = None
@@ -59,6 +61,7 @@ def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings
         case.method,
         bundle,
         device=case.device,
+        side=case.side,
         keep_probabilities=case.save_probabilities,
         progress=within_prediction,
     )

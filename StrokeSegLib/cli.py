@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--method", default="ncct-core-penumbra", metavar="ID")
     segment.add_argument("--model", metavar="BUNDLE", help="name or path; the newest of the method by default")
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    segment.add_argument(
+        "--side", choices=["auto", "left", "right"], default="auto", help="report one hemisphere alone"
+    )
     segment.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     segment.add_argument("--save-probabilities", action="store_true")
     segment.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -102,6 +105,7 @@ def _segment(options: argparse.Namespace) -> None:
             method=options.method,
             model=options.model,
             device=options.device,
+            side=options.side,
             settings=tuple(options.settings),
             save_probabilities=options.save_probabilities,
         ),

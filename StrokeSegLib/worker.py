@@ -1,10 +1,10 @@
 """The process behind the panel: requests in, events out, one JSON object a line; torch and the models stay warm.
 
-A request is ``{"id", "command": "segment", "input", "output", "method", "model", "device", "settings", "stack"}``, of
-which the last five may be left out, or ``{"id", "command": "cancel" | "models"}``. Events carry the request's ``id``
-and ``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``, ``stage``), ``log`` (``message``),
-``models``, ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The process ends when
-stdin closes.
+A request is ``{"id", "command": "segment", "input", "output", "method", "model", "device", "side", "settings",
+"stack"}``, of which the last six may be left out, or ``{"id", "command": "cancel" | "models"}``. Events carry the
+request's ``id`` and ``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``, ``stage``), ``log``
+(``message``), ``models``, ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The
+process ends when stdin closes.
 """
 
 import json
@@ -77,7 +77,7 @@ class Worker:
                 raise Cancelled("The run was cancelled; nothing was written.")
             self._send(request["id"], "progress", fraction=round(fraction, 4), stage=stage)
 
-        optional = {key: request[key] for key in ("method", "model", "device") if request.get(key)}
+        optional = {key: request[key] for key in ("method", "model", "device", "side") if request.get(key)}
         stack = SliceStack(**request["stack"]) if request.get("stack") else None
         case = Case(
             input=Path(request["input"]),

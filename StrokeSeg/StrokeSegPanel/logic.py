@@ -27,6 +27,7 @@ class RunRequest:
     method: str = ""
     model: str = ""
     device: str = "auto"
+    side: str = "auto"
     replaced: object = None
 
 
@@ -90,6 +91,7 @@ class SegmentationLogic:
                 "method": request.method,
                 "model": request.model,
                 "device": request.device,
+                "side": request.side,
                 "stack": slice_stack(request.volume),
             }
             _write_volume(request.volume, folder / "scan.nrrd")

@@ -6,6 +6,7 @@ import slicer
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 
 DEVICES = ["auto", "cpu", "cuda", "mps"]
+SIDES = ["auto", "left", "right"]
 
 
 @parameterNodeWrapper
@@ -18,6 +19,7 @@ class StrokeSegParameterNode:
         method: id of the method, empty for the first.
         model: name of the model, empty for the newest of the method.
         device: where the network runs.
+        side: hemisphere of the patient that is reported; auto for both.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
@@ -26,3 +28,4 @@ class StrokeSegParameterNode:
     method: str
     model: str
     device: Annotated[str, Choice(DEVICES)] = "auto"
+    side: Annotated[str, Choice(SIDES)] = "auto"

@@ -11,6 +11,8 @@ from StrokeSegLib.models import ModelBundle
 METHODS = {module.ID: module for module in (ncct_core_penumbra,)}
 """Every method that can be asked for, by its id."""
 
+SIDES = ("auto", "left", "right")
+
 
 def run(
     study: Study,
@@ -18,6 +20,7 @@ def run(
     bundle: ModelBundle,
     *,
     device: str = "auto",
+    side: str = "auto",
     keep_probabilities: bool = False,
     progress: Callable[[float, str], None] = lambda fraction, stage: None,
 ) -> Findings:
@@ -28,6 +31,7 @@ def run(
         method: one of `METHODS`.
         bundle: a model made for that method.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        side: hemisphere that the symptoms point to, ``left`` or ``right`` of the patient; ``auto`` keeps both.
         keep_probabilities: whether the findings carry probability maps.
         progress: called with a fraction 0…1 and a stage; it cancels the run by raising `Cancelled`.
 
@@ -38,4 +42,6 @@ def run(
         raise StrokeSegError(f"There is no method “{method}”; choose one of: {', '.join(METHODS)}.")
     if bundle.method != method:
         raise BundleError(f"The model “{bundle.name}” is made for {bundle.method}, not for {method}.")
-    return METHODS[method].segment(study, bundle, device, keep_probabilities, progress)
+    if side not in SIDES:
+        raise StrokeSegError(f"There is no side “{side}”; choose one of: {', '.join(SIDES)}.")
+    return METHODS[method].segment(study, bundle, device, side, keep_probabilities, progress)

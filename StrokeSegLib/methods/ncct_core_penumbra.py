@@ -17,6 +17,7 @@ from StrokeSegLib import inference
 from StrokeSegLib.errors import BundleError, ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.imaging import Study
+from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 from StrokeSegLib.models import ModelBundle
 
 ID = "ncct-core-penumbra"
@@ -167,7 +168,12 @@ def prepare(study: Study, preparation: Preparation) -> PreparedSlices:
 
 
 def segment(
-    study: Study, bundle: ModelBundle, device: str, keep_probabilities: bool, progress: Callable[[float, str], None]
+    study: Study,
+    bundle: ModelBundle,
+    device: str,
+    side: str,
+    keep_probabilities: bool,
+    progress: Callable[[float, str], None],
 ) -> Findings:
     """Core and penumbra of a study.
 
@@ -175,6 +181,7 @@ def segment(
         study: a head CT.
         bundle: a bundle of this method.
         device: see `inference.choose_device`.
+        side: ``left`` or ``right`` drops labels on the other side of the mid-sagittal plane; ``auto`` keeps both.
         keep_probabilities: whether the findings carry the softmax of core and penumbra.
         progress: called with a fraction and a stage; it may raise `Cancelled`.
     """
@@ -196,6 +203,9 @@ def segment(
         for channel, name in enumerate(CLASSES[1:], start=1):
             if keep_probabilities:
                 affected_core[name][index] = on_scan[channel]
+    if side != "auto":
+        left = midsagittal_plane(study.brain, study.ct.geometry).left_side(study.ct.geometry)
+        labels[left if side == "right" else ~left] = 0
     drop_small(labels, study.ct.geometry.voxel_volumes_ml, prediction.minimum_ml)
     return Findings(
         study=study,
@@ -203,9 +213,14 @@ def segment(
         runs=(MethodRun.of(bundle),),
         device=forecast.device,
         probabilities=affected_core,
-        warnings=study.warnings + forecast.warnings + _outside_brain(labels, study.brain),
+        warnings=study.warnings + forecast.warnings + _one_side(side) + _outside_brain(labels, study.brain),
         timings_s={"prepare": prepared - started, "predict": time.perf_counter() - prepared},
     )
+
+
+def _one_side(side: str) -> tuple[str, ...]:
+    """What the reader must not forget of a run that was told the side."""
+    return () if side == "auto" else (f"As asked, only the patient's {side} side is reported.",)
 
 
 def _outside_brain(labels: np.ndarray, brain: np.ndarray) -> tuple[str, ...]:

@@ -100,3 +100,14 @@ def test_an_unknown_method_and_a_bundle_of_another_are_refused(bundle):
         methods.run(head_study(), "ncct-magic", bundle)
     with pytest.raises(BundleError, match="together"):
         method.Preparation(mean_hu=0, std_hu=1, spacing_mm=1.0)
+
+
+def test_a_named_side_keeps_only_that_hemisphere_of_the_patient(bundle):
+    study = head_study(shape=(16, 96, 96))
+    both = methods.run(study, method.ID, bundle, device="cpu").layers[0].labels
+    left = methods.run(study, method.ID, bundle, device="cpu", side="left")
+    labels = left.layers[0].labels
+    assert both[:, :, :40].any()
+    assert not labels[:, :, :46].any()
+    np.testing.assert_array_equal(labels[:, :, 50:], both[:, :, 50:])
+    assert "left side" in " ".join(left.warnings)
