@@ -96,7 +96,7 @@ def test_evaluation_of_predictions_equal_to_the_reference_is_perfect(bundle, dat
     reference = case.read().labels
 
     def perfect(study, *_, **__):
-        findings = methods.METHODS[bundle.method].segment(study, bundle, "cpu", True, lambda *_: None)
+        findings = methods.METHODS[bundle.method].segment(study, bundle, "cpu", "auto", True, lambda *_: None)
         findings.layers[0].labels[:] = reference
         for label, name in enumerate(("core", "penumbra"), start=1):
             findings.probabilities[name][:] = reference == label
