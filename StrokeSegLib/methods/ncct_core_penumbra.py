@@ -192,7 +192,7 @@ def segment(
     prepared = time.perf_counter()
 
     shape = study.ct.geometry.shape
-    affected_core = {name: np.zeros(shape, np.float32) for name in CLASSES[1:]} if keep_probabilities else {}
+    kept_probabilities = {name: np.zeros(shape, np.float32) for name in CLASSES[1:]} if keep_probabilities else {}
     labels = np.zeros(shape, np.uint8)
     forecast = inference.predict_slices(bundle, slices, device, progress)
     for index, probabilities in forecast:
@@ -200,9 +200,8 @@ def segment(
         labels[index] = label_slice(on_scan, prediction)
         if preparation.brain_only:
             labels[index][~study.brain[index]] = 0
-        for channel, name in enumerate(CLASSES[1:], start=1):
-            if keep_probabilities:
-                affected_core[name][index] = on_scan[channel]
+        for name, kept in kept_probabilities.items():
+            kept[index] = on_scan[CLASSES.index(name)]
     if side != "auto":
         left = midsagittal_plane(study.brain, study.ct.geometry).left_side(study.ct.geometry)
         labels[left if side == "right" else ~left] = 0
@@ -212,7 +211,7 @@ def segment(
         layers=(SegmentLayer(labels, SEGMENTS),),
         runs=(MethodRun.of(bundle),),
         device=forecast.device,
-        probabilities=affected_core,
+        probabilities=kept_probabilities,
         warnings=study.warnings + forecast.warnings + _one_side(side) + _outside_brain(labels, study.brain),
         timings_s={"prepare": prepared - started, "predict": time.perf_counter() - prepared},
     )

@@ -14,8 +14,6 @@ from Training.data.case import Case, LabelledStudy
 from Training.data.preparing import prepared_slices
 from Training.recipe import AugmentationSettings
 
-LARGEST_SEED = 2**31 - 1
-
 VALIDATION_SEED = 900_000_000
 """Held-out patients have the seeds from here on; those of training lie below."""
 
