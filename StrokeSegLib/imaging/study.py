@@ -10,6 +10,7 @@ from StrokeSegLib.imaging.brain import brain_mask
 from StrokeSegLib.imaging.field_of_view import head_field_of_view
 from StrokeSegLib.imaging.geometry import SliceGeometry
 from StrokeSegLib.imaging.grid import RegularGrid
+from StrokeSegLib.imaging.perfusion import PerfusionMaps, PerfusionSeries
 from StrokeSegLib.imaging.volume import Volume
 
 
@@ -31,13 +32,16 @@ class Study:
     """A scan ready for a method.
 
     Args:
-        ct: the non-contrast CT in HU, int16 where the stored values allow it, else float32.
+        ct: the non-contrast CT in HU, int16 where the stored values allow it, else float32; of a perfusion series the
+            mean of its first frames.
         acquisition: what the header says.
         stored: how the file's own array relates to ``ct``; labels go back through it.
         nominal_geometry: the regular geometry that the input file gives its slices, where that is not where they lie:
             Slicer keeps a tilted or uneven stack so and puts it right by a transform. Files are written in it.
         choice: which series of the input was taken and why, in a sentence.
         warnings: what the reader must know about this scan.
+        series: the frames, where the scan is a CT perfusion series.
+        maps: perfusion maps that were given instead of a series.
     """
 
     ct: Volume
@@ -46,6 +50,8 @@ class Study:
     nominal_geometry: SliceGeometry | None = None
     choice: str = ""
     warnings: tuple[str, ...] = ()
+    series: PerfusionSeries | None = None
+    maps: PerfusionMaps | None = None
 
     @cached_property
     def grid(self) -> RegularGrid:

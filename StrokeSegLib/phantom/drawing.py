@@ -13,19 +13,19 @@ from StrokeSegLib.phantom.patient import (
 )
 
 MECHANISM_FREQUENCIES = {
-    Mechanism.M1: 0.36,
+    Mechanism.M1: 0.45,
     Mechanism.M2_SUPERIOR: 0.11,
     Mechanism.M2_INFERIOR: 0.11,
-    Mechanism.LENTICULOSTRIATE: 0.09,
-    Mechanism.ACA: 0.05,
-    Mechanism.PCA: 0.08,
+    Mechanism.LENTICULOSTRIATE: 0.08,
+    Mechanism.ACA: 0.04,
+    Mechanism.PCA: 0.07,
     Mechanism.CEREBELLAR: 0.04,
-    Mechanism.LACUNAR: 0.06,
-    Mechanism.EMBOLIC: 0.10,
+    Mechanism.LACUNAR: 0.04,
+    Mechanism.EMBOLIC: 0.06,
 }
 """How often each is drawn: for training (variety), not the epidemiology of stroke."""
 
-NO_LESION_PROBABILITY = 0.1
+NO_LESION_PROBABILITY = 0.15
 
 
 def draw_patient(seed: int, options: PhantomOptions | None = None) -> PatientDescription:
@@ -41,7 +41,7 @@ def draw_patient(seed: int, options: PhantomOptions | None = None) -> PatientDes
 
 
 def _draw_pose(draws: Draws) -> Pose:
-    size = draws.normal(1.0, 0.035, 0.92, 1.08)
+    size = draws.normal(0.96, 0.045, 0.85, 1.08)
     return Pose(
         centre_mm=(draws.uniform(-8, 8), draws.uniform(-10, 10), draws.uniform(-5, 5)),
         rotation_deg=(draws.normal(0, 9, -22, 22), draws.normal(0, 3.5, -10, 10), draws.normal(0, 8, -25, 25)),
@@ -113,13 +113,13 @@ def _draw_lesion(draws: Draws, mechanism: Mechanism, side: Side, hours: tuple[fl
     return AcuteLesion(
         mechanism=mechanism,
         side=side,
-        extent=draws.uniform(0.55, 1.0),
+        extent=draws.uniform(0.6, 1.0),
         core_fraction=draws.choice((0.0, draws.uniform(0.05, 0.35), draws.uniform(0.35, 0.8)), (0.15, 0.4, 0.45)),
         centre=draws.uniform(0, 1),
         radii_mm=radii_mm,
         hours=onset_hours,
-        core_drop_hu=max(1.2, min(15.0, ageing * draws.uniform(0.5, 1.4))),
-        penumbra_drop_hu=draws.uniform(0.5, 4.5),
+        core_drop_hu=max(0.8, min(15.0, ageing * draws.uniform(0.35, 1.3))),
+        penumbra_drop_hu=draws.uniform(0.3, 3.5),
         white_ratio=draws.uniform(0.4, 1.0),
         unevenness=draws.uniform(0.1, 0.4),
         rim_mm=draws.uniform(1.0, 4.0),

@@ -1,0 +1,60 @@
+"""What the analysis of a CT perfusion series gives: maps, and everything a reader needs to trust them or not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from StrokeSegLib.imaging import PerfusionMaps
+
+
+@dataclass(frozen=True)
+class BloodCurve:
+    """Enhancement over time in a blood vessel.
+
+    Args:
+        hu: ``(time,)`` enhancement over the baseline, at the times of its `Perfusion`.
+        voxels: ``(n, 3)`` slice, row, column of the voxels whose mean it is; empty where the curve was given by hand.
+        place_mm: LPS position of their middle, None for a given curve.
+    """
+
+    hu: np.ndarray
+    voxels: np.ndarray
+    place_mm: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How the head moved against the first frames.
+
+    Args:
+        shift_mm: ``(time, 3)`` LPS translation of each frame.
+        rotation_deg: ``(time, 3)`` about the patient's x, y and z axes through the middle of the volume.
+        rejected: indices of the frames that no rigid motion explains; their values are interpolated in time.
+    """
+
+    shift_mm: np.ndarray
+    rotation_deg: np.ndarray
+    rejected: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Perfusion:
+    """Maps with their making.
+
+    Args:
+        maps: on the slices of the study.
+        times_s: ``(time,)`` the uniform times of the curves, None where maps were given.
+        artery: arterial input function, None where maps were given.
+        vein: venous output function, None where there is none or maps were given.
+        motion: None where it was not corrected or maps were given.
+        coverage_mm: height of the slices along their normal.
+        flags: what limits the trust in these maps, each a sentence for the reader.
+    """
+
+    maps: PerfusionMaps
+    times_s: np.ndarray | None
+    artery: BloodCurve | None
+    vein: BloodCurve | None
+    motion: Motion | None
+    coverage_mm: float
+    flags: tuple[str, ...]
