@@ -31,11 +31,15 @@ class Head:
         hu: float32 ``(slice, row, column)``.
         acute: where tissue is affected, at half the resolution.
         csf: float32, fraction of CSF in each voxel of the brain's box.
+        white: float32, how white the parenchyma of each voxel of the box is, 0 grey to 1 white.
+        parenchyma: float32, fraction of living brain tissue: neither CSF, dura nor old infarct or blood.
     """
 
     hu: torch.Tensor
     acute: AcuteTissue
     csf: torch.Tensor
+    white: torch.Tensor
+    parenchyma: torch.Tensor
 
     @cached_property
     def lesion_weights(self) -> torch.Tensor:
@@ -49,10 +53,10 @@ def grow_head(patient: PatientDescription, device: torch.device) -> Head:
     atlas = template(device)
     acute = acute_tissue(patient, atlas)
     hu = _outside_brain_hu(patient.tissues, atlas)
-    brain_hu, csf = _brain_hu(patient, atlas, acute)
+    brain_hu, csf, white, parenchyma = _brain_hu(patient, atlas, acute)
     box = hu[atlas.brain_box]
     hu[atlas.brain_box] = torch.where(atlas.is_intracranial, brain_hu, box)
-    return Head(hu, acute, csf)
+    return Head(hu, acute, csf, white, parenchyma)
 
 
 def _outside_brain_hu(tissues: Tissues, atlas: HeadTemplate) -> torch.Tensor:
@@ -81,8 +85,8 @@ def _outside_brain_hu(tissues: Tissues, atlas: HeadTemplate) -> torch.Tensor:
 
 def _brain_hu(
     patient: PatientDescription, atlas: HeadTemplate, acute: AcuteTissue
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """HU and the fraction of CSF within the brain's box."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """HU, the fraction of CSF, how white parenchyma is and the fraction of parenchyma, within the brain's box."""
     tissues, shape, device = patient.tissues, atlas.box_shape, atlas.device
     generator = generator_for(tissues.seed, "brain")
 
@@ -99,12 +103,15 @@ def _brain_hu(
     grey_drop, white_drop = _drops(tissues, atlas, acute, generator)
     hu = tissues.white_hu + tissues.grey_white_contrast_hu * (1 - white) - torch.lerp(grey_drop, white_drop, white)
     hu = torch.lerp(hu, torch.full((), tissues.csf_hu, device=device), csf)
+    dura = (atlas.dura * 1.2).clamp(max=1)
+    parenchyma = (1 - csf) * (1 - dura) * atlas.is_intracranial
     if patient.distractors:
         weight, weighted_hu = distracting_tissue(patient.distractors, atlas)
         hu = hu * (1 - refined(weight)) + refined(weighted_hu)
-    hu += (tissues.dura_hu - hu) * (atlas.dura * 1.2).clamp(max=1)
+        parenchyma *= 1 - refined(weight)
+    hu += (tissues.dura_hu - hu) * dura
     hu += tissues.bone_brightening_hu * atlas.near_bone
-    return hu + _calcifications_hu(tissues, atlas, generator), csf
+    return hu + _calcifications_hu(tissues, atlas, generator), csf, white, parenchyma
 
 
 def _drops(

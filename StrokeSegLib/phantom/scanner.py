@@ -1,5 +1,6 @@
 """CT scanners: slice geometries and what a scanner adds to the head: noise, kernel, cupping, streaks, padding."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,19 @@ def draw_scanner(seed: int) -> Scanner:
     )
 
 
+def draw_perfusion_scanner(seed: int) -> Scanner:
+    """A scanner set for perfusion: a low dose, a smooth kernel, thick slices that leave 3–8 HU of coarse noise."""
+    draws = Draws(seed, "perfusion scanner")
+    return dataclasses.replace(
+        draw_scanner(seed),
+        noise_hu=draws.uniform(3.0, 8.0),
+        noise_correlation_mm=draws.uniform(0.6, 1.1),
+        blur_mm=draws.uniform(0.6, 1.0),
+        sharpening=0.0,
+        motion_mm=0.0,
+    )
+
+
 def random_acquisition(
     seed: int, slices: int = 18, rows: int = 224, columns: int = 192, thickness_mm: tuple[float, float] = (1.0, 8.0)
 ) -> SliceGeometry:
@@ -123,26 +137,56 @@ def imaged(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner) -> torch
         geometry: where the slices lie.
         scanner: what it adds.
     """
-    rows_mm, columns_mm = geometry.pixel_spacing_mm
     generator = generator_for(scanner.seed, "noise")
+    clean = without_noise(hu, geometry, scanner, generator)
+    return stored(clean + noise(tuple(hu.shape), geometry, scanner, generator).to(hu.device), geometry, scanner)
+
+
+def without_noise(
+    hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner, generator: torch.Generator
+) -> torch.Tensor:
+    """The head with all that the scanner adds but noise: head-holder, kernel, streaks, shading and cupping."""
+    rows_mm, columns_mm = geometry.pixel_spacing_mm
     if scanner.motion_mm:
         hu = (hu + hu.roll((round(scanner.motion_mm / rows_mm), round(scanner.motion_mm / columns_mm)), (1, 2))) / 2
     if scanner.table:
         hu = torch.maximum(hu, _head_holder_hu(hu, geometry, scanner))
-    sigma = (0, scanner.blur_mm / rows_mm, scanner.blur_mm / columns_mm)
+    sigma = (0, *kernel_pixels(geometry, scanner))
     hu = blurred(hu, sigma)
     if scanner.sharpening:
         hu = hu + scanner.sharpening * (hu - blurred(hu, tuple(2 * s for s in sigma))).clamp(-400, 400)
     hu = hu + _streaks(hu, geometry, scanner)
-    shape, device = tuple(hu.shape), hu.device
-    shading = smooth_noise(shape[1:], 70 / rows_mm, generator, device) * scanner.shading_hu
-    distance = _distance_from_middle_mm(geometry, device)
-    hu = hu + shading + scanner.cupping_hu * (distance / 75).square().clamp(max=1.5)
-    hu = hu + _noise(shape, geometry, scanner, generator).to(device)
+    shading = smooth_noise(tuple(hu.shape[1:]), 70 / rows_mm, generator, hu.device) * scanner.shading_hu
+    distance = _distance_from_middle_mm(geometry, hu.device)
+    return hu + shading + scanner.cupping_hu * (distance / 75).square().clamp(max=1.5)
+
+
+def kernel_pixels(geometry: SliceGeometry, scanner: Scanner) -> tuple[float, float]:
+    """Standard deviation of the kernel's blur along rows and columns, in pixels."""
+    return tuple(scanner.blur_mm / spacing for spacing in geometry.pixel_spacing_mm)
+
+
+def noise(
+    shape: tuple[int, int, int], geometry: SliceGeometry, scanner: Scanner, generator: torch.Generator
+) -> torch.Tensor:
+    """Noise ``(image, row, column)`` in HU, correlated within each image."""
+    white = torch.randn(shape, generator=generator)
+    sigma = [scanner.noise_correlation_mm / spacing for spacing in geometry.pixel_spacing_mm]
+    correlated = blurred(white, (0, *sigma))
+    return correlated * (scanner.noise_hu / correlated.double().std().item())
+
+
+def stored(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner) -> torch.Tensor:
+    """HU ``(image, row, column)`` as whole numbers within the scanner's range, padded outside its circle: int16."""
     hu = hu.round().clamp(-1024, 3071)
     if scanner.circle:
-        radius_mm = min(shape[1] * rows_mm, shape[2] * columns_mm) / 2
-        hu = torch.where(distance > max(radius_mm, 110), torch.full((), float(PADDING_HU), device=device), hu)
+        rows, columns = geometry.shape[1:]
+        rows_mm, columns_mm = geometry.pixel_spacing_mm
+        distance, radius_mm = (
+            _distance_from_middle_mm(geometry, hu.device),
+            min(rows * rows_mm, columns * columns_mm) / 2,
+        )
+        hu = torch.where(distance > max(radius_mm, 110), torch.full((), float(PADDING_HU), device=hu.device), hu)
     return hu.to(torch.int16)
 
 
@@ -156,15 +200,6 @@ def _head_holder_hu(hu: torch.Tensor, geometry: SliceGeometry, scanner: Scanner)
     distance = ((rows_mm - middle_mm).square()[:, None] + columns_mm.square()[None, :]).sqrt()
     on_shell = ((distance - radius_mm).abs() < width_mm / 2) & (rows_mm > middle_mm + radius_mm / 4)[:, None]
     return torch.where(on_shell, draws.uniform(-300, 250), -1000.0)
-
-
-def _noise(
-    shape: tuple[int, int, int], geometry: SliceGeometry, scanner: Scanner, generator: torch.Generator
-) -> torch.Tensor:
-    white = torch.randn(shape, generator=generator)
-    sigma = [scanner.noise_correlation_mm / spacing for spacing in geometry.pixel_spacing_mm]
-    correlated = blurred(white, (0, *sigma))
-    return correlated * (scanner.noise_hu / correlated.double().std().item())
 
 
 def _distance_from_middle_mm(geometry: SliceGeometry, device: torch.device) -> torch.Tensor:

@@ -1,0 +1,159 @@
+"""Enhancement curves of the brain's voxels: frames smoothed, put on uniform times and freed of their baseline."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging import PerfusionSeries, SliceGeometry
+
+STEP_RANGE_S = (0.5, 2.0)
+"""The uniform step is the usual interval between frames, within these bounds."""
+
+BRIGHTEST_PART = 0.01
+"""Part of the brain's voxels, by how much they brighten, that are taken for vessels when the bolus is looked for."""
+
+ARRIVAL_FRACTION = 0.05
+"""The bolus has arrived when the vessels' mean curve exceeds this part of its peak for good."""
+
+LEAST_BOLUS_HU = 20.0
+"""Vessels that enhance by less hold no bolus that could be analysed."""
+
+LEAST_BASELINE_SAMPLES = 2
+
+KERNEL_REACH = 3
+"""The smoothing kernel ends after this many standard deviations."""
+
+
+@dataclass(frozen=True)
+class BrainCurves:
+    """Enhancement over time of the voxels of the brain.
+
+    Args:
+        places: ``(voxel, 3)`` slice, row, column, in the order of the array.
+        smooth: HU above the baseline ``(voxel, time)`` float32, each frame smoothed within slice and brain.
+        raw: the same without smoothing, for vessels that are narrower than the kernel.
+        times_s: ``(time,)`` uniform, from the start of the series.
+        baseline_samples: number of samples before the bolus arrives.
+    """
+
+    places: np.ndarray
+    smooth: torch.Tensor
+    raw: torch.Tensor
+    times_s: np.ndarray
+    baseline_samples: int
+
+    @property
+    def step_s(self) -> float:
+        return float(self.times_s[1] - self.times_s[0])
+
+
+def brain_curves(
+    series: PerfusionSeries,
+    brain: np.ndarray,
+    geometry: SliceGeometry,
+    smoothing_mm: float,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> BrainCurves:
+    """The curves of a series.
+
+    Args:
+        series: frames, free of motion.
+        brain: boolean ``(slice, row, column)``.
+        geometry: of the slices.
+        smoothing_mm: standard deviation of the Gaussian within the slice.
+        progress: called with a fraction after each slice; may raise `Cancelled`.
+
+    Raises:
+        ImageError: no bolus, or no frame before it.
+    """
+    times_s = _uniform_times(series.times_s)
+    smooth, raw = [], []
+    for index, mask in enumerate(brain):
+        if mask.any():
+            weights = _interpolation(series.times_s[index], times_s)
+            inside = torch.from_numpy(mask)
+            rows, columns = (slice(*(np.flatnonzero(mask.any(axis=axis))[[0, -1]] + (0, 1))) for axis in (1, 0))
+            frames = torch.from_numpy(np.ascontiguousarray(series.voxels[index, rows, columns])).float()
+            inside = inside[rows, columns]
+            raw.append(frames[inside] @ weights)
+            smooth.append(_smoothed(frames, inside, smoothing_mm, geometry.pixel_spacing_mm)[inside] @ weights)
+        progress((index + 1) / len(brain))
+    smooth, raw = torch.cat(smooth), torch.cat(raw)
+    baseline_samples = _baseline_samples(raw)
+    for curves in (smooth, raw):
+        curves -= curves[:, :baseline_samples].mean(dim=1, keepdim=True)
+    return BrainCurves(np.argwhere(brain), smooth, raw, times_s, baseline_samples)
+
+
+def _uniform_times(times_s: np.ndarray) -> np.ndarray:
+    """Times at which every slice is watched, at the usual interval of the frames."""
+    step_s = float(np.clip(np.median(np.diff(times_s, axis=1)), *STEP_RANGE_S))
+    return np.arange(times_s[:, 0].max(), times_s[:, -1].min() + 1e-6, step_s)
+
+
+def _interpolation(from_s: np.ndarray, to_s: np.ndarray) -> torch.Tensor:
+    """``(from, to)`` weights of linear interpolation in time."""
+    return torch.from_numpy(np.stack([np.interp(to_s, from_s, unit) for unit in np.eye(len(from_s))])).float()
+
+
+def _smoothed(
+    frames: torch.Tensor, inside: torch.Tensor, smoothing_mm: float, pixel_spacing_mm: tuple[float, float]
+) -> torch.Tensor:
+    """Frames ``(row, column, time)`` under a Gaussian that sees nothing outside the mask (normalised convolution)."""
+    if smoothing_mm == 0:
+        return frames
+    images = (frames * inside[..., None]).movedim(-1, 0)[:, None]
+    weight = inside.float()[None, None]
+    for axis, spacing_mm in enumerate(pixel_spacing_mm):
+        kernel = _gaussian(smoothing_mm / spacing_mm)
+        reach = len(kernel) // 2
+        shape = (1, 1, -1, 1) if axis == 0 else (1, 1, 1, -1)
+        padding = (reach, 0) if axis == 0 else (0, reach)
+        images, weight = (functional.conv2d(one, kernel.view(shape), padding=padding) for one in (images, weight))
+    return (images / weight.clamp(min=1e-6))[:, 0].movedim(0, -1)
+
+
+def _gaussian(sigma: float) -> torch.Tensor:
+    reach = max(1, round(KERNEL_REACH * sigma))
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma).square())
+    return kernel / kernel.sum()
+
+
+def _baseline_samples(curves: torch.Tensor) -> int:
+    """Samples before the bolus arrives in the first vessel.
+
+    Raises:
+        ImageError: no bolus, or none before it.
+    """
+    brightening = curves.amax(dim=1) - curves[:, :LEAST_BASELINE_SAMPLES].mean(dim=1)
+    vessels = curves[brightening >= torch.quantile(_thinned(brightening), 1 - BRIGHTEST_PART)].mean(dim=0)
+    start = vessels[:LEAST_BASELINE_SAMPLES].mean()
+    peak = int(vessels.argmax())
+    rise, fall = float(vessels[peak] - start), float(start - vessels.amin())
+    if fall > max(rise, LEAST_BOLUS_HU):
+        raise ImageError(
+            f"The vessels are brightest in the first frames and darken by {fall:.0f} HU: the bolus had arrived before "
+            "the series begins; without a baseline nothing can be measured."
+        )
+    if rise < LEAST_BOLUS_HU:
+        raise ImageError(
+            f"No bolus was found: the brightest vessels enhance by {max(rise, 0):.0f} HU only. Check that this is a "
+            "CT perfusion series with contrast."
+        )
+    before = (vessels[:peak] - start < ARRIVAL_FRACTION * rise).nonzero()
+    if len(before) < LEAST_BASELINE_SAMPLES:
+        raise ImageError(
+            "Contrast arrives with the first frames of the series, so that there is no baseline; nothing can be "
+            "measured from it."
+        )
+    # The last sample before the bolus may hold its foot already.
+    return max(int(before[-1]), LEAST_BASELINE_SAMPLES)
+
+
+def _thinned(values: torch.Tensor) -> torch.Tensor:
+    """At most a million of the values: enough for a quantile, and as many as torch allows for one."""
+    return values[:: 1 + len(values) // 1_000_000]

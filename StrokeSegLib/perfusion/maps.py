@@ -1,0 +1,94 @@
+"""The one way from a CT perfusion study to its maps."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, Study
+from StrokeSegLib.perfusion.curves import BrainCurves, brain_curves
+from StrokeSegLib.perfusion.deconvolution import residue_peaks
+from StrokeSegLib.perfusion.motion import correct_motion
+from StrokeSegLib.perfusion.perfusion import Perfusion
+from StrokeSegLib.perfusion.quality import coverage_mm, quality_flags
+from StrokeSegLib.perfusion.settings import PerfusionSettings
+from StrokeSegLib.perfusion.vessels import Vessels, find_vessels
+
+LEAST_FRAMES = 20
+
+LEAST_CBF = 0.1
+"""ml/100 g/min below which no transit time can be told."""
+
+
+def perfusion_of(
+    study: Study,
+    settings: PerfusionSettings,
+    progress: Callable[[float, str], None] = lambda fraction, stage: None,
+) -> Perfusion:
+    """CBF, CBV, MTT and Tmax of a study: made from its series, or those that came with it.
+
+    Args:
+        study: with a series or maps.
+        settings: of the whole way.
+        progress: called with a fraction 0…1 and a stage; may raise `Cancelled`.
+
+    Raises:
+        ImageError: neither series nor maps, too few frames, no brain, no bolus, no baseline.
+    """
+    if study.maps is not None:
+        return Perfusion(study.maps, None, None, None, None, coverage_mm(study.ct.geometry), ())
+    if study.series is None:
+        raise ImageError("This is no CT perfusion series; give the perfusion series, or CBF, CBV, MTT and Tmax maps.")
+    series = study.series
+    if series.frames < LEAST_FRAMES:
+        raise ImageError(
+            f"The series has {series.frames} frames; at least {LEAST_FRAMES} are needed to follow a bolus."
+        )
+    if not study.brain.any():
+        raise ImageError("No brain was found in this scan; check that it is a head CT in HU, with the skull in view.")
+    geometry, motion = study.ct.geometry, None
+    if settings.correct_motion:
+        voxels, motion = correct_motion(
+            series.voxels, geometry, lambda fraction: progress(0.6 * fraction, "correcting motion")
+        )
+        series = PerfusionSeries(voxels, series.times_s)
+    curves = brain_curves(
+        series,
+        study.brain,
+        geometry,
+        settings.smoothing_mm,
+        lambda fraction: progress(0.6 + 0.2 * fraction, "following the bolus"),
+    )
+    vessels = find_vessels(curves, geometry, settings.artery_voxel, settings.vein_voxel)
+    progress(0.8, "deconvolving")
+    maps = _maps(curves, vessels, study.brain, settings)
+    progress(1.0, "deconvolving")
+    return Perfusion(
+        maps=maps,
+        times_s=curves.times_s,
+        artery=vessels.artery,
+        vein=vessels.vein,
+        motion=motion,
+        coverage_mm=coverage_mm(geometry),
+        flags=quality_flags(series, geometry, vessels, motion),
+    )
+
+
+def _maps(curves: BrainCurves, vessels: Vessels, brain: np.ndarray, settings: PerfusionSettings) -> PerfusionMaps:
+    """CBF = 6000 (k_H/ρ) max k, CBV = 100 (k_H/ρ) ∫C/∫artery, MTT = 60 CBV/CBF, Tmax the time of the maximum of k."""
+    artery = torch.from_numpy(np.ascontiguousarray(vessels.input_hu)).float()
+    peaks = residue_peaks(curves.smooth, artery, curves.step_s, settings)
+    cbf = 6000 * settings.blood_to_tissue * peaks.height_per_s.clamp(min=0)
+    cbv = 100 * settings.blood_to_tissue * (curves.smooth.sum(dim=1) / artery.sum()).clamp(min=0)
+    flowing = cbf > LEAST_CBF
+    longest_s = float(np.ptp(curves.times_s))
+    mtt = torch.where(flowing, 60 * cbv / cbf.clamp(min=LEAST_CBF), 0.0).clamp(max=longest_s)
+    tmax = peaks.time_s.clamp(0, longest_s)
+
+    def on_slices(values: torch.Tensor) -> np.ndarray:
+        image = np.zeros(brain.shape, np.float32)
+        image[brain] = values.numpy()
+        return image
+
+    return PerfusionMaps(on_slices(cbf), on_slices(cbv), on_slices(mtt), on_slices(tmax), measured=brain)

@@ -1,0 +1,282 @@
+"""Rigid motion of the head between the frames of a CT perfusion series: found on bone, corrected, or rejected.
+
+Bone alone is registered, for everything softer takes up contrast. Each frame is aligned with the first ones by inverse
+compositional Gauss–Newton least squares (Baker and Matthews 2004, section 3.2), all frames at once.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.perfusion.perfusion import Motion
+from StrokeSegLib.perfusion.rigid import middle_mm, rotation_angles_deg, rotation_matrix
+
+REFERENCE_FRAMES = 5
+"""The median of so many first frames is what all are aligned with."""
+
+BONE_HU = (400, 1200)
+"""Values are cut to this range: no contrast-filled vessel of a head reaches it, and metal does not rule."""
+
+GRIDS_MM = (6.0, 3.0)
+"""In-plane pixels of the registration: far moves are caught on the first, small ones settled on the last."""
+
+ITERATIONS = (8, 8)
+
+SLICE_STEP_MM = 3.0
+"""Slices nearer than this are thinned for the registration."""
+
+LEAST_EDGE_HU_PER_MM = 15.0
+"""A voxel counts where bone changes by this much or more."""
+
+MOST_EDGES = 20_000
+
+LEAST_EDGES = 200
+"""With fewer voxels of bone edge motion cannot be told; none is reported."""
+
+LEAST_SLICES = 3
+"""With fewer slices only motion within them is looked for."""
+
+PRIOR_SHIFT_MM, PRIOR_ROTATION_DEG, EDGE_SD_HU = 5.0, 3.0, 60.0
+"""One step of a motion is not expected to be larger; this rules what few slices leave undetermined."""
+
+NEGLIGIBLE_MM = 0.3
+"""A frame whose bone moved less is left as it is, bit for bit."""
+
+LARGEST_RESIDUAL, RESIDUAL_OVER_MEDIAN = 0.35, 3.0
+"""A frame is rejected where, after alignment, the rms difference of its bone edges from the reference's is more than
+this fraction of the reference's contrast, and this many times that of the median frame."""
+
+
+def correct_motion(
+    voxels: np.ndarray, geometry: SliceGeometry, progress: Callable[[float], None] = lambda fraction: None
+) -> tuple[np.ndarray, Motion]:
+    """Frames moved onto the first ones; those that no rigid motion explains are interpolated in time.
+
+    Frames that did not move keep their values; where none moved the array itself is returned. A moved frame is
+    interpolated linearly, and where its slices do not reach, the outermost one is repeated.
+
+    Args:
+        voxels: HU ``(slice, row, column, time)``; not changed.
+        geometry: where the slices lie; tilt and uneven gaps are kept to.
+        progress: called with a fraction 0…1; may raise `Cancelled`.
+
+    Returns:
+        Voxels of the same type, and the motion that was found.
+    """
+    shift_mm, rotations, edges_mm, rejected = _estimated(voxels, geometry, lambda fraction: progress(0.3 * fraction))
+    frames, middle = voxels.shape[-1], middle_mm(geometry)
+    turns = np.array([rotation_angles_deg(rotation) for rotation in rotations])
+    corrected = voxels
+    for frame in range(frames):
+        progress(0.3 + 0.7 * frame / frames)
+        moved_mm = (edges_mm - middle) @ (rotations[frame].T - np.eye(3)) + shift_mm[frame]
+        if frame in rejected or not len(moved_mm) or np.linalg.norm(moved_mm, axis=1).max() < NEGLIGIBLE_MM:
+            continue
+        if corrected is voxels:
+            corrected = voxels.copy()
+        corrected[..., frame] = _moved_back(voxels[..., frame], geometry, shift_mm[frame], rotations[frame])
+    if rejected:
+        corrected = voxels.copy() if corrected is voxels else corrected
+        _interpolate_frames(corrected, rejected)
+    progress(1.0)
+    return corrected, Motion(shift_mm=shift_mm, rotation_deg=turns, rejected=rejected)
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """Voxels of the reference where bone changes.
+
+    Args:
+        points_mm: ``(n, 3)`` LPS.
+        values: ``(n,)`` of the reference.
+        steps: ``(n, 6)`` change of the value with shift in mm and rotation in radians.
+    """
+
+    points_mm: np.ndarray
+    values: np.ndarray
+    steps: np.ndarray
+
+
+def _estimated(
+    voxels: np.ndarray, geometry: SliceGeometry, progress: Callable[[float], None]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Shifts ``(time, 3)``, rotation matrices ``(time, 3, 3)``, places of bone ``(n, 3)`` and frames to reject."""
+    frames = voxels.shape[-1]
+    shift_mm, rotations = np.zeros((frames, 3)), np.tile(np.eye(3), (frames, 1, 1))
+    middle = middle_mm(geometry)
+    bone, grid = _bone(voxels, geometry, GRIDS_MM[-1], progress)
+    for size_mm, iterations in zip(GRIDS_MM, ITERATIONS, strict=True):
+        pooled, pooled_grid = _pooled(bone, grid, max(1, round(size_mm / GRIDS_MM[-1])))
+        edges = _edges(np.median(pooled[:REFERENCE_FRAMES], axis=0), pooled_grid, middle)
+        if len(edges.values) < LEAST_EDGES:
+            return shift_mm, rotations, edges.points_mm[:0], ()
+        volumes = torch.from_numpy(pooled)
+        for _ in range(iterations):
+            _step(volumes, pooled_grid, edges, middle, shift_mm, rotations)
+    differences, inside = _differences(volumes, pooled_grid, edges, middle, shift_mm, rotations)
+    counts = np.maximum(inside.sum(axis=1), 1)
+    residuals = np.sqrt((differences**2 * inside).sum(axis=1) / counts) / edges.values.std()
+    limit = max(LARGEST_RESIDUAL, RESIDUAL_OVER_MEDIAN * float(np.median(residuals)))
+    unseen = inside.sum(axis=1) < LEAST_EDGES
+    return shift_mm, rotations, edges.points_mm, tuple(int(f) for f in np.flatnonzero((residuals > limit) | unseen))
+
+
+def _bone(
+    voxels: np.ndarray, geometry: SliceGeometry, size_mm: float, progress: Callable[[float], None]
+) -> tuple[np.ndarray, SliceGeometry]:
+    """Bone ``(time, slice, row, column)`` float32, in pixels of about that size, on slices thinned to about 3 mm."""
+    step = max(1, round(SLICE_STEP_MM / max(geometry.slice_spacing_mm, 1e-3)))
+    chosen = np.arange(geometry.shape[0])[::step]
+    factors = [max(1, round(size_mm / spacing)) for spacing in geometry.pixel_spacing_mm]
+    rows, columns = (length // factor for length, factor in zip(geometry.shape[1:], factors, strict=True))
+    bone = np.empty((voxels.shape[-1], len(chosen), rows, columns), np.float32)
+    for number, index in enumerate(chosen):
+        progress(number / len(chosen))
+        cut = voxels[index, : rows * factors[0], : columns * factors[1]].clip(*BONE_HU)
+        # Summed along one axis after the other: numpy adds contiguous columns many times faster than blocks.
+        summed = cut.reshape(rows, factors[0], -1, voxels.shape[-1]).sum(axis=1, dtype=np.float32)
+        summed = summed.reshape(rows, columns, factors[1], -1).sum(axis=2)
+        bone[:, number] = summed.transpose(2, 0, 1) / np.float32(factors[0] * factors[1])
+    return bone, _coarser(geometry, chosen, factors, (rows, columns))
+
+
+def _pooled(bone: np.ndarray, grid: SliceGeometry, factor: int) -> tuple[np.ndarray, SliceGeometry]:
+    if factor == 1:
+        return bone, grid
+    pooled = functional.avg_pool2d(torch.from_numpy(bone), factor).numpy()
+    return pooled, _coarser(grid, np.arange(grid.shape[0]), [factor, factor], pooled.shape[2:])
+
+
+def _coarser(geometry: SliceGeometry, chosen: np.ndarray, factors: list[int], shape: tuple[int, int]) -> SliceGeometry:
+    """The geometry of blocks of pixels on some of the slices."""
+    rows_mm, columns_mm = geometry.pixel_spacing_mm
+    corner_mm = (factors[0] - 1) / 2 * rows_mm * geometry.column_direction
+    corner_mm = corner_mm + (factors[1] - 1) / 2 * columns_mm * geometry.row_direction
+    return dataclasses.replace(
+        geometry,
+        positions_mm=geometry.positions_mm[chosen] + corner_mm,
+        pixel_spacing_mm=(rows_mm * factors[0], columns_mm * factors[1]),
+        shape=(len(chosen), *shape),
+    )
+
+
+def _edges(reference: np.ndarray, grid: SliceGeometry, middle: np.ndarray) -> _Edges:
+    along_rows, along_columns = (
+        np.gradient(reference, spacing, axis=axis) for axis, spacing in zip((1, 2), grid.pixel_spacing_mm, strict=True)
+    )
+    along_normal = np.zeros_like(reference)
+    if grid.shape[0] >= LEAST_SLICES:
+        # Between slices that are shifted against each other the value also changes along rows and columns.
+        slopes = np.gradient(grid.shear_mm, grid.heights_mm, axis=0)
+        along_normal = np.gradient(reference, grid.heights_mm, axis=0)
+        along_normal -= slopes[:, 0, None, None] * along_rows + slopes[:, 1, None, None] * along_columns
+    strength = np.hypot(along_rows, along_columns)
+    places = np.argwhere(strength >= LEAST_EDGE_HU_PER_MM)
+    if len(places) > MOST_EDGES:
+        places = places[np.argsort(-strength[tuple(places.T)], kind="stable")[:MOST_EDGES]]
+    points_mm, where = grid.to_patient(places), tuple(places.T)
+    gradient = (
+        along_rows[where][:, None] * grid.column_direction
+        + along_columns[where][:, None] * grid.row_direction
+        + along_normal[where][:, None] * grid.normal
+    )
+    steps = np.hstack([gradient, np.cross(points_mm - middle, gradient)])
+    return _Edges(points_mm, reference[where], steps)
+
+
+def _step(
+    volumes: torch.Tensor,
+    grid: SliceGeometry,
+    edges: _Edges,
+    middle: np.ndarray,
+    shift_mm: np.ndarray,
+    rotations: np.ndarray,
+) -> None:
+    """One Gauss–Newton step of all frames, in place."""
+    differences, inside = _differences(volumes, grid, edges, middle, shift_mm, rotations)
+    products = (edges.steps[:, :, None] * edges.steps[:, None, :]).reshape(len(edges.steps), 36)
+    normal = (inside @ products).reshape(-1, 6, 6)
+    right = (differences * inside) @ edges.steps
+    prior = EDGE_SD_HU**2 / np.array([PRIOR_SHIFT_MM] * 3 + [np.radians(PRIOR_ROTATION_DEG)] * 3) ** 2
+    changes = np.linalg.solve(normal + np.diag(prior), right[..., None])[..., 0]
+    if grid.shape[0] < LEAST_SLICES:
+        changes = changes @ _within_slices(grid.normal)
+    for frame, change in enumerate(changes):
+        rotations[frame] = rotations[frame] @ rotation_matrix(np.degrees(change[3:])).T
+        shift_mm[frame] -= rotations[frame] @ change[:3]
+
+
+def _within_slices(normal: np.ndarray) -> np.ndarray:
+    """``(6, 6)`` projection onto shifts within a plane and rotation about its normal."""
+    along = np.outer(normal, normal)
+    projection = np.zeros((6, 6))
+    projection[:3, :3], projection[3:, 3:] = np.eye(3) - along, along
+    return projection
+
+
+def _differences(
+    volumes: torch.Tensor,
+    grid: SliceGeometry,
+    edges: _Edges,
+    middle: np.ndarray,
+    shift_mm: np.ndarray,
+    rotations: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames minus the reference at its edges ``(time, n)``, and 1.0 where the frame reaches there, else 0.0."""
+    moved_mm = (edges.points_mm - middle) @ rotations.transpose(0, 2, 1) + middle + shift_mm[:, None]
+    indices = _indices(grid, moved_mm)
+    inside = ((indices >= -1e-6) & (indices <= np.array(grid.shape) - 1 + 1e-6)).all(axis=-1)
+    values = _sampled(volumes[:, None], indices[:, None, None])[:, 0, 0, 0].numpy()
+    return values - edges.values, inside.astype(np.float64)
+
+
+def _indices(geometry: SliceGeometry, points_mm: np.ndarray) -> np.ndarray:
+    """``(..., 3)`` fractional slice, row, column of points; straight lines join the origins of the slices."""
+    heights = points_mm @ geometry.normal
+    slices = np.interp(heights, geometry.heights_mm, np.arange(geometry.shape[0]))
+    # Beyond the outermost slices the index runs on, so that such points are seen to lie outside.
+    slices += (heights - heights.clip(geometry.heights_mm[0], geometry.heights_mm[-1])) / geometry.slice_spacing_mm
+    down, across = (
+        np.interp(heights, geometry.heights_mm, geometry.positions_mm @ direction)
+        for direction in (geometry.column_direction, geometry.row_direction)
+    )
+    rows = (points_mm @ geometry.column_direction - down) / geometry.pixel_spacing_mm[0]
+    columns = (points_mm @ geometry.row_direction - across) / geometry.pixel_spacing_mm[1]
+    return np.stack([slices, rows, columns], axis=-1)
+
+
+def _sampled(volumes: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
+    """Volumes ``(n, 1, slice, row, column)`` interpolated at indices ``(n, i, j, k, 3)``; edges are repeated."""
+    last = np.maximum(np.array(volumes.shape[2:]) - 1, 1)
+    places = torch.from_numpy((indices / last * 2 - 1)[..., ::-1].astype(np.float32))
+    return functional.grid_sample(volumes, places, align_corners=True, padding_mode="border")
+
+
+def _moved_back(frame: np.ndarray, geometry: SliceGeometry, shift_mm: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """A frame ``(slice, row, column)`` as it would be had the head not moved."""
+    volume = torch.from_numpy(np.ascontiguousarray(frame, np.float32))[None, None]
+    middle = middle_mm(geometry)
+    rows, columns = np.meshgrid(*(np.arange(length) for length in geometry.shape[1:]), indexing="ij")
+    moved = np.empty(frame.shape, np.float32)
+    for index in range(geometry.shape[0]):
+        points_mm = geometry.to_patient(np.stack([np.full_like(rows, index), rows, columns], axis=-1))
+        points_mm = (points_mm - middle) @ rotation.T + middle + shift_mm
+        moved[index] = _sampled(volume, _indices(geometry, points_mm)[None, None])[0, 0, 0].numpy()
+    return moved.round().astype(frame.dtype) if np.issubdtype(frame.dtype, np.integer) else moved
+
+
+def _interpolate_frames(voxels: np.ndarray, rejected: tuple[int, ...]) -> None:
+    """Replace frames by the line between their nearest kept neighbours, in place."""
+    kept = np.setdiff1d(np.arange(voxels.shape[-1]), rejected)
+    for frame in rejected:
+        before, after = kept[kept < frame], kept[kept > frame]
+        first, last = (before[-1] if len(before) else after[0]), (after[0] if len(after) else before[-1])
+        share = (frame - first) / (last - first) if last != first else 0.0
+        for plane in voxels:
+            line = (1 - share) * plane[..., first] + share * plane[..., last]
+            plane[..., frame] = line.round() if np.issubdtype(voxels.dtype, np.integer) else line

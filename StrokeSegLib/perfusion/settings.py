@@ -1,0 +1,61 @@
+"""How perfusion maps are made: every number that changes them, stored with the results."""
+
+from dataclasses import dataclass
+
+from StrokeSegLib.errors import BundleError
+
+DECONVOLUTIONS = ("oscillation-limited", "block-circulant", "tikhonov", "standard")
+
+
+@dataclass(frozen=True)
+class PerfusionSettings:
+    """Settings of the way from a series to maps.
+
+    Args:
+        deconvolution: ``oscillation-limited``, ``block-circulant`` or ``tikhonov``, which a late bolus does not change,
+            or ``standard``, which it does.
+        oscillation_limit: oscillation index up to which a residue function is accepted (Wu et al. 2003, eq. 5).
+        singular_value_threshold: of the block-circulant and standard SVD, relative to the largest singular value.
+        tikhonov: regularisation parameter relative to the largest singular value.
+        smoothing_mm: standard deviation of the Gaussian that smooths each frame within the slice and the brain.
+        correct_motion: whether each frame is moved onto the first ones.
+        artery_haematocrit, tissue_haematocrit: of large and of small vessels.
+        density_g_per_ml: of brain tissue.
+        artery_voxel, vein_voxel: slice, row and column (axial, from 0) of a vessel that the reader points to; None
+            lets the program find it.
+
+    Raises:
+        BundleError: a value out of its range.
+    """
+
+    deconvolution: str = "oscillation-limited"
+    oscillation_limit: float = 0.05
+    singular_value_threshold: float = 0.1
+    tikhonov: float = 0.1
+    smoothing_mm: float = 3.0
+    correct_motion: bool = True
+    artery_haematocrit: float = 0.45
+    tissue_haematocrit: float = 0.25
+    density_g_per_ml: float = 1.04
+    artery_voxel: tuple[int, int, int] | None = None
+    vein_voxel: tuple[int, int, int] | None = None
+
+    def __post_init__(self):
+        if self.deconvolution not in DECONVOLUTIONS:
+            raise BundleError(
+                f"There is no deconvolution “{self.deconvolution}”; choose one of: {', '.join(DECONVOLUTIONS)}."
+            )
+        for name in ("singular_value_threshold", "tikhonov", "artery_haematocrit", "tissue_haematocrit"):
+            if not 0 < getattr(self, name) < 1:
+                raise BundleError(f"The perfusion setting {name} is {getattr(self, name)}; it lies between 0 and 1.")
+        for name in ("oscillation_limit", "density_g_per_ml"):
+            if getattr(self, name) <= 0:
+                raise BundleError(f"The perfusion setting {name} is {getattr(self, name)}; it must be above 0.")
+        if self.smoothing_mm < 0:
+            raise BundleError(f"The perfusion setting smoothing_mm is {self.smoothing_mm}; it must not be negative.")
+
+    @property
+    def blood_to_tissue(self) -> float:
+        """k_H/ρ in ml/g: tissue holds blood of small vessels, the input is measured in a large one."""
+        haematocrit_factor = (1 - self.artery_haematocrit) / (1 - self.tissue_haematocrit)
+        return haematocrit_factor / self.density_g_per_ml
