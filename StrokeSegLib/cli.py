@@ -39,18 +39,29 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     segment = commands.add_parser("segment", help="segment one scan")
-    segment.add_argument("input", type=Path, help="DICOM folder or file, NIfTI or NRRD file")
-    segment.add_argument("--output", type=Path, required=True, metavar="DIR")
-    segment.add_argument("--method", default="ncct-core-penumbra", metavar="ID")
+    _add_input(segment)
+    segment.add_argument("--method", metavar="ID", help="by default what the input allows")
     segment.add_argument("--model", metavar="BUNDLE", help="name or path; the newest of the method by default")
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     segment.add_argument(
         "--side", choices=["auto", "left", "right"], default="auto", help="report one hemisphere alone"
     )
-    segment.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     segment.add_argument("--save-probabilities", action="store_true")
-    segment.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    segment.add_argument(
+        "--map", dest="maps", action="append", default=[], metavar="NAME=FILE", help="cbf, cbv, mtt or tmax, of a CT"
+    )
+    segment.add_argument(
+        "--unit", dest="units", action="append", default=[], metavar="NAME=UNIT", help="of a map, as tmax=ms"
+    )
+    segment.add_argument("--age", type=float, metavar="YEARS", help="for the trials' criteria, as the next three")
+    segment.add_argument("--nihss", type=int, metavar="POINTS")
+    segment.add_argument("--hours", type=float, metavar="H", help="since the patient was last known well")
+    segment.add_argument("--aspects", type=int, metavar="POINTS")
     segment.set_defaults(command=_segment)
+
+    perfusion = commands.add_parser("perfusion", help="make the maps of a CT perfusion series, without segmenting")
+    _add_input(perfusion)
+    perfusion.set_defaults(command=_perfusion)
 
     demo = commands.add_parser("demo", help="make a synthetic patient and segment it")
     demo.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR")
@@ -59,19 +70,37 @@ def _parser() -> argparse.ArgumentParser:
     phantom = commands.add_parser("phantom", help="make a synthetic patient with known truth")
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR")
     phantom.add_argument("--seed", type=int, default=0)
-    phantom.add_argument("--kind", choices=["ncct"], default="ncct", help="non-contrast CT")
+    phantom.add_argument("--kind", choices=["ncct", "ctp"], default="ncct", help="non-contrast CT or CT perfusion")
     phantom.add_argument("--format", choices=["dicom", "nifti", "cpaisd"], default="dicom")
     phantom.add_argument("--studies", type=int, default=20, metavar="N", help="with --format cpaisd: how many patients")
-    phantom.add_argument("--spacing", type=float, nargs=3, default=(0.45, 0.45, 5.0), metavar=("X", "Y", "Z"))
+    phantom.add_argument(
+        "--spacing",
+        type=float,
+        nargs=3,
+        metavar=("X", "Y", "Z"),
+        help="in mm; 0.45 0.45 5 by default, 0.9 0.9 5 for perfusion",
+    )
     phantom.add_argument("--tilt", type=float, default=0.0, metavar="DEG")
     phantom.add_argument(
         "--lesion", default="random", help="random, none, m1, m2, lenticulostriate, aca, pca, cerebellar or lacunar"
     )
     phantom.add_argument("--side", choices=["left", "right", "random"], default="random")
+    phantom.add_argument("--motion", choices=["still", "mild", "broken"], default="still", help="with --kind ctp")
+    phantom.add_argument("--sampling", choices=["uniform", "shuttle"], default="uniform", help="with --kind ctp")
     phantom.set_defaults(command=_phantom)
 
     _add_models(commands.add_parser("models", help="list, show, verify, install and import model bundles"))
     return parser
+
+
+def _add_input(command: argparse.ArgumentParser) -> None:
+    command.add_argument("input", type=Path, help="DICOM folder or file, NIfTI or NRRD file")
+    command.add_argument("--output", type=Path, required=True, metavar="DIR")
+    command.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    command.add_argument(
+        "--times", type=Path, metavar="FILE", help="seconds of the frames of a perfusion series, in a text file"
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:
@@ -97,6 +126,7 @@ def _add_models(models: argparse.ArgumentParser) -> None:
 
 def _segment(options: argparse.Namespace) -> None:
     from StrokeSegLib.case import Case
+    from StrokeSegLib.findings import ClinicalInputs
 
     _segmented(
         Case(
@@ -108,6 +138,10 @@ def _segment(options: argparse.Namespace) -> None:
             side=options.side,
             settings=tuple(options.settings),
             save_probabilities=options.save_probabilities,
+            maps={name: Path(file) for name, file in _by_name(options.maps, "--map").items()},
+            units=_by_name(options.units, "--unit"),
+            times_s=_times(options.times),
+            clinical=ClinicalInputs(options.age, options.nihss, options.hours, options.aspects),
         ),
         quiet=options.quiet,
     )
@@ -117,12 +151,63 @@ def _segmented(case, quiet: bool) -> None:
     """Run a case with progress on stderr and its volumes and report on stdout."""
     from StrokeSegLib.case import segment_case
 
-    findings = segment_case(case, (lambda fraction, stage: None) if quiet else _show_progress)
+    findings = segment_case(case, _silence if quiet else _show_progress)
     for warning in findings.warnings:
         sys.stdout.write(f"warning: {warning}\n")
     for name, volume_ml in findings.volumes_ml.items():
         sys.stdout.write(f"{name:<12} {volume_ml:8.1f} ml\n")
+    if findings.mismatch is not None:
+        ratio = findings.mismatch.ratio
+        said = "ratio undefined" if ratio is None else f"ratio {ratio:.1f}"
+        sys.stdout.write(f"{'mismatch':<12} {findings.mismatch.mismatch_ml:8.1f} ml, {said}\n")
+    for criterion in findings.criteria:
+        sys.stdout.write(f"{criterion.name:<12} {criterion.answer.value}\n")
     sys.stdout.write(f"report       {case.output / 'report.html'}\n")
+
+
+def _perfusion(options: argparse.Namespace) -> None:
+    from StrokeSegLib.case import Case, map_case
+
+    case = Case(
+        input=options.input, output=options.output, settings=tuple(options.settings), times_s=_times(options.times)
+    )
+    findings = map_case(case, _silence if options.quiet else _show_progress)
+    for warning in findings.warnings:
+        sys.stdout.write(f"warning: {warning}\n")
+    sys.stdout.write(f"maps         {case.output}\n")
+
+
+def _by_name(pairs: list[str], option: str) -> dict[str, str]:
+    """``NAME=VALUE`` by name.
+
+    Raises:
+        StrokeSegError: something else.
+    """
+    split = [pair.partition("=") for pair in pairs]
+    for (name, equals, value), pair in zip(split, pairs, strict=True):
+        if not (name and equals and value):
+            raise StrokeSegError(f"“{option} {pair}” names nothing; write {option} NAME=VALUE, as {option} tmax=….")
+    return {name: value for name, _, value in split}
+
+
+def _times(file: Path | None) -> tuple[float, ...] | None:
+    """The numbers of a text file, separated by blanks, commas or lines.
+
+    Raises:
+        StrokeSegError: the file cannot be read or holds something else.
+    """
+    if file is None:
+        return None
+    try:
+        return tuple(float(number) for number in file.read_text(encoding="utf-8").replace(",", " ").split())
+    except (OSError, ValueError) as error:
+        raise StrokeSegError(
+            f"{file} cannot be read as times ({error}); it must hold the seconds of the frames and nothing else."
+        ) from error
+
+
+def _silence(fraction: float, stage: str) -> None:
+    """No progress."""
 
 
 def _show_progress(fraction: float, stage: str) -> None:
@@ -132,11 +217,12 @@ def _show_progress(fraction: float, stage: str) -> None:
 
 
 def _phantom(options: argparse.Namespace) -> None:
-    from StrokeSegLib.phantom import write_cpaisd_dataset, write_phantom
+    from StrokeSegLib.phantom import SPACING_MM, write_cpaisd_dataset, write_phantom
 
+    spacing_mm = tuple(options.spacing) if options.spacing else None
     if options.format == "cpaisd":
         seeds = range(options.seed, options.seed + options.studies)
-        write_cpaisd_dataset(options.output, seeds, spacing_mm=tuple(options.spacing))
+        write_cpaisd_dataset(options.output, seeds, spacing_mm=spacing_mm or SPACING_MM["ncct"])
         sys.stdout.write(f"{options.output}: {options.studies} studies\n")
         return
     write_phantom(
@@ -144,10 +230,12 @@ def _phantom(options: argparse.Namespace) -> None:
         seed=options.seed,
         kind=options.kind,
         format=options.format,
-        spacing_mm=tuple(options.spacing),
+        spacing_mm=spacing_mm,
         tilt_deg=options.tilt,
         lesion=options.lesion,
         side=options.side,
+        motion=options.motion,
+        sampling=options.sampling,
     )
     sys.stdout.write(f"{options.output}: {_truth(options.output)}\n")
 

@@ -1,10 +1,10 @@
 """The process behind the panel: requests in, events out, one JSON object a line; torch and the models stay warm.
 
-A request is ``{"id", "command": "segment", "input", "output", "method", "model", "device", "side", "settings",
-"stack"}``, of which the last six may be left out, or ``{"id", "command": "cancel" | "models"}``. Events carry the
-request's ``id`` and ``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``, ``stage``), ``log``
-(``message``), ``models``, ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The
-process ends when stdin closes.
+A request is ``{"id", "command": "segment", "input", "output"}`` with, where wanted, ``"method", "model", "device",
+"side", "settings", "stack", "maps", "units", "times_s", "clinical"``, or ``{"id", "command": "cancel" | "models"}``.
+Events carry the request's ``id`` and ``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``,
+``stage``), ``log`` (``message``), ``models``, ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled``
+or ``bug``). The process ends when stdin closes.
 """
 
 import json
@@ -70,6 +70,7 @@ class Worker:
 
     def _segment(self, request: dict) -> None:
         from StrokeSegLib.case import Case, segment_case
+        from StrokeSegLib.findings import ClinicalInputs
         from StrokeSegLib.imaging import SliceStack
 
         def report(fraction: float, stage: str) -> None:
@@ -84,6 +85,10 @@ class Worker:
             output=Path(request["output"]),
             settings=tuple(request.get("settings", ())),
             stack=stack,
+            maps={name: Path(file) for name, file in request.get("maps", {}).items()},
+            units=request.get("units", {}),
+            times_s=tuple(request["times_s"]) if request.get("times_s") else None,
+            clinical=ClinicalInputs(**request.get("clinical", {})),
             **optional,
         )
         segment_case(case, report)

@@ -1,4 +1,4 @@
-"""Random changes of a training slice, after normalisation."""
+"""Random changes of a training slice or patch, after normalisation."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from Training.recipe import AugmentationSettings
 def augmented(
     image: np.ndarray, labels: np.ndarray, settings: AugmentationSettings, random: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A slice and its labels, changed at random.
+    """A slice or patch and its labels, changed at random.
 
     Args:
         image: float32 ``(channel, row, column)``; interpolated linearly, its border repeated.
@@ -25,6 +25,9 @@ def augmented(
     reference = torch.from_numpy(np.ascontiguousarray(labels))
     if random.random() < settings.flip:
         picture, reference = picture.flip(-1), reference.flip(-1)
+    if settings.quarter_turn and random.random() < settings.quarter_turn:
+        turns = int(random.integers(1, 4))
+        picture, reference = picture.rot90(turns, (-2, -1)), reference.rot90(turns, (-2, -1))
     if random.random() < settings.rotation:
         angle = np.radians(random.uniform(-settings.rotation_deg, settings.rotation_deg))
         size = 1 + random.uniform(-settings.scale, settings.scale)
@@ -35,7 +38,7 @@ def augmented(
     if settings.noise:
         noise = random.standard_normal(picture.shape, dtype=np.float32)
         picture = picture + torch.from_numpy(noise) * float(random.uniform(0, settings.noise))
-    return picture, reference.long()
+    return picture.contiguous(), reference.long()
 
 
 def _turned(

@@ -18,11 +18,10 @@ from StrokeSegLib.errors import DataError, StrokeSegError
 from Training.data.case import Case
 from Training.data.sources import open_source
 from Training.data.splits import split
-from Training.data.synthetic import EVALUATION_SEED, synthetic_case
+from Training.data.synthetic import EVALUATION_SEED
 from Training.evaluation import CaseFigures, Evaluation, evaluate
 from Training.recipe import SOURCES, DataSettings, read_recipe
-
-METHOD = "ncct-core-penumbra"
+from Training.trainable import TRAINABLE
 
 TABLE = (
     "dice_3d",
@@ -40,8 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
     try:
-        bundle = models.find_bundle(options.model, METHOD).overridden(options.set)
-        evaluation = evaluate(bundle, _cases(options), options.device, _progress)
+        bundle = models.find_bundle(options.model).overridden(options.set)
+        evaluation = evaluate(bundle, _cases(options, bundle.method), options.device, _progress)
         summary = {"model": bundle.name, "model_version": bundle.version, "model_sha256": bundle.sha256}
         summary |= {"data": str(options.data or options.source), "part": options.part, "overrides": bundle.overrides}
         summary |= evaluation.summary()
@@ -77,9 +76,11 @@ def write(evaluation: Evaluation, summary: dict, folder: Path) -> None:
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
-def _cases(options: argparse.Namespace) -> list[Case]:
+def _cases(options: argparse.Namespace, method: str) -> list[Case]:
+    if method not in TRAINABLE:
+        raise DataError(f"There is nothing to measure “{method}” on; known are {', '.join(TRAINABLE)}.")
     if options.source == "synthetic":
-        return [synthetic_case(EVALUATION_SEED + number) for number in range(options.patients)]
+        return [TRAINABLE[method].synthetic(EVALUATION_SEED + number) for number in range(options.patients)]
     if options.data is None:
         raise DataError("Give the data set's folder with --data.")
     cases = open_source(DataSettings(options.source, str(options.data), pixel_mm=options.pixel_mm))

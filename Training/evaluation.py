@@ -1,7 +1,7 @@
 """A model measured against reference labels, through the product's own run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from Training import metrics
 from Training.data.case import Case, LabelledStudy
 
 CORE, PENUMBRA = metrics.CORE, metrics.PENUMBRA
+
+CLASSES = ("core", "penumbra", "affected")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Evaluation:
     """All cases of a data set.
 
     Args:
+        classes: core and penumbra, as far as the model knows them, and affected, their union.
         cases: each scan's figures.
         slice_dice: the authors' 2-D Dice of every slice of every scan.
         overlap: by row core, penumbra, affected: twice the intersection and the sum of both, all voxels pooled.
@@ -56,6 +59,7 @@ class Evaluation:
         warnings: of the runs, by case.
     """
 
+    classes: tuple[str, ...]
     cases: tuple[CaseFigures, ...]
     slice_dice: np.ndarray
     overlap: np.ndarray
@@ -75,13 +79,14 @@ class Evaluation:
             "median": {name: _number(np.nanmedian(values)) for name, values in self._columns()},
             "absolute_volume_error_ml": {
                 name: _number(np.mean([abs(getattr(case, f"{name}_error_ml")) for case in self.cases]))
-                for name in ("core", "penumbra", "affected")
+                for name in self.classes
             },
             "dice_2d": {"mean": _number(self.slice_dice.mean()), "sd": _number(self.slice_dice.std())},
             "pooled": {
                 **{
                     f"dice_{name}": _number(twice / both if both else 1.0)
-                    for name, (twice, both) in zip(("core", "penumbra", "affected"), self.overlap, strict=True)
+                    for name, (twice, both) in zip(CLASSES, self.overlap, strict=True)
+                    if name in self.classes
                 },
                 "auc_affected": _number(self.counts.auc()),
                 "best_threshold": _number(metrics.THRESHOLDS[best]),
@@ -118,13 +123,19 @@ def evaluate(
 
     Args:
         bundle: the model.
-        cases: scans with reference labels; read one after another.
+        cases: scans with reference labels; read one after another; classes that the model does not know are left out.
         device: where to run.
         progress: called before each case.
 
     Raises:
         StrokeSegError: a case cannot be read or run.
     """
+    classes = tuple(name for name in CLASSES if name == "affected" or name in bundle.labels)
+    undefined = {
+        entry.name: float("nan")
+        for entry in fields(CaseFigures)
+        if any(name in entry.name for name in set(CLASSES) - set(classes))
+    }
     figures, slice_dice, warnings = [], [], []
     overlap = np.zeros((3, 2))
     empty = np.zeros(metrics.ProbabilityCounts.BINS, np.int64)
@@ -134,14 +145,17 @@ def evaluate(
         labelled = case.read()
         findings = methods.run(labelled.study, bundle.method, bundle, device=device, keep_probabilities=True)
         predicted = findings.layers[0].labels
-        probability = findings.probabilities["core"] + findings.probabilities["penumbra"]
+        probability = sum(findings.probabilities[name] for name in bundle.labels)
+        # A model of core alone is measured against the core alone.
+        known = np.isin(labelled.labels, list(bundle.labels.values()))
+        labelled = replace(labelled, labels=np.where(known, labelled.labels, 0).astype(np.uint8))
         of_case = metrics.ProbabilityCounts.of(probability, labelled.labels > 0, labelled.study.brain)
-        figures.append(_figures(case, labelled, predicted, of_case))
+        figures.append(replace(_figures(case, labelled, predicted, of_case), **undefined))
         slice_dice += [metrics.dice_macro(*pair) for pair in zip(predicted, labelled.labels, strict=True)]
         overlap += _overlap(predicted, labelled.labels)
         counts = counts + of_case
         warnings += [f"{case.name}: {warning}" for warning in findings.warnings]
-    return Evaluation(tuple(figures), np.array(slice_dice), overlap, counts, tuple(warnings))
+    return Evaluation(classes, tuple(figures), np.array(slice_dice), overlap, counts, tuple(warnings))
 
 
 def _figures(

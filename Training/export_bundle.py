@@ -1,4 +1,7 @@
-"""A model bundle of a checkpoint: ``python Training/export_bundle.py RUN/checkpoints/last.ckpt --output BUNDLE``."""
+"""A model bundle of checkpoints: ``python Training/export_bundle.py RUN/checkpoints/last.ckpt --output BUNDLE``.
+
+Several checkpoints, as of the folds of a cross-validation, become an ensemble.
+"""
 
 import argparse
 import dataclasses
@@ -6,8 +9,11 @@ import json
 import logging
 import pickle
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -15,12 +21,16 @@ import torch
 
 from StrokeSegLib import __version__, models
 from StrokeSegLib.errors import DataError, StrokeSegError
+from StrokeSegLib.methods import METHODS
 from Training.recipe import Recipe, read_recipe
+from Training.trainable import TRAINABLE
 
 PREFIX = "network."
 """What the Lightning module puts before each of the network's keys."""
 
 INTENDED_USE = "Research only; not a medical device."
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,13 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         evaluation = _evaluation(options.evaluation) if options.evaluation else {}
         bundle = export(
-            options.checkpoint,
+            options.checkpoints,
             options.output,
             half=options.half,
             version=options.model_version,
             licence=options.licence,
-            affected_threshold=options.affected_threshold,
-            minimum_ml=options.minimum_ml,
+            prediction=_prediction(options),
             evaluation=evaluation,
         )
     except StrokeSegError as error:
@@ -47,53 +56,48 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def export(
-    checkpoint: Path,
+    checkpoints: Sequence[Path],
     output: Path,
     *,
     half: bool = False,
     version: str = "1.0.0",
     licence: str = "Apache-2.0",
-    affected_threshold: float | None = None,
-    minimum_ml: float = 0.0,
+    prediction: Mapping[str, object] = NOTHING,
     evaluation: dict | None = None,
 ) -> models.ModelBundle:
-    """Write the bundle of a checkpoint whose run's recipe lies beside its folder.
+    """Write the bundle of checkpoints whose runs' recipes lie beside their folders.
 
     Args:
-        checkpoint: in ``RUN/checkpoints``.
+        checkpoints: each in a ``RUN/checkpoints``; the members of an ensemble differ in fold and seed only.
         output: folder of the new bundle.
         half: store weights as float16.
         version, licence: of the model.
-        affected_threshold, minimum_ml: how its probabilities become labels, see `Prediction`.
+        prediction: how its probabilities become labels, see the method's `Prediction`.
         evaluation: what `evaluate.py` wrote.
 
     Raises:
-        DataError: no checkpoint of a training run.
+        DataError: no checkpoint of a training run, or runs of different recipes.
         BundleError: the bundle cannot be written.
     """
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        weights = {
-            key.removeprefix(PREFIX): value for key, value in content["state_dict"].items() if key.startswith(PREFIX)
-        }
-        steps, epochs = content["global_step"], content["epoch"]
-    except (OSError, pickle.UnpicklingError, KeyError, RuntimeError, EOFError) as error:
-        raise DataError(f"{checkpoint} is no checkpoint of a training run.") from error
-    recipe = read_recipe(checkpoint.parent.parent / "recipe.yaml")
+    members = [Member.read(checkpoint) for checkpoint in checkpoints]
+    recipe = members[0].recipe
+    if any(member.of_all_folds != members[0].of_all_folds for member in members):
+        raise DataError("The checkpoints come from runs that differ in more than fold and seed; they make no ensemble.")
     initial = models.open_bundle(recipe.network.initial) if recipe.network.initial else None
+    steps = sum(member.steps for member in members)
     description = {
         "name": recipe.name,
         "version": version,
         "method": recipe.method,
         "architecture": {"name": recipe.network.name, "arguments": recipe.network.arguments},
         "preparation": dataclasses.asdict(recipe.preparation),
-        "prediction": {"affected_threshold": affected_threshold, "minimum_ml": minimum_ml},
-        "labels": {"core": 1, "penumbra": 2},
+        "prediction": {**dataclasses.asdict(METHODS[recipe.method].Prediction()), **prediction},
+        "labels": TRAINABLE[recipe.method].labels,
         "provenance": {
             "training_data": _training_data(recipe, initial),
             "seed": recipe.seed,
             "steps": steps,
-            "epochs": epochs,
+            "epochs": sum(member.epochs for member in members),
             "slices_seen": steps * recipe.optimisation.batch,
             "date": date.today().isoformat(),
             "code_version": __version__,
@@ -105,7 +109,39 @@ def export(
         "intended_use": INTENDED_USE,
     }
     # The schema wants JSON's lists, not Python's tuples.
-    return models.write_bundle(output, json.loads(json.dumps(description)), [weights], half=half)
+    weights = [member.weights for member in members]
+    return models.write_bundle(output, json.loads(json.dumps(description)), weights, half=half)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run's network: its weights by key, how long it learned, and its recipe."""
+
+    weights: Mapping[str, torch.Tensor]
+    steps: int
+    epochs: int
+    recipe: Recipe
+
+    @classmethod
+    def read(cls, checkpoint: Path) -> "Member":
+        """The network of a checkpoint.
+
+        Raises:
+            DataError: no checkpoint of a training run.
+        """
+        try:
+            content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            of_network = [(key, value) for key, value in content["state_dict"].items() if key.startswith(PREFIX)]
+            weights = {key.removeprefix(PREFIX): value for key, value in of_network}
+            steps, epochs = content["global_step"], content["epoch"]
+        except (OSError, pickle.UnpicklingError, KeyError, RuntimeError, EOFError) as error:
+            raise DataError(f"{checkpoint} is no checkpoint of a training run.") from error
+        return cls(weights, steps, epochs, read_recipe(checkpoint.parent.parent / "recipe.yaml"))
+
+    @property
+    def of_all_folds(self) -> Recipe:
+        """The recipe without its fold and seed."""
+        return dataclasses.replace(self.recipe, data=dataclasses.replace(self.recipe.data, fold=0), seed=0)
 
 
 def _training_data(recipe: Recipe, initial: models.ModelBundle | None) -> str:
@@ -126,6 +162,23 @@ def _without_places(recipe: dict) -> dict:
     return json.loads(json.dumps(recipe))
 
 
+def _prediction(options: argparse.Namespace) -> dict[str, object]:
+    """What the grid search found best, and what was set."""
+    prediction = {}
+    if options.grid_search:
+        try:
+            prediction |= json.loads(options.grid_search.read_text(encoding="utf-8"))["best"]["prediction"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{options.grid_search} was not written by grid_search.py.") from error
+    for setting in options.prediction:
+        key, _, value = setting.partition("=")
+        try:
+            prediction[key] = json.loads(value)
+        except ValueError as error:
+            raise DataError(f"“{setting}” is no setting; write KEY=NUMBER, for example threshold=0.3.") from error
+    return prediction
+
+
 def _evaluation(files: list[Path]) -> dict:
     """The pooled figures of `evaluate.py` by the name of their folder."""
     try:
@@ -137,14 +190,16 @@ def _evaluation(files: list[Path]) -> dict:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
     parser.add_argument("--output", type=Path, required=True, metavar="BUNDLE")
     parser.add_argument("--half", action="store_true", help="store weights as float16")
     parser.add_argument("--model-version", default="1.0.0")
     parser.add_argument("--licence", default="Apache-2.0")
-    parser.add_argument("--affected-threshold", type=float, metavar="P", help="default: the most probable class")
-    parser.add_argument("--minimum-ml", type=float, default=0.0)
+    parser.add_argument("--grid-search", type=Path, metavar="JSON", help="what grid_search.py wrote")
+    parser.add_argument(
+        "--prediction", action="append", default=[], metavar="KEY=VALUE", help="for example affected_threshold=0.4"
+    )
     parser.add_argument("--evaluation", type=Path, nargs="+", metavar="summary.json", help="of evaluate.py")
     return parser
 

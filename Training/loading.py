@@ -4,7 +4,9 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -13,80 +15,158 @@ import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from StrokeSegLib.errors import DataError
-from StrokeSegLib.methods.ncct_core_penumbra import Preparation
 from Training.augmentation import augmented
 from Training.data import png_slices
 from Training.data.case import Case
-from Training.data.preparing import prepared_slices
+from Training.data.preparing import PreparedPatches, PreparedSlices
 from Training.data.splits import split
-from Training.data.synthetic import VALIDATION_SEED, LivePatients, synthetic_case
-from Training.recipe import AugmentationSettings, Recipe
+from Training.data.synthetic import VALIDATION_SEED, LivePatients
+from Training.recipe import AugmentationSettings, DataSettings, Recipe
+from Training.trainable import TRAINABLE, Trainable
 
 logger = logging.getLogger(__name__)
 
 NO_AUGMENTATION = AugmentationSettings()
 
 
-class PreparedSlicesOnDisk(Dataset):
-    """Prepared slices of cases, memory-mapped from files that the first process to need them writes.
+@dataclass(frozen=True)
+class CaseFiles:
+    """Where the arrays of a prepared case lie.
 
     Args:
-        cases: whose slices.
-        preparation: the method's.
+        samples: what they make up.
+        files: by the name of the array.
+    """
+
+    samples: type[PreparedSlices] | type[PreparedPatches]
+    files: Mapping[str, Path]
+
+    @classmethod
+    def of(cls, trainable: Trainable, case: Case, preparation: object, folder: Path) -> "CaseFiles":
+        """The files of a case for this preparation."""
+        settings = json.dumps([case.name, dataclasses.asdict(preparation)], sort_keys=True)
+        stem = hashlib.sha256(settings.encode()).hexdigest()[:20]
+        names = [entry.name for entry in dataclasses.fields(trainable.samples)]
+        return cls(trainable.samples, {name: folder / f"{stem}-{name}.npy" for name in names})
+
+    def written(self, prepare: Callable[[], PreparedSlices | PreparedPatches]) -> None:
+        """Prepare and write the case unless its files are there."""
+        if all(file.exists() for file in self.files.values()):
+            return
+        prepared = prepare()
+        for name, file in self.files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial_file = file.with_suffix(".partial.npy")
+            np.save(partial_file, getattr(prepared, name))
+            partial_file.replace(file)
+
+    def opened(self) -> PreparedSlices | PreparedPatches:
+        """The case, its arrays on disk until they are needed."""
+        return self.samples(**{name: np.load(file, mmap_mode="r") for name, file in self.files.items()})
+
+
+class OpenedCases:
+    """Prepared cases, opened in each process that asks for one: arrays must not travel to the workers."""
+
+    def __init__(self, files: Sequence[CaseFiles]):
+        self._files = files
+        self._opened: dict[int, PreparedSlices | PreparedPatches] = {}
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, number: int) -> PreparedSlices | PreparedPatches:
+        if number not in self._opened:
+            self._opened[number] = self._files[number].opened()
+        return self._opened[number]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_files": self._files, "_opened": {}}
+
+
+class EverySlice(Dataset):
+    """Each slice of prepared cases once.
+
+    Args:
+        files: of the cases.
         augmentation: of every slice drawn.
-        folder: of the prepared files.
         seed: of the augmentation.
     """
 
-    def __init__(
-        self,
-        cases: Sequence[Case],
-        preparation: Preparation,
-        augmentation: AugmentationSettings,
-        folder: Path,
-        seed: int,
-    ):
+    def __init__(self, files: Sequence[CaseFiles], augmentation: AugmentationSettings, seed: int):
+        self._cases = OpenedCases(files)
         self._augmentation = augmentation
-        self._seed = seed
-        self._random: np.random.Generator | None = None
-        self._files = [_prepared_file(case, preparation, folder) for case in cases]
-        counts = [len(np.load(labels, mmap_mode="r")) for _, labels in self._files]
-        self._places = [(case, index) for case, count in enumerate(counts) for index in range(count)]
+        self._random = WorkerRandom(seed)
+        self._places = [(case, index) for case in range(len(files)) for index in range(len(self._cases[case]))]
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
-        if self._random is None:
-            # The workers' torch seeds differ by process, rank and epoch.
-            self._random = np.random.default_rng((self._seed, torch.initial_seed()))
         case, index = self._places[place]
-        images, labels = (np.load(file, mmap_mode="r") for file in self._files[case])
-        return augmented(np.array(images[index]), np.array(labels[index]), self._augmentation, self._random)
+        slices = self._cases[case]
+        return augmented(
+            np.array(slices.images[index]), np.array(slices.labels[index]), self._augmentation, self._random()
+        )
 
 
-def _prepared_file(case: Case, preparation: Preparation, folder: Path) -> tuple[Path, Path]:
-    """Images and labels of a case as .npy, written if they are not there for this preparation."""
-    settings = json.dumps([case.name, dataclasses.asdict(preparation)], sort_keys=True)
-    stem = hashlib.sha256(settings.encode()).hexdigest()[:20]
-    files = (folder / f"{stem}-images.npy", folder / f"{stem}-labels.npy")
-    if not all(file.exists() for file in files):
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, values in zip(files, prepared_slices(case, preparation), strict=True):
-            partial = file.with_suffix(".partial.npy")
-            np.save(partial, values)
-            partial.replace(file)
-    return files
+class RandomPatches(Dataset):
+    """Patches of prepared cases, as many of each case.
+
+    Args:
+        files: of the cases.
+        data: how many patches, and how many around lesions.
+        augmentation: of every patch drawn.
+        seed: of the draws.
+        fixed: whether the same patches come in every epoch, as for validation.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[CaseFiles],
+        data: DataSettings,
+        augmentation: AugmentationSettings,
+        seed: int,
+        fixed: bool = False,
+    ):
+        self._cases = OpenedCases(files)
+        self._data = data
+        self._augmentation = augmentation
+        self._seed = seed
+        self._random = None if fixed else WorkerRandom(seed)
+
+    def __len__(self) -> int:
+        return len(self._cases) * self._data.patches_per_case
+
+    def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        random = np.random.default_rng((self._seed, place)) if self._random is None else self._random()
+        case, number = divmod(place, self._data.patches_per_case)
+        lesion = number < self._data.lesion_share * self._data.patches_per_case
+        image, labels = self._cases[case].drawn(lesion, random)
+        return augmented(np.array(image), np.array(labels), self._augmentation, random)
 
 
-class DataSetSlices(lightning.LightningDataModule):
-    """Slices of a data set on disk.
+class WorkerRandom:
+    """A random generator of its own in every process, rank and epoch: there the workers' torch seeds differ."""
+
+    def __init__(self, seed: int):
+        self._seed = seed
+        self._generator: np.random.Generator | None = None
+
+    def __call__(self) -> np.random.Generator:
+        if self._generator is None:
+            self._generator = np.random.default_rng((self._seed, torch.initial_seed()))
+        return self._generator
+
+
+class DataSetSamples(lightning.LightningDataModule):
+    """Slices or patches of a data set on disk.
 
     Args:
         recipe: all settings.
         training, validation: cases.
         preparation: the method's, constants known.
-        folder: where prepared slices are kept.
+        folder: where prepared cases are kept.
     """
 
     def __init__(
@@ -94,29 +174,34 @@ class DataSetSlices(lightning.LightningDataModule):
         recipe: Recipe,
         training: Sequence[Case],
         validation: Sequence[Case],
-        preparation: Preparation,
+        preparation: object,
         folder: Path,
     ):
         super().__init__()
         self._recipe = recipe
-        self._cases = {"train": training, "val": validation}
+        self._trainable = TRAINABLE[recipe.method]
         self._preparation = preparation
         self._folder = folder
+        self._parts = {"training": training, "validation": validation}
 
     def prepare_data(self) -> None:
-        for part, cases in self._cases.items():
-            for number, case in enumerate(cases, start=1):
-                _prepared_file(case, self._preparation, self._folder)
+        for part, cases in self._parts.items():
+            for number, (case, files) in enumerate(zip(cases, self._files(part), strict=True), start=1):
+                files.written(partial(self._trainable.prepared, case, self._preparation))
                 logger.info("prepared %d of %d cases (%s)", number, len(cases), part)
 
+    def _files(self, part: str) -> list[CaseFiles]:
+        return [CaseFiles.of(self._trainable, case, self._preparation, self._folder) for case in self._parts[part]]
+
     def setup(self, stage: str) -> None:
-        seed = self._recipe.seed
-        self._training = PreparedSlicesOnDisk(
-            self._cases["train"], self._preparation, self._recipe.augmentation, self._folder, seed
-        )
-        self._validation = PreparedSlicesOnDisk(
-            self._cases["val"], self._preparation, NO_AUGMENTATION, self._folder, seed
-        )
+        training, validation = self._files("training"), self._files("validation")
+        data, augmentation, seed = self._recipe.data, self._recipe.augmentation, self._recipe.seed
+        if self._trainable.in_patches:
+            self._training = RandomPatches(training, data, augmentation, seed)
+            self._validation = RandomPatches(validation, data, NO_AUGMENTATION, seed, fixed=True)
+        else:
+            self._training = EverySlice(training, augmentation, seed)
+            self._validation = EverySlice(validation, NO_AUGMENTATION, seed)
 
     def train_dataloader(self) -> DataLoader:
         return _loader(self._training, self._recipe, shuffle=True)
@@ -125,8 +210,8 @@ class DataSetSlices(lightning.LightningDataModule):
         return _loader(self._validation, self._recipe)
 
 
-class SyntheticSlices(lightning.LightningDataModule):
-    """Slices of live synthetic patients; the validation patients are drawn once, by seeds that training never uses.
+class SyntheticSamples(lightning.LightningDataModule):
+    """Slices or patches of live synthetic patients; those of validation are drawn once, by seeds never trained on.
 
     Args:
         recipe: all settings.
@@ -134,9 +219,11 @@ class SyntheticSlices(lightning.LightningDataModule):
         stream: number of this stretch of training, so that a resumed one sees new patients.
     """
 
-    def __init__(self, recipe: Recipe, preparation: Preparation, stream: int):
+    def __init__(self, recipe: Recipe, preparation: object, stream: int):
         super().__init__()
         self._recipe = recipe
+        self._trainable = TRAINABLE[recipe.method]
+        self._draw = partial(self._trainable.drawn, preparation)
         self._preparation = preparation
         self._stream = stream
 
@@ -146,31 +233,40 @@ class SyntheticSlices(lightning.LightningDataModule):
         if data.real_slices:
             cases = png_slices.cases(Path(data.real_slices), data.pixel_mm)
             training = split(cases, data, self._recipe.seed).training
-            self._real = [prepared_slices(case, self._preparation) for case in training]
-        images, labels = [], []
-        seed = VALIDATION_SEED
-        for _ in range(data.validation_patients):
-            patient = prepared_slices(synthetic_case(seed), self._preparation)
-            chosen = np.linspace(0, len(patient[0]) - 1, data.validation_slices).round().astype(int)
-            images.append(patient[0][chosen])
-            labels.append(patient[1][chosen])
-            seed += 1
-        self._validation = TensorDataset(
-            torch.from_numpy(np.concatenate(images)), torch.from_numpy(np.concatenate(labels)).long()
-        )
+            self._real = [self._trainable.prepared(case, self._preparation) for case in training]
+        samples = [
+            augmented(*sample, NO_AUGMENTATION, random)
+            for seed in range(VALIDATION_SEED, VALIDATION_SEED + data.validation_patients)
+            for random in [np.random.default_rng(seed)]
+            for sample in self._spread(self._draw(seed), random)
+        ]
+        self._validation = TensorDataset(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+
+    def _spread(
+        self, patient: PreparedSlices | PreparedPatches, random: np.random.Generator
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Samples for validation: evenly spaced slices, or patches of which the recipe's part is around lesions."""
+        data = self._recipe.data
+        if not self._trainable.in_patches:
+            chosen = np.linspace(0, len(patient) - 1, data.validation_slices).round().astype(int)
+            yield from ((patient.images[index], patient.labels[index]) for index in chosen)
+            return
+        for number in range(data.validation_slices):
+            yield patient.drawn(number < data.lesion_share * data.validation_slices, random)
 
     def train_dataloader(self) -> DataLoader:
         data, trainer = self._recipe.data, self.trainer
         patients = LivePatients(
             seed=self._recipe.seed + 1000 * self._stream + trainer.global_rank,
-            preparation=self._preparation,
+            draw_patient=self._draw,
             augmentation=self._recipe.augmentation,
             patients_kept=data.patients_kept,
             reuse=data.reuse,
             lesion_share=data.lesion_share,
+            samples=data.slices_per_epoch // trainer.world_size,
+            samples_per_patient=data.patches_per_case if self._trainable.in_patches else None,
             real=self._real,
             real_share=data.real_share,
-            slices=data.slices_per_epoch // trainer.world_size,
         )
         return _loader(patients, self._recipe)
 
@@ -178,10 +274,10 @@ class SyntheticSlices(lightning.LightningDataModule):
         return DataLoader(self._validation, batch_size=self._recipe.optimisation.batch)
 
 
-def _loader(slices: Dataset, recipe: Recipe, shuffle: bool = False) -> DataLoader:
+def _loader(samples: Dataset, recipe: Recipe, shuffle: bool = False) -> DataLoader:
     workers = recipe.optimisation.workers
     return DataLoader(
-        slices,
+        samples,
         batch_size=recipe.optimisation.batch,
         shuffle=shuffle,
         num_workers=workers,

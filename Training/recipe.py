@@ -10,10 +10,11 @@ from pathlib import Path
 import yaml
 
 from StrokeSegLib.errors import DataError
+from StrokeSegLib.methods import ctp_core
 
-SOURCES = ("synthetic", "cpaisd", "nnunet", "pairs", "png-slices")
-OPTIMISERS = ("adam", "adamw")
-SCHEDULES = ("plateau", "one-cycle")
+SOURCES = ("synthetic", "cpaisd", "nnunet", "pairs", "png-slices", "isles2018")
+OPTIMISERS = ("adam", "adamw", "adadelta")
+SCHEDULES = ("plateau", "one-cycle", "constant")
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,12 @@ class DataSettings:
         pixel_mm: pixel size of PNG slices, whose files do not say it.
         patients_kept, reuse: of synthetic patients, how many are mixed and how often each slice is drawn on average.
         lesion_share: of the synthetic slices drawn, the part taken from slices with a lesion; the rest are any slices.
+            Of patches, the part around a voxel of a lesion; the rest lie around any voxel of tissue.
+        patches_per_case: drawn of a scan in an epoch, where the network sees patches.
         real_slices, real_share: folder of PNG slices mixed into the synthetic ones, and their part of the draws; of
             them only the training part by folds and fold is used.
-        slices_per_epoch: of synthetic patients.
-        validation_patients, validation_slices: synthetic patients held out, and slices taken of each.
+        slices_per_epoch: of synthetic patients; slices or patches.
+        validation_patients, validation_slices: synthetic patients held out, and slices or patches taken of each.
     """
 
     source: str
@@ -70,6 +73,7 @@ class DataSettings:
     patients_kept: int = 40
     reuse: float = 3.0
     lesion_share: float = 0.0
+    patches_per_case: int = 4000
     real_slices: str | None = None
     real_share: float = 0.0
     slices_per_epoch: int = 2400
@@ -83,6 +87,7 @@ class AugmentationSettings:
 
     Args:
         flip: probability of a left–right mirror image.
+        quarter_turn: probability of a turn by 90°, 180° or 270°, for square patches.
         rotation_deg, rotation: greatest angle, and how often a slice is rotated.
         scale: greatest relative change of size, drawn with every rotation.
         brightness, contrast: standard deviation of a shift (in units of the input) and of a relative gain.
@@ -90,6 +95,7 @@ class AugmentationSettings:
     """
 
     flip: float = 0.0
+    quarter_turn: float = 0.0
     rotation_deg: float = 0.0
     rotation: float = 0.0
     scale: float = 0.0
@@ -100,11 +106,21 @@ class AugmentationSettings:
 
 @dataclass(frozen=True)
 class LossSettings:
-    """Weights of soft Dice over core and penumbra, of cross-entropy over all classes, of soft Dice of their union."""
+    """Weights of the parts of a loss.
+
+    Args:
+        dice: soft Dice, mean over the lesion's classes.
+        cross_entropy: over all classes.
+        affected_dice: soft Dice of the union of the lesion's classes.
+        generalised_dice: over all classes, each weighted by its reference volume to the power of
+            −generalised_dice_power (Sudre et al. 2017: 2).
+    """
 
     dice: float = 1.0
     cross_entropy: float = 0.0
     affected_dice: float = 0.0
+    generalised_dice: float = 0.0
+    generalised_dice_power: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -115,9 +131,10 @@ class OptimisationSettings:
         optimiser, learning_rate, weight_decay: `OPTIMISERS`; the rate is the greatest one.
         schedule: `SCHEDULES`; one-cycle needs max_minutes, over which it runs.
         plateau_factor, plateau_patience, plateau_threshold: of the plateau schedule, on validation loss.
-        batch: slices a step and process.
+        batch: slices or patches a step and process.
         max_epochs, max_minutes: whichever is reached first; null for no limit.
         early_stopping_patience: epochs without a better validation loss; null to go on.
+        early_stopping_delta: a loss is better when it is lower by more.
         checkpoints: how many of the best are kept beside the last.
         checkpoint_steps: steps between writings of last.ckpt.
         workers: processes that prepare slices.
@@ -138,6 +155,7 @@ class OptimisationSettings:
     max_epochs: int | None = 200
     max_minutes: float | None = None
     early_stopping_patience: int | None = 30
+    early_stopping_delta: float = 0.0
     checkpoints: int = 5
     checkpoint_steps: int = 50
     workers: int = 1
@@ -146,9 +164,16 @@ class OptimisationSettings:
     bfloat16: bool = False
 
 
+PREPARATIONS = {"ncct-core-penumbra": PreparationSettings, "ctp-core": ctp_core.Preparation}
+"""What a recipe's preparation holds, by method."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All settings of a training run.
+
+    Args:
+        preparation: of the kind that `PREPARATIONS` names for the method.
 
     Raises:
         DataError: settings that contradict each other or lie out of range.
@@ -158,17 +183,16 @@ class Recipe:
     method: str
     network: NetworkSettings
     data: DataSettings
-    preparation: PreparationSettings = field(default_factory=PreparationSettings)
+    preparation: PreparationSettings | ctp_core.Preparation
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
     seed: int = 42
 
     def __post_init__(self):
-        data, optimisation, preparation = self.data, self.optimisation, self.preparation
+        data, optimisation, loss = self.data, self.optimisation, self.loss
         fractions = (data.validation_fraction, data.test_fraction)
         for holds, sentence in (
-            (self.method == "ncct-core-penumbra", f"there is no training for the method “{self.method}”"),
             (data.source in SOURCES, f"data.source must be one of {', '.join(SOURCES)}"),
             (data.source == "synthetic" or data.path, "data.path is missing; give the data set's folder with --data"),
             (
@@ -176,7 +200,10 @@ class Recipe:
                 "the data fractions leave no training part",
             ),
             (data.folds is None or 0 <= data.fold < data.folds, "data.fold must be below data.folds"),
-            (min(data.reuse, data.patients_kept, data.slices_per_epoch) >= 1, "data.reuse and the counts must be ≥ 1"),
+            (
+                min(data.reuse, data.patients_kept, data.slices_per_epoch, data.patches_per_case) >= 1,
+                "data.reuse and the counts must be ≥ 1",
+            ),
             (optimisation.optimiser in OPTIMISERS, f"optimisation.optimiser must be one of {', '.join(OPTIMISERS)}"),
             (optimisation.schedule in SCHEDULES, f"optimisation.schedule must be one of {', '.join(SCHEDULES)}"),
             (
@@ -186,18 +213,27 @@ class Recipe:
             (optimisation.max_epochs or optimisation.max_minutes, "give optimisation.max_epochs or max_minutes"),
             (min(optimisation.batch, optimisation.checkpoint_steps) >= 1, "optimisation.batch must be at least 1"),
             (optimisation.learning_rate > 0, "optimisation.learning_rate must be above 0"),
-            (self.loss.dice + self.loss.cross_entropy > 0, "a loss must have a weight above 0"),
+            (loss.dice + loss.cross_entropy + loss.generalised_dice > 0, "a loss must have a weight above 0"),
+            *self._of_preparation(),
+        ):
+            if not holds:
+                raise DataError(f"The recipe cannot be used: {sentence}.")
+
+    def _of_preparation(self) -> tuple[tuple[object, str], ...]:
+        """What must hold of the preparation, each with what is said where it does not."""
+        preparation = self.preparation
+        if not isinstance(preparation, PreparationSettings):
+            return ()
+        return (
             (
                 (preparation.mean_hu is None) == (preparation.std_hu is None),
                 "preparation.mean_hu and std_hu go together; leave both null to measure them",
             ),
             (
-                preparation.mean_hu is not None or data.source != "synthetic",
+                preparation.mean_hu is not None or self.data.source != "synthetic",
                 "synthetic patients need preparation.mean_hu and std_hu",
             ),
-        ):
-            if not holds:
-                raise DataError(f"The recipe cannot be used: {sentence}.")
+        )
 
 
 def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
@@ -228,7 +264,12 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
             group[last] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise DataError(f"The value of “{setting}” cannot be read.") from error
-    return typed(Recipe, content)
+    method = content.get("method")
+    if method not in PREPARATIONS:
+        known = ", ".join(PREPARATIONS)
+        raise DataError(f"The recipe cannot be used: there is no training for the method “{method}”, only for {known}.")
+    preparation = typed(PREPARATIONS[method], content.get("preparation", {}), "preparation")
+    return typed(Recipe, {**content, "preparation": preparation})
 
 
 def typed(kind: type, value: object, place: str = "") -> object:
@@ -246,6 +287,8 @@ def typed(kind: type, value: object, place: str = "") -> object:
         return _dataclass(kind, value, place)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
+        if dataclasses.is_dataclass(value):
+            return value
         return None if value is None else typed(arguments[0], value, place)
     if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(arguments):
         return tuple(typed(part, item, place) for part, item in zip(arguments, value, strict=True))

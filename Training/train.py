@@ -19,13 +19,13 @@ import yaml
 from lightning.pytorch import callbacks, loggers
 
 from StrokeSegLib.errors import DataError, StrokeSegError
-from StrokeSegLib.methods.ncct_core_penumbra import Preparation
 from Training.data import cpaisd
 from Training.data.sources import open_source
 from Training.data.splits import split
-from Training.learning import SliceLearning
-from Training.loading import DataSetSlices, SyntheticSlices, measured_constants
-from Training.recipe import Recipe, read_recipe
+from Training.learning import Learning
+from Training.loading import DataSetSamples, SyntheticSamples, measured_constants
+from Training.recipe import PreparationSettings, Recipe, read_recipe
+from Training.trainable import TRAINABLE
 
 RECIPE_FILE = "recipe.yaml"
 LAST = "last"
@@ -60,28 +60,28 @@ def train(recipe: Recipe, output: Path, resume: bool = False) -> None:
     if last.exists() and not resume:
         raise DataError(f"{output} holds a run already; continue it with --resume or give another --output.")
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    recipe, slices = _data(recipe, output, stream=_steps(last))
+    recipe, samples = _data(recipe, output, stream=_steps(last))
     output.mkdir(parents=True, exist_ok=True)
     (output / RECIPE_FILE).write_text(yaml.safe_dump(_plain(dataclasses.asdict(recipe)), sort_keys=False), "utf-8")
     trainer = _trainer(recipe, output)
-    trainer.fit(SliceLearning(recipe), datamodule=slices, ckpt_path=last if last.exists() else None, weights_only=True)
+    trainer.fit(Learning(recipe), datamodule=samples, ckpt_path=last if last.exists() else None, weights_only=True)
     trainer.save_checkpoint(last)
 
 
 def _data(recipe: Recipe, output: Path, stream: int) -> tuple[Recipe, lightning.LightningDataModule]:
     """The data module, and the recipe with the constants that were measured."""
+    trainable = TRAINABLE[recipe.method]
     if recipe.data.source == "synthetic":
-        return recipe, SyntheticSlices(recipe, Preparation(**dataclasses.asdict(recipe.preparation)), stream)
+        return recipe, SyntheticSamples(recipe, trainable.preparation_of(recipe), stream)
     parts = split(open_source(recipe.data), recipe.data, recipe.seed)
     settings = recipe.preparation
-    if settings.mean_hu is None:
+    if isinstance(settings, PreparationSettings) and settings.mean_hu is None:
         own_parts = recipe.data.source == "cpaisd" and recipe.data.folds is None
         published = cpaisd.normalisation(Path(recipe.data.path)) if own_parts else None
         mean_hu, std_hu = published or measured_constants(parts.training)
-        settings = dataclasses.replace(settings, mean_hu=mean_hu, std_hu=std_hu)
-        recipe = dataclasses.replace(recipe, preparation=settings)
-    preparation = Preparation(**dataclasses.asdict(settings))
-    return recipe, DataSetSlices(recipe, parts.training, parts.validation, preparation, output / "prepared")
+        recipe = dataclasses.replace(recipe, preparation=dataclasses.replace(settings, mean_hu=mean_hu, std_hu=std_hu))
+    preparation = trainable.preparation_of(recipe)
+    return recipe, DataSetSamples(recipe, parts.training, parts.validation, preparation, output / "prepared")
 
 
 def _trainer(recipe: Recipe, output: Path) -> lightning.Trainer:
@@ -99,7 +99,11 @@ def _trainer(recipe: Recipe, output: Path) -> lightning.Trainer:
     if settings.max_minutes:
         guards.append(callbacks.Timer(timedelta(minutes=settings.max_minutes)))
     if settings.early_stopping_patience:
-        guards.append(callbacks.EarlyStopping("val_loss", patience=settings.early_stopping_patience))
+        guards.append(
+            callbacks.EarlyStopping(
+                "val_loss", patience=settings.early_stopping_patience, min_delta=settings.early_stopping_delta
+            )
+        )
     processes = int(os.environ.get("WORLD_SIZE", 1))
     on_gpu = torch.cuda.is_available()
     strategy = lightning.pytorch.strategies.DDPStrategy(process_group_backend="nccl" if on_gpu else "gloo")

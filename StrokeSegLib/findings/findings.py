@@ -6,9 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
+from StrokeSegLib.findings.criteria import NOTHING_GIVEN, ClinicalInputs, Criterion
+from StrokeSegLib.findings.mismatch import Mismatch
 from StrokeSegLib.findings.volumes import volumes_ml
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.perfusion import Perfusion
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,17 @@ class Findings:
 
     Args:
         study: the scan, on whose slices all labels lie.
-        layers: label maps; segments of different layers may overlap.
+        layers: label maps; segments of different layers may overlap. The first parts the affected tissue, later ones
+            show it from another side.
         runs: the methods that made them.
         device: where the networks ran.
         probabilities: float32 ``(slice, row, column)`` by segment name, where they were asked for.
         warnings: what the reader must know, the study's warnings included.
         timings_s: seconds by stage.
+        perfusion: the maps, of a CT perfusion study.
+        mismatch: where thresholds on the maps were applied.
+        clinical: what was given besides the scan.
+        criteria: of the trials, where there is a mismatch to judge them by.
     """
 
     study: Study
@@ -81,6 +89,10 @@ class Findings:
     probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    perfusion: Perfusion | None = None
+    mismatch: Mismatch | None = None
+    clinical: ClinicalInputs = NOTHING_GIVEN
+    criteria: tuple[Criterion, ...] = ()
 
     @cached_property
     def volumes_ml(self) -> dict[str, float]:

@@ -52,6 +52,12 @@ INFARCT = Code(SCT, "55641003", "Infarct")
 TERMS = {
     "core": Term("Ischaemic core", (216, 27, 96), ALTERED_STRUCTURE, Code(OWN_SCHEME, "core", "Ischaemic core")),
     "penumbra": Term("Penumbra", (255, 193, 7), ALTERED_STRUCTURE, Code(OWN_SCHEME, "penumbra", "Ischaemic penumbra")),
+    "hypoperfused": Term(
+        "Hypoperfused tissue",
+        (30, 136, 229),
+        ALTERED_STRUCTURE,
+        Code(OWN_SCHEME, "hypoperfused", "Critically hypoperfused tissue"),
+    ),
     "infarct": Term("Infarct", (216, 27, 96), ALTERED_STRUCTURE, INFARCT),
 }
 

@@ -2,6 +2,7 @@
 
 from StrokeSegLib.imaging.geometry import SliceGeometry
 from StrokeSegLib.imaging.grid import RegularGrid
+from StrokeSegLib.imaging.maps import read_maps
 from StrokeSegLib.imaging.perfusion import PerfusionMaps, PerfusionSeries
 from StrokeSegLib.imaging.reading import read_study
 from StrokeSegLib.imaging.study import Acquisition, Study
@@ -16,5 +17,6 @@ __all__ = [
     "SliceStack",
     "Study",
     "Volume",
+    "read_maps",
     "read_study",
 ]

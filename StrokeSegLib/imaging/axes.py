@@ -18,8 +18,11 @@ class StoredAxes:
     flipped: tuple[bool, bool, bool] = (False, False, False)
 
     def to_axial(self, stored: np.ndarray) -> np.ndarray:
-        """View of the stored array as ``(slice, row, column)``: foot to head, anterior to posterior, right to left."""
-        axial = stored.transpose(self.permutation)
+        """View of the stored array as ``(slice, row, column)``: foot to head, anterior to posterior, right to left.
+
+        Further axes, such as time, stay behind these.
+        """
+        axial = stored.transpose(*self.permutation, *range(3, stored.ndim))
         return axial[tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)]
 
     def to_stored(self, axial: np.ndarray) -> np.ndarray:

@@ -1,105 +1,120 @@
 """A study from DICOM: the chosen series' slices put in order and decoded to HU."""
 
-from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.axes import StoredAxes
+from StrokeSegLib.imaging.dicom_frames import decoded_frames, frames_of
 from StrokeSegLib.imaging.dicom_headers import ImageHeader, read_headers
-from StrokeSegLib.imaging.dicom_series import choose_series
+from StrokeSegLib.imaging.dicom_pixels import check_decodable, decoded
+from StrokeSegLib.imaging.dicom_series import Series, choose_series
 from StrokeSegLib.imaging.files import as_hounsfield
-from StrokeSegLib.imaging.geometry import POSITION_TOLERANCE_MM
+from StrokeSegLib.imaging.frames import Wanted, mean_of_first_frames, perfusion_series
 from StrokeSegLib.imaging.study import Acquisition, Study
-from StrokeSegLib.imaging.volume import SliceStack, axial_stack
+from StrokeSegLib.imaging.volume import SliceStack, Volume, axial_stack
 
 MISSING_SLICE_TOLERANCE = 0.1
 """A gap within this fraction of a whole multiple of the usual gap means slices that are missing."""
 
 
-def read_dicom(path: Path) -> Study:
-    """The non-contrast head CT in a DICOM file or folder.
+def read_dicom(path: Path, wanted: Wanted = "any", times_s: Sequence[float] | None = None) -> Study:
+    """The non-contrast head CT or the CT perfusion series in a DICOM file or folder.
+
+    Args:
+        path: file or folder.
+        wanted: which of the two.
+        times_s: of a perfusion series' frames, where its headers' are missing or wrong.
 
     Raises:
-        ImageError: no head CT, several patients, damaged files, several different images at one position.
+        ImageError: nothing that is wanted, several patients, damaged files, images that contradict each other.
     """
-    series, choice = choose_series(read_headers(path))
-    for image in series.images:
-        if image.pixel_bytes_missing:
-            raise ImageError(
-                f"{image.path.name} is truncated ({image.pixel_bytes_missing} bytes are missing); copy it again."
-            )
-        if image.has_modality_table:
-            raise ImageError(f"{image.path.name} stores HU through a lookup table, which is not supported; convert it.")
-    order = np.argsort(series.heights_mm, kind="stable")
-    images = [series.images[index] for index in order]
-    voxels, images, duplicates = _decoded(images, series.heights_mm[order])
+    series, choice = choose_series(read_headers(path), wanted)
+    check_decodable(series.images)
+    return _perfusion(series, choice, times_s) if series.is_time_series else _single(series, choice)
 
-    first = series.first
-    thicknesses = sorted({image.thickness_mm for image in images if image.thickness_mm})
-    volume, stored = axial_stack(
-        voxels,
-        SliceStack(
-            positions_mm=np.stack([image.position_mm for image in images]),
-            row_direction=first.orientation[:3],
-            column_direction=first.orientation[3:],
-            pixel_spacing_mm=first.pixel_spacing_mm,
-        ),
-        thicknesses[0] if thicknesses else 1.0,
-    )
-    warnings = []
-    if duplicates:
-        warnings.append(f"{duplicates} duplicate slices were left out.")
-    warnings.extend(_missing_slices(volume.geometry.gaps_mm))
+
+def _single(series: Series, choice: str) -> Study:
+    voxels, images, duplicates = decoded_slices(series)
+    volume, stored = placed(voxels, images)
     return Study(
         ct=volume,
-        acquisition=_acquisition(series.first, tuple(thicknesses)),
+        acquisition=_acquisition(images),
         stored=stored,
         choice=choice,
-        warnings=tuple(warnings),
+        warnings=(*_left_out(duplicates), *_missing_slices(volume.geometry.gaps_mm)),
     )
 
 
-def _decoded(images: list[ImageHeader], heights_mm: np.ndarray) -> tuple[np.ndarray, list[ImageHeader], int]:
-    """HU ``(slice, row, column)`` of images in ascending order, without duplicates, and the number left out."""
-    pixels = _pixels(images)
-    kept, duplicates = [], 0
-    for index, height in enumerate(heights_mm):
-        if kept and height - heights_mm[kept[-1]] < POSITION_TOLERANCE_MM:
-            if not np.array_equal(pixels[index], pixels[kept[-1]]):
-                instants = len({image.instant for image in images})
-                kind = "a time series" if instants > 1 else "several reconstructions mixed"
+def _perfusion(series: Series, choice: str, times_s: Sequence[float] | None) -> Study:
+    frames = frames_of(series, times_s)
+    voxels = decoded_frames(frames)
+    images = [position[0] for position in frames.images]
+    volume, stored = placed(mean_of_first_frames(voxels), images)
+    acquired_s = np.broadcast_to(frames.times_s, (len(voxels), frames.times_s.shape[-1]))
+    return Study(
+        ct=volume,
+        acquisition=_acquisition(images),
+        stored=stored,
+        choice=choice,
+        warnings=(
+            *_left_out(len(frames.duplicates)),
+            *frames.warnings,
+            *_missing_slices(volume.geometry.gaps_mm),
+        ),
+        series=perfusion_series(
+            stored.to_axial(voxels), acquired_s[::-1] if stored.flipped[0] else acquired_s, "the perfusion series"
+        ),
+    )
+
+
+def placed(voxels: np.ndarray, images: Sequence[ImageHeader]) -> tuple[Volume, StoredAxes]:
+    """The axial volume of slices ``(slice, row, column)`` that lie where their headers say."""
+    first = images[0]
+    stack = SliceStack(
+        positions_mm=np.stack([image.position_mm for image in images]),
+        row_direction=first.orientation[:3],
+        column_direction=first.orientation[3:],
+        pixel_spacing_mm=first.pixel_spacing_mm,
+    )
+    return axial_stack(voxels, stack, (*_thicknesses_mm(images), 1.0)[0])
+
+
+def decoded_slices(series: Series) -> tuple[np.ndarray, list[ImageHeader], int]:
+    """HU ``(slice, row, column)`` of images in ascending order, without duplicates, and the number left out.
+
+    Raises:
+        ImageError: different images at one position.
+    """
+    images = [series.images[index] for members in series.positions for index in members]
+    pixels: list = [None] * len(images)
+    for index, decoded_image in decoded(images):
+        pixels[index] = np.array(decoded_image)
+    kept, start = [], 0
+    for members in series.positions:
+        for index in range(start + 1, start + len(members)):
+            if not np.array_equal(pixels[index], pixels[start]):
+                kind = (
+                    "a time series" if len({image.times for image in images}) > 1 else "several reconstructions mixed"
+                )
                 raise ImageError(
                     f"The series holds different images at the same position ({images[index].path.name} and "
-                    f"{images[kept[-1]].path.name}: {kind}); give a single head CT."
+                    f"{images[start].path.name}: {kind}); give a single head CT."
                 )
-            duplicates += 1
-        else:
-            kept.append(index)
-    return as_hounsfield(np.stack([pixels[i] for i in kept]), "The series"), [images[i] for i in kept], duplicates
+        kept.append(start)
+        start += len(members)
+    hounsfield = as_hounsfield(np.stack([pixels[index] for index in kept]), "The series")
+    return hounsfield, [images[index] for index in kept], len(images) - len(kept)
 
 
-def _pixels(images: list[ImageHeader]) -> list[np.ndarray]:
-    """Each image's HU ``(row, column)``; every file is decoded once, multi-frame files whole."""
-    frames_of = defaultdict(list)
-    for index, image in enumerate(images):
-        frames_of[image.path].append((index, image.frame))
-    pixels: list = [None] * len(images)
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    for path, frames in frames_of.items():
-        reader.SetFileName(str(path))
-        try:
-            decoded = sitk.GetArrayFromImage(reader.Execute())
-        except RuntimeError as error:
-            raise ImageError(
-                f"{path.name} cannot be decoded; the file is damaged or incomplete, copy it again."
-            ) from error
-        decoded = decoded.reshape(-1, *decoded.shape[-2:])
-        for index, frame in frames:
-            pixels[index] = decoded[frame]
-    return pixels
+def _left_out(duplicates: int) -> list[str]:
+    return [f"{duplicates} duplicate slices were left out."] if duplicates else []
+
+
+def _thicknesses_mm(images: Sequence[ImageHeader]) -> list[float]:
+    return sorted({image.thickness_mm for image in images if image.thickness_mm})
 
 
 def _missing_slices(gaps_mm: np.ndarray) -> list[str]:
@@ -122,13 +137,14 @@ def _missing_slices(gaps_mm: np.ndarray) -> list[str]:
     return warnings
 
 
-def _acquisition(first: ImageHeader, thicknesses_mm: tuple[float, ...]) -> Acquisition:
+def _acquisition(images: Sequence[ImageHeader]) -> Acquisition:
+    first = images[0]
     return Acquisition(
         modality=first.modality,
         manufacturer=first.manufacturer,
         scanner=first.scanner,
         kernel=first.kernel,
-        slice_thicknesses_mm=thicknesses_mm,
+        slice_thicknesses_mm=tuple(_thicknesses_mm(images)),
         tube_voltage_kv=first.tube_voltage_kv,
         header_tilt_deg=first.gantry_tilt_deg,
     )

@@ -15,6 +15,7 @@ from pydicom.uid import (
 )
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.dicom_times import ImageTimes, image_times
 
 CT_IMAGE_CLASSES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 
@@ -28,7 +29,7 @@ class ImageHeader:
         frame: index within the file, 0 for single-frame files.
         position_mm: LPS centre of the first pixel; None where the header gives none.
         orientation: row direction then column direction, six cosines; None where the header gives none.
-        instant: acquisition number and time, which tell apart images at one position.
+        times: when it was acquired.
         pixel_bytes_missing: bytes that the file lacks behind its header; above 0 it is truncated.
     """
 
@@ -57,7 +58,7 @@ class ImageHeader:
     scanner: str
     tube_voltage_kv: float | None
     gantry_tilt_deg: float | None
-    instant: tuple[str, ...]
+    times: ImageTimes
     pixel_bytes_missing: int
 
     @property
@@ -126,11 +127,12 @@ def _image_headers(path: Path, dataset: pydicom.Dataset, missing: int) -> Iterat
 
         def value(name: str, group: str | None = None, default=None, frame=frame):
             """An attribute from the frame's functional group, the shared one, or the data set itself."""
-            for place in (frame, shared):
-                item = _first(place.get(group)) if place is not None and group else None
+            for place in (frame, shared) if group else ():
+                item = _first(place.get(group)) if place is not None else None
                 if item is not None and item.get(name) not in (None, ""):
                     return item.get(name)
-            return default if dataset.get(name) in (None, "") else dataset.get(name)
+            found = dataset.get(name)
+            return default if found in (None, "") else found
 
         spacing = value("PixelSpacing", "PixelMeasuresSequence")
         position = value("ImagePositionPatient", "PlanePositionSequence")
@@ -162,13 +164,7 @@ def _image_headers(path: Path, dataset: pydicom.Dataset, missing: int) -> Iterat
             scanner=_text(dataset.get("ManufacturerModelName", "")),
             tube_voltage_kv=_number(value("KVP", "CTXRayDetailsSequence")),
             gantry_tilt_deg=_number(value("GantryDetectorTilt", "CTAcquisitionDetailsSequence")),
-            instant=(
-                str(dataset.get("AcquisitionNumber", "")),
-                str(
-                    value("FrameAcquisitionDateTime", "FrameContentSequence", "") or dataset.get("AcquisitionTime", "")
-                ),
-                str(dataset.get("TemporalPositionIdentifier", "")),
-            ),
+            times=image_times(value),
             pixel_bytes_missing=missing,
         )
 

@@ -1,36 +1,66 @@
-"""One volume from a NIfTI, NRRD or MetaImage file."""
+"""A study from a NIfTI, NRRD or MetaImage file: one volume, or the frames of a CT perfusion series."""
 
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel
 import numpy as np
-import SimpleITK as sitk
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.file_arrays import SUFFIXES, FileArray, read_array
+from StrokeSegLib.imaging.frames import (
+    HOW_TO_GIVE_TIMES,
+    SHORTEST_SERIES,
+    Wanted,
+    mean_of_first_frames,
+    perfusion_series,
+)
 from StrokeSegLib.imaging.study import Study
 from StrokeSegLib.imaging.volume import axial_volume
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
-SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
-
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
-
-LARGEST_IN_PLANE_SHEAR = 1e-3
-"""Cosine between rows and columns above which a NIfTI's voxels are no rectangles."""
+__all__ = ["SUFFIXES", "as_hounsfield", "read_file"]
 
 
-def read_file(path: Path) -> Study:
-    """A study of the one volume in a file; its values are taken as HU.
+def read_file(path: Path, wanted: Wanted = "any", times_s: Sequence[float] | None = None) -> Study:
+    """A study of the volume or time series in a file; its values are taken as HU.
+
+    Args:
+        path: the file.
+        wanted: what the file has to hold.
+        times_s: of the frames of a time series, where the file does not say them.
 
     Raises:
-        ImageError: the file is damaged, holds a time series or colours, or voxels that are no numbers.
+        ImageError: the file is damaged, is not what is wanted, does not say its times, or holds colours or voxels that
+            are no numbers.
     """
-    read = _read_nifti if path.name.lower().endswith(NIFTI_SUFFIXES) else _read_itk
-    values, spacing_mm, origin_mm, direction = read(path)
-    volume, stored = axial_volume(as_hounsfield(values, path.name), spacing_mm, origin_mm, direction)
+    array = read_array(path, most_frames=1 if wanted == "ncct" else None)
+    if array.values.ndim == 4:
+        return _series(path, array, times_s)
+    if wanted == "ctp":
+        raise ImageError(f"{path.name} holds one volume; CT perfusion needs a time series, or maps made of one.")
+    volume, stored = axial_volume(
+        as_hounsfield(array.values, path.name), array.spacing_mm, array.origin_mm, array.direction
+    )
     return Study(ct=volume, stored=stored, choice="The only volume in the file.")
+
+
+def _series(path: Path, array: FileArray, times_s: Sequence[float] | None) -> Study:
+    if array.frames < SHORTEST_SERIES:
+        raise ImageError(
+            f"{path.name} is a time series of {array.frames} volumes, too few for CT perfusion; "
+            "give one volume or the whole series."
+        )
+    times_s = array.times_s if times_s is None else times_s
+    if times_s is None:
+        raise ImageError(f"{path.name} does not say when its {array.frames} frames were made; {HOW_TO_GIVE_TIMES}.")
+    voxels = as_hounsfield(array.values, path.name)
+    mean = mean_of_first_frames(voxels)
+    volume, stored = axial_volume(mean, array.spacing_mm, array.origin_mm, array.direction)
+    return Study(
+        ct=volume,
+        stored=stored,
+        choice=f"The {array.frames} frames in the file.",
+        series=perfusion_series(stored.to_axial(voxels), times_s, path.name),
+    )
 
 
 def as_hounsfield(values: np.ndarray, name: str) -> np.ndarray:
@@ -47,51 +77,3 @@ def as_hounsfield(values: np.ndarray, name: str) -> np.ndarray:
     limits = np.iinfo(np.int16)
     fits = values.min() >= limits.min and values.max() <= limits.max
     return values.astype(np.int16 if fits else np.float32, copy=False)
-
-
-def _read_nifti(path: Path) -> tuple[np.ndarray, tuple[float, float, float], np.ndarray, np.ndarray]:
-    """Array ``(k, j, i)``, spacing, LPS origin and direction; by nibabel, for ITK turns NaN and lost bytes into 0."""
-    try:
-        image = nibabel.load(path)
-        _check_one_volume(path, image.shape[3:], colours=image.get_data_dtype().fields is not None)
-        values = np.asanyarray(image.dataobj)
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise _damaged(path, error) from error
-    affine = RAS_TO_LPS @ image.affine[:3]
-    spacing_mm = np.linalg.norm(affine[:, :3], axis=0)
-    direction = affine[:, :3] / spacing_mm
-    if abs(direction[:, 0] @ direction[:, 1]) > LARGEST_IN_PLANE_SHEAR:
-        raise ImageError(f"The rows and columns of {path.name} are not at right angles; resample it to a regular grid.")
-    return values.reshape(values.shape[:3]).T, tuple(spacing_mm), affine[:, 3], direction
-
-
-def _read_itk(path: Path) -> tuple[np.ndarray, tuple[float, float, float], np.ndarray, np.ndarray]:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        _check_one_volume(path, reader.GetSize()[3:], colours=reader.GetNumberOfComponents() > 1)
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise _damaged(path, error) from error
-    if image.GetDimension() == 4:
-        image = image[:, :, :, 0]
-    if image.GetDimension() == 2:
-        image = sitk.JoinSeries(image)
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    return sitk.GetArrayFromImage(image), image.GetSpacing(), np.array(image.GetOrigin()), direction
-
-
-def _check_one_volume(path: Path, further_axes: tuple[int, ...], colours: bool) -> None:
-    if colours:
-        raise ImageError(f"{path.name} holds colours or vectors; a measurement in HU is needed, one value a voxel.")
-    if np.prod(further_axes, dtype=int) > 1:
-        raise ImageError(
-            f"{path.name} is a time series of {np.prod(further_axes, dtype=int)} volumes; this method needs one volume."
-        )
-
-
-def _damaged(path: Path, error: Exception) -> ImageError:
-    reasons = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = f" ({reasons[-1].split('): ')[-1].rstrip('.')})" if reasons else ""
-    return ImageError(f"{path.name} cannot be read; it is damaged or not an image{reason}. Copy or export it again.")

@@ -8,6 +8,9 @@ import numpy as np
 POSITION_TOLERANCE_MM = 0.02
 """Slice positions that differ by less are the same for grids and gaps (DICOM decimal strings are rounded)."""
 
+SAME_GRID_MM = 0.1
+"""Grids whose corners differ by no more are one grid."""
+
 UNEVEN_GAP_MM = 0.1
 """Gaps between slices that differ by more are uneven."""
 
@@ -145,6 +148,14 @@ class SliceGeometry:
         """``(3, 3)`` ITK direction matrix: columns are the unit vectors of growing column, row and slice index."""
         ascending = len(self.heights_mm) == 1 or self.heights_mm[-1] > self.heights_mm[0]
         return np.stack([self.row_direction, self.column_direction, self.normal if ascending else -self.normal], axis=1)
+
+    def coincides_with(self, other: "SliceGeometry") -> bool:
+        """Whether two arrays have the same number of voxels in the same places."""
+        if self.shape != other.shape:
+            return False
+        slices, rows, columns = np.array(self.shape) - 1
+        corners = np.array([(place, *corner) for place in range(slices + 1) for corner in ((0, 0), (rows, columns))])
+        return bool(np.abs(self.to_patient(corners) - other.to_patient(corners)).max() <= SAME_GRID_MM)
 
     def to_patient(self, indices: np.ndarray) -> np.ndarray:
         """LPS positions in mm of voxel indices.

@@ -1,13 +1,16 @@
 """The one way from a path to a study, with what is odd about the scan said as warnings."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging import isles2018
 from StrokeSegLib.imaging.dicom import read_dicom
 from StrokeSegLib.imaging.files import SUFFIXES, read_file
+from StrokeSegLib.imaging.frames import Wanted
 from StrokeSegLib.imaging.study import Study
 from StrokeSegLib.imaging.volume import SliceStack, axial_stack
 
@@ -18,20 +21,30 @@ SMALLEST_MATRIX = 64
 """Rows and columns below which an image is no head CT slice."""
 
 
-def read_study(path: Path | str, stack: SliceStack | None = None) -> Study:
-    """A study from a DICOM folder or file, or a NIfTI, NRRD or MetaImage file.
+def read_study(
+    path: Path | str, stack: SliceStack | None = None, wanted: Wanted = "any", times_s: Sequence[float] | None = None
+) -> Study:
+    """A study from a DICOM folder or file, a NIfTI, NRRD or MetaImage file, or a case folder of ISLES 2018.
 
     Args:
         path: the input.
         stack: where the slices of a file really lie, if that is not what the file says.
+        wanted: ``ncct`` a non-contrast CT, ``ctp`` a CT perfusion series or maps; ``any`` takes what there is, of a
+            folder that holds both the non-contrast CT.
+        times_s: of the frames of a perfusion series in seconds, where the input does not say them or says them wrongly.
 
     Raises:
-        ImageError: the input is missing, damaged or not a head CT; the sentence says what to do.
+        ImageError: the input is missing, damaged or not what is wanted; the sentence says what to do.
     """
     path = Path(path)
     if not path.exists():
         raise ImageError(f"{path} does not exist; check the path.")
-    study = read_file(path) if path.is_file() and path.name.lower().endswith(SUFFIXES) else read_dicom(path)
+    if isles2018.is_case(path):
+        study = isles2018.read_case(path, wanted, times_s)
+    elif path.is_file() and path.name.lower().endswith(SUFFIXES):
+        study = read_file(path, wanted, times_s)
+    else:
+        study = read_dicom(path, wanted, times_s)
     return with_warnings(study if stack is None else _placed(study, stack))
 
 

@@ -1,6 +1,14 @@
 """How a network is run: devices, batches, precision, what happens when memory runs out."""
 
 from StrokeSegLib.inference.devices import choose_device
+from StrokeSegLib.inference.patches import PatchedSlices, PatchPrediction, predict_patches
 from StrokeSegLib.inference.slices import SlicePrediction, predict_slices
 
-__all__ = ["SlicePrediction", "choose_device", "predict_slices"]
+__all__ = [
+    "PatchPrediction",
+    "PatchedSlices",
+    "SlicePrediction",
+    "choose_device",
+    "predict_patches",
+    "predict_slices",
+]

@@ -1,17 +1,36 @@
 """The methods, one file each: prepare(study) -> predict -> findings."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from StrokeSegLib.errors import BundleError, StrokeSegError
-from StrokeSegLib.findings import Findings
+from StrokeSegLib.findings import ClinicalInputs, Findings
+from StrokeSegLib.findings.criteria import NOTHING_GIVEN, trial_criteria
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.methods import ncct_core_penumbra
+from StrokeSegLib.imaging.frames import Wanted
+from StrokeSegLib.methods import ctp_core, ctp_threshold, ncct_core_penumbra
 from StrokeSegLib.models import ModelBundle
 
-METHODS = {module.ID: module for module in (ncct_core_penumbra,)}
+METHODS = {module.ID: module for module in (ncct_core_penumbra, ctp_core, ctp_threshold)}
 """Every method that can be asked for, by its id."""
 
 SIDES = ("auto", "left", "right")
+
+
+def default_method(study: Study) -> str:
+    """The method for a study when none is named: thresholds on perfusion, else the network for non-contrast CT."""
+    has_perfusion = study.series is not None or study.maps is not None
+    return ctp_threshold.ID if has_perfusion else ncct_core_penumbra.ID
+
+
+def wanted(method: str) -> Wanted:
+    """What a method asks `read_study` for.
+
+    Raises:
+        StrokeSegError: the method is unknown.
+    """
+    _check_known(method)
+    return METHODS[method].WANTED
 
 
 def run(
@@ -21,6 +40,7 @@ def run(
     *,
     device: str = "auto",
     side: str = "auto",
+    clinical: ClinicalInputs = NOTHING_GIVEN,
     keep_probabilities: bool = False,
     progress: Callable[[float, str], None] = lambda fraction, stage: None,
 ) -> Findings:
@@ -32,16 +52,24 @@ def run(
         bundle: a model made for that method.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         side: hemisphere that the symptoms point to, ``left`` or ``right`` of the patient; ``auto`` keeps both.
+        clinical: what the trials' criteria ask for besides the scan; a mismatch is judged by them.
         keep_probabilities: whether the findings carry probability maps.
         progress: called with a fraction 0…1 and a stage; it cancels the run by raising `Cancelled`.
 
     Raises:
         StrokeSegError: the method is unknown, the bundle is made for another, or the scan does not suit it.
     """
-    if method not in METHODS:
-        raise StrokeSegError(f"There is no method “{method}”; choose one of: {', '.join(METHODS)}.")
+    _check_known(method)
     if bundle.method != method:
         raise BundleError(f"The model “{bundle.name}” is made for {bundle.method}, not for {method}.")
     if side not in SIDES:
         raise StrokeSegError(f"There is no side “{side}”; choose one of: {', '.join(SIDES)}.")
-    return METHODS[method].segment(study, bundle, device, side, keep_probabilities, progress)
+    findings = METHODS[method].segment(study, bundle, device, side, keep_probabilities, progress)
+    if findings.mismatch is None:
+        return findings
+    return replace(findings, clinical=clinical, criteria=trial_criteria(findings.mismatch, clinical))
+
+
+def _check_known(method: str) -> None:
+    if method not in METHODS:
+        raise StrokeSegError(f"There is no method “{method}”; choose one of: {', '.join(METHODS)}.")

@@ -16,11 +16,13 @@ from scipy import ndimage
 from StrokeSegLib import inference
 from StrokeSegLib.errors import BundleError, ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
+from StrokeSegLib.findings.side import keep_side
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 from StrokeSegLib.models import ModelBundle
 
 ID = "ncct-core-penumbra"
+
+WANTED = "ncct"
 
 CLASSES = ("background", "core", "penumbra")
 """The networks' output channels; a label value is the channel's index."""
@@ -202,9 +204,7 @@ def segment(
             labels[index][~study.brain[index]] = 0
         for name, kept in kept_probabilities.items():
             kept[index] = on_scan[CLASSES.index(name)]
-    if side != "auto":
-        left = midsagittal_plane(study.brain, study.ct.geometry).left_side(study.ct.geometry)
-        labels[left if side == "right" else ~left] = 0
+    side_warnings = keep_side(labels, study, side)
     drop_small(labels, study.ct.geometry.voxel_volumes_ml, prediction.minimum_ml)
     return Findings(
         study=study,
@@ -212,14 +212,9 @@ def segment(
         runs=(MethodRun.of(bundle),),
         device=forecast.device,
         probabilities=kept_probabilities,
-        warnings=study.warnings + forecast.warnings + _one_side(side) + _outside_brain(labels, study.brain),
+        warnings=study.warnings + forecast.warnings + side_warnings + _outside_brain(labels, study.brain),
         timings_s={"prepare": prepared - started, "predict": time.perf_counter() - prepared},
     )
-
-
-def _one_side(side: str) -> tuple[str, ...]:
-    """What the reader must not forget of a run that was told the side."""
-    return () if side == "auto" else (f"As asked, only the patient's {side} side is reported.",)
 
 
 def _outside_brain(labels: np.ndarray, brain: np.ndarray) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ class ModelBundle:
 
     Args:
         path: the folder or zip file.
+        architecture: None for a method without a network, whose bundle has no weights either.
         preparation, prediction: settings of the bundle's method, JSON values.
         labels: segment name to label value.
         provenance: training data, counts, seed, date, code version.
@@ -49,7 +51,7 @@ class ModelBundle:
     name: str
     version: str
     method: str
-    architecture: Architecture
+    architecture: Architecture | None
     preparation: Mapping[str, object]
     prediction: Mapping[str, object]
     labels: Mapping[str, int]
@@ -62,7 +64,7 @@ class ModelBundle:
     overrides: tuple[str, ...] = ()
 
     def load_networks(self) -> list["torch.nn.Module"]:
-        """The ensemble's networks on the CPU in float32, in evaluation mode.
+        """The ensemble's networks on the CPU in float32, in evaluation mode; none where the method has none.
 
         Raises:
             BundleError: a file is missing, damaged, not safetensors, or does not fit the architecture.
@@ -70,7 +72,7 @@ class ModelBundle:
         return [self._network(weights) for weights in self.weights]
 
     def overridden(self, settings: Sequence[str]) -> "ModelBundle":
-        """The bundle with ``preparation.key=value`` or ``prediction.key=value`` replaced; values are JSON.
+        """The bundle with ``preparation.key=value`` or ``prediction.key=value`` replaced; values are JSON or a name.
 
         Raises:
             BundleError: a setting that this bundle's method does not know or a value that it does not allow.
@@ -83,12 +85,7 @@ class ModelBundle:
             key, equals, value = rest.partition("=")
             if group not in ("preparation", "prediction") or not equals:
                 raise BundleError(f"“{setting}” is no setting; write preparation.KEY=VALUE or prediction.KEY=VALUE.")
-            try:
-                description[group][key] = json.loads(value, parse_constant=_not_a_number)
-            except ValueError as error:
-                raise BundleError(
-                    f"The value of “{setting}” is neither a number, true, false, null nor a list."
-                ) from error
+            description[group][key] = _setting_value(setting, value)
         _check_schema(description, "The settings do not suit the model")
         return replace(
             self,
@@ -147,7 +144,7 @@ def open_bundle(path: Path | str) -> ModelBundle:
         raise BundleError(f"{DESCRIPTION_FILE} of {path.name} is no JSON.") from error
     _check_schema(description, f"The bundle {path.name} breaks the format")
     weights = tuple(Weights(**entry) for entry in description.pop("weights"))
-    architecture = Architecture(**description.pop("architecture"))
+    architecture = Architecture(**description.pop("architecture")) if weights else None
     del description["schema_version"]
     frozen = {key: MappingProxyType(value) if isinstance(value, dict) else value for key, value in description.items()}
     return ModelBundle(
@@ -168,6 +165,18 @@ def verify(path: Path | str) -> ModelBundle:
     bundle = open_bundle(path)
     bundle.load_networks()
     return bundle
+
+
+def _setting_value(setting: str, value: str) -> object:
+    """A value as JSON, or a name, which a command line gives without quotes."""
+    try:
+        return json.loads(value, parse_constant=_not_a_number)
+    except ValueError as error:
+        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", value) and value not in ("NaN", "Infinity"):
+            return value
+        raise BundleError(
+            f"The value of “{setting}” is neither a number, true, false, null, a name nor a list."
+        ) from error
 
 
 def _not_a_number(constant: str) -> None:

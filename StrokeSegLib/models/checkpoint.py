@@ -3,7 +3,8 @@
 import hashlib
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from StrokeSegLib.errors import BundleError
@@ -19,50 +20,120 @@ CPAISD_ARCHITECTURE = {
 }
 
 
+CTP_CORE_ARCHITECTURE = {"name": "sunet", "arguments": {"in_channels": 10, "classes": 2, "filters": 8}}
+
+ENSEMBLE_PREFIX = "models."
+"""What the authors' ensemble of folds puts, with the member's number, before each key."""
+
+
 def import_checkpoint(checkpoint: Path, method: str, output: Path, settings: Sequence[str] = ()) -> ModelBundle:
     """A bundle of a published checkpoint.
 
     Args:
         checkpoint: for ``ncct-core-penumbra`` the CPAISD authors' `model.pt` (a plain state dict), or their Lightning
-            checkpoint.
+            checkpoint; for ``ctp-core`` a state dict of Clèrigues et al.'s network or of their ensemble of it.
         method: whose checkpoint it is.
         output: folder of the new bundle.
-        settings: ``mean=HU`` and ``std=HU`` of the training set, or ``metadata=FILE``, the data set's `metadata.json`
-            that holds them; ``name=…``, ``version=…``, ``licence=…``.
+        settings: ``name=…``, ``version=…``, ``licence=…``; for ``ncct-core-penumbra`` also ``mean=HU`` and ``std=HU``
+            of the training set, or ``metadata=FILE``, the data set's `metadata.json` that holds them; for ``ctp-core``
+            also ``symmetry=…``, ``skull_strip=…`` and ``patch_axes=…``, see its `Preparation`.
 
     Raises:
-        BundleError: not such a checkpoint, or the normalisation constants are missing.
+        BundleError: not such a checkpoint, or a setting is missing or unknown.
     """
-    if method != "ncct-core-penumbra":
-        raise BundleError(f"Checkpoints of “{method}” cannot be imported; known is ncct-core-penumbra.")
+    if method not in PUBLISHED:
+        raise BundleError(f"Checkpoints of “{method}” cannot be imported; known are {' and '.join(PUBLISHED)}.")
     checkpoint = Path(checkpoint)
     if not checkpoint.is_file():
         raise BundleError(f"There is no checkpoint at {checkpoint}.")
     options = dict(_setting(setting) for setting in settings)
-    mean_hu, std_hu = _normalisation(options)
-    name, version = options.pop("name", "cpaisd-imported"), options.pop("version", "1.0.0")
-    licence = options.pop("licence", "as the checkpoint's publisher states")
+    published = PUBLISHED[method](options)
+    general = {"name": published.name, "version": "1.0.0", "licence": "as the checkpoint's publisher states"}
+    general = {key: options.pop(key, default) for key, default in general.items()}
     if options:
-        raise BundleError(
-            f"“{next(iter(options))}” cannot be set here; known are mean, std, metadata, name, version, licence."
-        )
+        known = ", ".join((*published.options, *general))
+        raise BundleError(f"“{next(iter(options))}” cannot be set here; known are {known}.")
     description = {
-        "name": name,
-        "version": version,
+        **general,
         "method": method,
-        "architecture": CPAISD_ARCHITECTURE,
-        "preparation": {"mean_hu": mean_hu, "std_hu": std_hu},
-        "prediction": {"affected_threshold": None, "minimum_ml": 0.0},
-        "labels": {"core": 1, "penumbra": 2},
+        **published.description,
         "provenance": {
             "training_data": "as the checkpoint's publisher states (imported; not trained by this project)",
             "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         },
         "evaluation": {},
-        "licence": licence,
         "intended_use": "Research only; not a medical device.",
     }
-    return write_bundle(output, description, [_state_dict(checkpoint)])
+    return write_bundle(output, description, _members(_state_dict(checkpoint)))
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is known of a method's published checkpoints.
+
+    Args:
+        name: of the bundle, where none is given.
+        options: settings that it took.
+        description: architecture, preparation, prediction and labels, as in `bundle.json`.
+    """
+
+    name: str
+    options: tuple[str, ...]
+    description: Mapping[str, object]
+
+
+def _cpaisd(options: dict[str, str]) -> Published:
+    """Umerenkov et al. 2024; takes its settings out of the options."""
+    mean_hu, std_hu = _normalisation(options)
+    return Published(
+        "cpaisd-imported",
+        ("mean", "std", "metadata"),
+        {
+            "architecture": CPAISD_ARCHITECTURE,
+            "preparation": {"mean_hu": mean_hu, "std_hu": std_hu},
+            "prediction": {"affected_threshold": None, "minimum_ml": 0.0},
+            "labels": {"core": 1, "penumbra": 2},
+        },
+    )
+
+
+def _ctp_core(options: dict[str, str]) -> Published:
+    """Clèrigues et al. 2019; takes its settings out of the options.
+
+    Their arrays are (x, y, z) of NIfTI files whose x grows to the patient's left and y to the back, as ITK writes them.
+    """
+    symmetry, axes = options.pop("symmetry", "register"), options.pop("patch_axes", "LP")
+    skull_strip = options.pop("skull_strip", "true")
+    if skull_strip not in ("true", "false"):
+        raise BundleError(f"skull_strip is “{skull_strip}”; it must be true or false.")
+    return Published(
+        "ctp-core-imported",
+        ("symmetry", "skull_strip", "patch_axes"),
+        {
+            "architecture": CTP_CORE_ARCHITECTURE,
+            "preparation": {"symmetry": symmetry, "skull_strip": skull_strip == "true", "patch_axes": axes},
+            "prediction": {"stride": 3, "mc_passes": 3, "threshold": 0.2, "minimum_voxels": 200},
+            "labels": {"core": 1},
+        },
+    )
+
+
+PUBLISHED: Mapping[str, Callable[[dict[str, str]], Published]] = {
+    "ncct-core-penumbra": _cpaisd,
+    "ctp-core": _ctp_core,
+}
+"""By method, what takes the settings of an import."""
+
+
+def _members(state: dict) -> list[dict]:
+    """A state dict for each member: the authors' ensembles hold them as ``models.0.…``, ``models.1.…``."""
+    members: dict[int, dict] = {}
+    for key, tensor in state.items():
+        number, _, rest = key.removeprefix(ENSEMBLE_PREFIX).partition(".")
+        if not (key.startswith(ENSEMBLE_PREFIX) and number.isdecimal()):
+            return [state]
+        members.setdefault(int(number), {})[rest] = tensor
+    return [members[number] for number in sorted(members)]
 
 
 def _setting(text: str) -> tuple[str, str]:

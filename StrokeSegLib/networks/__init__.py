@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 SMP_FPN = "smp-fpn"
+SUNET = "sunet"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,14 @@ def _smp_fpn(encoder_name: str, in_channels: int, classes: int) -> "torch.nn.Mod
     return smp.FPN(encoder_name, encoder_weights=None, in_channels=in_channels, classes=classes)
 
 
-ARCHITECTURES = {SMP_FPN: _smp_fpn}
+def _sunet(in_channels: int, classes: int, filters: int) -> "torch.nn.Module":
+    """Asymmetric residual encoder–decoder, see `StrokeSegLib.networks.sunet.SUNet`."""
+    from StrokeSegLib.networks.sunet import SUNet
+
+    return SUNet(in_channels, classes, filters)
+
+
+ARCHITECTURES = {SMP_FPN: _smp_fpn, SUNET: _sunet}
 
 
 def build(architecture: Architecture) -> "torch.nn.Module":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -45,6 +46,13 @@ class BrainCurves:
     raw: torch.Tensor
     times_s: np.ndarray
     baseline_samples: int
+
+    @cached_property
+    def noise_hu(self) -> float:
+        """Standard deviation over time that the smoothed curves have before the bolus arrives."""
+        before = self.smooth[:, : self.baseline_samples]
+        variance = before.square().sum() / (len(before) * (self.baseline_samples - 1))
+        return float(variance.sqrt())
 
     @property
     def step_s(self) -> float:

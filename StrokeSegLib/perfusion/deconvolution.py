@@ -15,6 +15,9 @@ from scipy import linalg
 
 from StrokeSegLib.perfusion.settings import PerfusionSettings
 
+NOISE_CURVES = 500
+"""Curves of pure noise from which the height of a peak without flow is known."""
+
 CHUNK = 8192
 """Voxels at a time: their residue functions stay in a core's cache."""
 
@@ -57,7 +60,7 @@ class Deconvolution:
 
 
 def residue_peaks(
-    curves: torch.Tensor, artery: torch.Tensor, step_s: float, settings: PerfusionSettings
+    curves: torch.Tensor, artery: torch.Tensor, step_s: float, settings: PerfusionSettings, noise_hu: float = 0.0
 ) -> ResiduePeaks:
     """Peaks of the residue functions of all voxels.
 
@@ -74,6 +77,7 @@ def residue_peaks(
     deconvolution = _deconvolution(artery.double().numpy(), step_s, settings)
     references = _reference_curves(artery.double().numpy(), step_s)
     distortions = [_distortion(references, operator, deconvolution, artery) for operator in deconvolution.operators]
+    floors = [_noise_floor(operator, deconvolution) for operator in deconvolution.operators]
     heights, times = torch.empty(len(curves)), torch.empty(len(curves))
     for start in range(0, len(curves), CHUNK):
         chunk = curves[start : start + CHUNK]
@@ -82,6 +86,7 @@ def residue_peaks(
             chosen = (levels == level).nonzero().squeeze(1)
             own = chunk[chosen]
             height, time = _peaks(own @ deconvolution.operators[level], deconvolution)
+            height = (height.square() - (noise_hu * floors[level]) ** 2).clamp(min=0).sqrt()
             transit_s = own.sum(dim=1) / artery.sum() / height.clamp(min=1e-9)
             flattening, lateness = distortions[level].at(transit_s)
             heights[start + chosen] = height / flattening
@@ -197,3 +202,9 @@ def _distortion(
     # The sample at lag 0 stands for half a step before it as well, so that sampled residue functions start there.
     start_s = -(deconvolution.lags_s[1] - deconvolution.lags_s[0]) / 2
     return _Distortion(transit_s.cummax(dim=0).values, heights / true_heights, peak_s - start_s)
+
+
+def _noise_floor(operator: torch.Tensor, deconvolution: Deconvolution) -> float:
+    """Mean height of the peak that an operator finds in noise of 1 HU without any bolus."""
+    noise = torch.randn(NOISE_CURVES, operator.shape[0], generator=torch.Generator().manual_seed(0))
+    return float(_peaks(noise @ operator, deconvolution)[0].mean())

@@ -9,6 +9,7 @@ from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, Study
 from StrokeSegLib.perfusion.curves import BrainCurves, brain_curves
 from StrokeSegLib.perfusion.deconvolution import residue_peaks
+from StrokeSegLib.perfusion.median import median_in_slice
 from StrokeSegLib.perfusion.motion import correct_motion
 from StrokeSegLib.perfusion.perfusion import Perfusion
 from StrokeSegLib.perfusion.quality import coverage_mm, quality_flags
@@ -16,6 +17,9 @@ from StrokeSegLib.perfusion.settings import PerfusionSettings
 from StrokeSegLib.perfusion.vessels import Vessels, find_vessels
 
 LEAST_FRAMES = 20
+
+TMAX_MEDIAN_MM = 2.0
+"""Where hardly any blood flows the peak is found anywhere; a median over so far on every side takes such places out."""
 
 LEAST_CBF = 0.1
 """ml/100 g/min below which no transit time can be told."""
@@ -62,7 +66,7 @@ def perfusion_of(
     )
     vessels = find_vessels(curves, geometry, settings.artery_voxel, settings.vein_voxel)
     progress(0.8, "deconvolving")
-    maps = _maps(curves, vessels, study.brain, settings)
+    maps = _maps(curves, vessels, study.brain, geometry.pixel_spacing_mm, settings)
     progress(1.0, "deconvolving")
     return Perfusion(
         maps=maps,
@@ -75,15 +79,24 @@ def perfusion_of(
     )
 
 
-def _maps(curves: BrainCurves, vessels: Vessels, brain: np.ndarray, settings: PerfusionSettings) -> PerfusionMaps:
+def _maps(
+    curves: BrainCurves,
+    vessels: Vessels,
+    brain: np.ndarray,
+    pixel_spacing_mm: tuple[float, float],
+    settings: PerfusionSettings,
+) -> PerfusionMaps:
     """CBF = 6000 (k_H/ρ) max k, CBV = 100 (k_H/ρ) ∫C/∫artery, MTT = 60 CBV/CBF, Tmax the time of the maximum of k."""
     artery = torch.from_numpy(np.ascontiguousarray(vessels.input_hu)).float()
-    peaks = residue_peaks(curves.smooth, artery, curves.step_s, settings)
-    cbf = 6000 * settings.blood_to_tissue * peaks.height_per_s.clamp(min=0)
-    cbv = 100 * settings.blood_to_tissue * (curves.smooth.sum(dim=1) / artery.sum()).clamp(min=0)
-    flowing = cbf > LEAST_CBF
+    peaks = residue_peaks(curves.smooth, artery, curves.step_s, settings, curves.noise_hu)
+    volume = (curves.smooth.sum(dim=1) / artery.sum()).clamp(min=0)
+    flowing = 6000 * settings.blood_to_tissue * peaks.height_per_s > LEAST_CBF
+    # A sum over samples counts each value of k for a whole step from its start, half a step more than there is.
+    transit_s = volume / peaks.height_per_s.clamp(min=1e-9) - curves.step_s / 2
     longest_s = float(np.ptp(curves.times_s))
-    mtt = torch.where(flowing, 60 * cbv / cbf.clamp(min=LEAST_CBF), 0.0).clamp(max=longest_s)
+    mtt = torch.where(flowing, transit_s.clamp(curves.step_s, longest_s), 0.0)
+    cbv = 100 * settings.blood_to_tissue * volume
+    cbf = torch.where(flowing, 60 * cbv / mtt.clamp(min=curves.step_s), 0.0)
     tmax = peaks.time_s.clamp(0, longest_s)
 
     def on_slices(values: torch.Tensor) -> np.ndarray:
@@ -91,4 +104,5 @@ def _maps(curves: BrainCurves, vessels: Vessels, brain: np.ndarray, settings: Pe
         image[brain] = values.numpy()
         return image
 
-    return PerfusionMaps(on_slices(cbf), on_slices(cbv), on_slices(mtt), on_slices(tmax), measured=brain)
+    steady_tmax = median_in_slice(on_slices(tmax), brain, pixel_spacing_mm, TMAX_MEDIAN_MM)
+    return PerfusionMaps(on_slices(cbf), on_slices(cbv), on_slices(mtt), steady_tmax, measured=brain)

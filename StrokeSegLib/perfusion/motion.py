@@ -22,18 +22,21 @@ REFERENCE_FRAMES = 5
 BONE_HU = (400, 1200)
 """Values are cut to this range: no contrast-filled vessel of a head reaches it, and metal does not rule."""
 
-GRIDS_MM = (6.0, 3.0)
+GRIDS_MM = (6.0, 2.0)
 """In-plane pixels of the registration: far moves are caught on the first, small ones settled on the last."""
 
 ITERATIONS = (8, 8)
 
+SMOOTHINGS = 8
+"""Passes of a binomial filter over these pixels, so that a sloping skull moves smoothly from slice to slice."""
+
 SLICE_STEP_MM = 3.0
 """Slices nearer than this are thinned for the registration."""
 
-LEAST_EDGE_HU_PER_MM = 15.0
+LEAST_EDGE_HU_PER_MM = 3.0
 """A voxel counts where bone changes by this much or more."""
 
-MOST_EDGES = 20_000
+MOST_EDGES = 8_000
 
 LEAST_EDGES = 200
 """With fewer voxels of bone edge motion cannot be told; none is reported."""
@@ -47,7 +50,7 @@ PRIOR_SHIFT_MM, PRIOR_ROTATION_DEG, EDGE_SD_HU = 5.0, 3.0, 60.0
 NEGLIGIBLE_MM = 0.3
 """A frame whose bone moved less is left as it is, bit for bit."""
 
-LARGEST_RESIDUAL, RESIDUAL_OVER_MEDIAN = 0.35, 3.0
+LARGEST_RESIDUAL, RESIDUAL_OVER_MEDIAN = 0.3, 3.0
 """A frame is rejected where, after alignment, the rms difference of its bone edges from the reference's is more than
 this fraction of the reference's contrast, and this many times that of the median frame."""
 
@@ -112,12 +115,15 @@ def _estimated(
     bone, grid = _bone(voxels, geometry, GRIDS_MM[-1], progress)
     for size_mm, iterations in zip(GRIDS_MM, ITERATIONS, strict=True):
         pooled, pooled_grid = _pooled(bone, grid, max(1, round(size_mm / GRIDS_MM[-1])))
+        _smooth(pooled)
         edges = _edges(np.median(pooled[:REFERENCE_FRAMES], axis=0), pooled_grid, middle)
         if len(edges.values) < LEAST_EDGES:
-            return shift_mm, rotations, edges.points_mm[:0], ()
+            continue
         volumes = torch.from_numpy(pooled)
         for _ in range(iterations):
             _step(volumes, pooled_grid, edges, middle, shift_mm, rotations)
+    if len(edges.values) < LEAST_EDGES:
+        return np.zeros((frames, 3)), np.tile(np.eye(3), (frames, 1, 1)), edges.points_mm[:0], ()
     differences, inside = _differences(volumes, pooled_grid, edges, middle, shift_mm, rotations)
     counts = np.maximum(inside.sum(axis=1), 1)
     residuals = np.sqrt((differences**2 * inside).sum(axis=1) / counts) / edges.values.std()
@@ -146,10 +152,19 @@ def _bone(
 
 
 def _pooled(bone: np.ndarray, grid: SliceGeometry, factor: int) -> tuple[np.ndarray, SliceGeometry]:
-    if factor == 1:
-        return bone, grid
     pooled = functional.avg_pool2d(torch.from_numpy(bone), factor).numpy()
     return pooled, _coarser(grid, np.arange(grid.shape[0]), [factor, factor], pooled.shape[2:])
+
+
+def _smooth(pooled: np.ndarray) -> None:
+    """Binomial filter within the slices, in place: the skull is hardly thicker than a pixel, and is interpolated."""
+    for _ in range(SMOOTHINGS):
+        for axis in (2, 3):
+            along = np.moveaxis(pooled, axis, -1)
+            inner = along[..., 1:-1] / 2
+            inner += along[..., :-2] / 4
+            inner += along[..., 2:] / 4
+            along[..., 1:-1] = inner
 
 
 def _coarser(geometry: SliceGeometry, chosen: np.ndarray, factors: list[int], shape: tuple[int, int]) -> SliceGeometry:
@@ -177,8 +192,7 @@ def _edges(reference: np.ndarray, grid: SliceGeometry, middle: np.ndarray) -> _E
         along_normal -= slopes[:, 0, None, None] * along_rows + slopes[:, 1, None, None] * along_columns
     strength = np.hypot(along_rows, along_columns)
     places = np.argwhere(strength >= LEAST_EDGE_HU_PER_MM)
-    if len(places) > MOST_EDGES:
-        places = places[np.argsort(-strength[tuple(places.T)], kind="stable")[:MOST_EDGES]]
+    places = places[:: -(-len(places) // MOST_EDGES) or 1]
     points_mm, where = grid.to_patient(places), tuple(places.T)
     gradient = (
         along_rows[where][:, None] * grid.column_direction
@@ -237,13 +251,17 @@ def _differences(
 
 def _indices(geometry: SliceGeometry, points_mm: np.ndarray) -> np.ndarray:
     """``(..., 3)`` fractional slice, row, column of points; straight lines join the origins of the slices."""
-    heights = points_mm @ geometry.normal
-    slices = np.interp(heights, geometry.heights_mm, np.arange(geometry.shape[0]))
+    heights, known = points_mm @ geometry.normal, geometry.heights_mm
+    slices = np.interp(heights, known, np.arange(len(known)))
     # Beyond the outermost slices the index runs on, so that such points are seen to lie outside.
-    slices += (heights - heights.clip(geometry.heights_mm[0], geometry.heights_mm[-1])) / geometry.slice_spacing_mm
+    slices += (heights - heights.clip(known[0], known[-1])) / geometry.slice_spacing_mm
+    below = slices.astype(int).clip(0, max(len(known) - 2, 0))
     down, across = (
-        np.interp(heights, geometry.heights_mm, geometry.positions_mm @ direction)
-        for direction in (geometry.column_direction, geometry.row_direction)
+        origins[below] + (slices - below) * np.diff(origins, append=origins[-1])[below]
+        for origins in (
+            geometry.positions_mm @ geometry.column_direction,
+            geometry.positions_mm @ geometry.row_direction,
+        )
     )
     rows = (points_mm @ geometry.column_direction - down) / geometry.pixel_spacing_mm[0]
     columns = (points_mm @ geometry.row_direction - across) / geometry.pixel_spacing_mm[1]
@@ -261,12 +279,26 @@ def _moved_back(frame: np.ndarray, geometry: SliceGeometry, shift_mm: np.ndarray
     """A frame ``(slice, row, column)`` as it would be had the head not moved."""
     volume = torch.from_numpy(np.ascontiguousarray(frame, np.float32))[None, None]
     middle = middle_mm(geometry)
-    rows, columns = np.meshgrid(*(np.arange(length) for length in geometry.shape[1:]), indexing="ij")
-    moved = np.empty(frame.shape, np.float32)
-    for index in range(geometry.shape[0]):
-        points_mm = geometry.to_patient(np.stack([np.full_like(rows, index), rows, columns], axis=-1))
-        points_mm = (points_mm - middle) @ rotation.T + middle + shift_mm
-        moved[index] = _sampled(volume, _indices(geometry, points_mm)[None, None])[0, 0, 0].numpy()
+
+    def looked_up(indices: np.ndarray) -> np.ndarray:
+        return _indices(geometry, (geometry.to_patient(indices) - middle) @ rotation.T + middle + shift_mm)
+
+    if geometry.shape[0] > 1 and not geometry.is_uneven:
+        # Evenly spaced slices, sheared or not: the way is affine, so that four corners tell it.
+        last = np.array(geometry.shape) - 1
+        corners = looked_up(np.vstack([np.zeros(3), np.diag(last)])) / last * 2 - 1
+        halves = (corners[1:] - corners[0]) / 2
+        affine = np.column_stack([halves[::-1, ::-1].T, (corners[0] + halves.sum(axis=0))[::-1]])
+        places = functional.affine_grid(
+            torch.from_numpy(affine).float()[None], [1, 1, *geometry.shape], align_corners=True
+        )
+        moved = functional.grid_sample(volume, places, align_corners=True, padding_mode="border")[0, 0].numpy()
+    else:
+        rows, columns = np.meshgrid(*(np.arange(length) for length in geometry.shape[1:]), indexing="ij")
+        moved = np.empty(frame.shape, np.float32)
+        for index in range(geometry.shape[0]):
+            indices = looked_up(np.stack([np.full_like(rows, index), rows, columns], axis=-1))
+            moved[index] = _sampled(volume, indices[None, None])[0, 0, 0].numpy()
     return moved.round().astype(frame.dtype) if np.issubdtype(frame.dtype, np.integer) else moved
 
 

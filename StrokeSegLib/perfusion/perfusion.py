@@ -36,6 +36,14 @@ class Motion:
     rotation_deg: np.ndarray
     rejected: tuple[int, ...]
 
+    @property
+    def largest_shift_mm(self) -> float:
+        return float(np.linalg.norm(self.shift_mm, axis=1).max())
+
+    @property
+    def largest_rotation_deg(self) -> float:
+        return float(np.abs(self.rotation_deg).max())
+
 
 @dataclass(frozen=True)
 class Perfusion:

@@ -32,7 +32,7 @@ class PerfusionSettings:
     oscillation_limit: float = 0.05
     singular_value_threshold: float = 0.1
     tikhonov: float = 0.1
-    smoothing_mm: float = 3.0
+    smoothing_mm: float = 2.0
     correct_motion: bool = True
     artery_haematocrit: float = 0.45
     tissue_haematocrit: float = 0.25

@@ -36,25 +36,24 @@ def parenchyma(
 ) -> np.ndarray:
     """Measured voxels of brain tissue.
 
-    Great vessels show by their CBV (Kudo et al. 2003, AJNR 24:419, leave out more than 8 ml/100 g), CSF by its HU
-    and by blood volume near zero.
+    Great vessels show by their CBV (Kudo et al. 2003, AJNR 24:419, leave out more than 8 ml/100 g). CSF shows by its
+    HU; only where the CT is none in HU, by a blood volume near zero, which the middle of an infarct shares.
 
     Args:
         study: its brain counts where one is found; a CT without skull leaves the measured voxels as they are.
         maps: on the study's slices.
         csf_hu: tissue is denser, on the smoothed CT.
-        csf_cbv: tissue holds more blood, in ml/100 g.
+        csf_cbv: tissue holds more blood, in ml/100 g, where HU cannot tell.
         vessel_cbv: tissue holds less, in ml/100 g.
         vessel_cbf: and has less flow, in ml/100 g/min.
 
     Returns:
         Boolean ``(slice, row, column)``.
     """
-    tissue = maps.measured & (maps.cbv > csf_cbv) & (maps.cbv < vessel_cbv) & (maps.cbf < vessel_cbf)
     brain = study.brain if study.brain.any() else maps.measured
-    tissue &= brain
+    tissue = maps.measured & brain & (maps.cbv < vessel_cbv) & (maps.cbf < vessel_cbf)
     if not brain.any() or not BRAIN_HU[0] <= np.median(study.ct.voxels[brain]) <= BRAIN_HU[1]:
-        return tissue
+        return tissue & (maps.cbv > csf_cbv)
     sigma = [CT_SMOOTHING_MM / spacing_mm for spacing_mm in study.ct.geometry.pixel_spacing_mm]
     for index in np.flatnonzero(tissue.any(axis=(1, 2))):
         inside = brain[index].astype(np.float32)

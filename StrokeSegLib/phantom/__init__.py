@@ -3,28 +3,54 @@
 from StrokeSegLib.phantom.acquisition import CORE, PENUMBRA, SyntheticStudy, acquire
 from StrokeSegLib.phantom.cpaisd import write_cpaisd_dataset
 from StrokeSegLib.phantom.drawing import draw_patient
+from StrokeSegLib.phantom.haemodynamics import Haemodynamics, draw_haemodynamics
+from StrokeSegLib.phantom.motion import MOTION_CHOICES, draw_motion
 from StrokeSegLib.phantom.patient import LESION_CHOICES, PatientDescription, PhantomOptions
-from StrokeSegLib.phantom.scanner import Scanner, axial_geometry, draw_scanner, random_acquisition
+from StrokeSegLib.phantom.perfusion import (
+    SyntheticPerfusion,
+    acquire_perfusion,
+    perfusion_labels,
+    shuttle_times,
+    uniform_times,
+)
+from StrokeSegLib.phantom.scanner import (
+    Scanner,
+    axial_geometry,
+    draw_perfusion_scanner,
+    draw_scanner,
+    random_acquisition,
+)
 from StrokeSegLib.phantom.truth import AFFECTED_FRACTION, aspects_regions, aspects_score, volumes_ml
-from StrokeSegLib.phantom.writing import DEMO_SEED, write_phantom
+from StrokeSegLib.phantom.writing import DEMO_SEED, SPACING_MM, write_phantom
 
 __all__ = [
     "AFFECTED_FRACTION",
     "CORE",
     "DEMO_SEED",
     "LESION_CHOICES",
+    "MOTION_CHOICES",
     "PENUMBRA",
+    "SPACING_MM",
+    "Haemodynamics",
     "PatientDescription",
     "PhantomOptions",
     "Scanner",
+    "SyntheticPerfusion",
     "SyntheticStudy",
     "acquire",
+    "acquire_perfusion",
     "aspects_regions",
     "aspects_score",
     "axial_geometry",
+    "draw_haemodynamics",
+    "draw_motion",
     "draw_patient",
+    "draw_perfusion_scanner",
     "draw_scanner",
+    "perfusion_labels",
     "random_acquisition",
+    "shuttle_times",
+    "uniform_times",
     "volumes_ml",
     "write_cpaisd_dataset",
     "write_phantom",

@@ -1,15 +1,29 @@
 """A synthetic scan as a DICOM CT series; every attribute and UID follows from the scan's name alone."""
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from StrokeSegLib.imaging import Volume
+from StrokeSegLib.imaging import PerfusionSeries, SliceGeometry, Volume
 from StrokeSegLib.phantom.scanner import PADDING_HU
 
 INTERCEPT_HU = -1024
+
+FIRST_FRAME = datetime(2000, 1, 1, 12, 0, 0)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """One slice of one frame of a perfusion series: number of the frame, how many there are, and when it was taken."""
+
+    number: int
+    count: int
+    time_s: float
 
 
 def write_series(ct: Volume, folder: Path, name: str, tilt_deg: float) -> None:
@@ -26,12 +40,49 @@ def write_series(ct: Volume, folder: Path, name: str, tilt_deg: float) -> None:
         write_slice(ct, index, folder / f"{index + 1:05d}.dcm", name, tilt_deg)
 
 
+def write_perfusion_series(
+    series: PerfusionSeries, geometry: SliceGeometry, folder: Path, name: str, tilt_deg: float
+) -> None:
+    """Write one file per slice and frame, frame after frame, ``00001.dcm`` the lowest slice of the first.
+
+    Each tells its frame (Acquisition Number, Temporal Position Identifier and Index) and its own Acquisition DateTime.
+
+    Args:
+        series: HU, int16.
+        geometry: where its slices lie.
+        folder: made if absent.
+        name: what the UIDs follow from.
+        tilt_deg: for Gantry/Detector Tilt.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    slices = geometry.shape[0]
+    for number in range(series.frames):
+        for index in range(slices):
+            image = number * slices + index
+            frame = _Frame(number, series.frames, float(series.times_s[index, number]))
+            pixels = np.ascontiguousarray(series.voxels[index, :, :, number])
+            _write(pixels, geometry, index, folder / f"{image + 1:05d}.dcm", name, tilt_deg, image, frame)
+
+
 def write_slice(ct: Volume, index: int, path: Path, name: str, tilt_deg: float) -> None:
     """Write one slice of a series; arguments as in `write_series`."""
-    geometry = ct.geometry
+    _write(ct.voxels[index], ct.geometry, index, path, name, tilt_deg, index, None)
+
+
+def _write(
+    pixels: np.ndarray,
+    geometry: SliceGeometry,
+    index: int,
+    path: Path,
+    name: str,
+    tilt_deg: float,
+    number: int,
+    frame: _Frame | None,
+) -> None:
+    """Write HU ``(row, column)`` of a slice as image ``number`` of its series."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = _uid(name, f"image {index}")
+    meta.MediaStorageSOPInstanceUID = _uid(name, f"image {number}")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     image.SpecificCharacterSet = "ISO_IR 192"
@@ -46,7 +97,7 @@ def write_slice(ct: Volume, index: int, path: Path, name: str, tilt_deg: float) 
     image.Manufacturer, image.ManufacturerModelName = "StrokeSeg", "Phantom"
     image.BodyPartExamined, image.PatientPosition, image.KVP = "HEAD", "HFS", 120
     image.ConvolutionKernel, image.GantryDetectorTilt = "SYNTHETIC", f"{tilt_deg:.4f}"
-    image.SeriesNumber, image.AcquisitionNumber, image.InstanceNumber = 1, 1, index + 1
+    image.SeriesNumber, image.AcquisitionNumber, image.InstanceNumber = 1, 1, number + 1
     image.ImagePositionPatient = [f"{value:.6f}" for value in geometry.positions_mm[index]]
     image.ImageOrientationPatient = [f"{value:.10f}" for value in (*geometry.row_direction, *geometry.column_direction)]
     image.SliceLocation = f"{geometry.heights_mm[index]:.6f}"
@@ -58,8 +109,24 @@ def write_slice(ct: Volume, index: int, path: Path, name: str, tilt_deg: float) 
     image.PixelPaddingValue = PADDING_HU - INTERCEPT_HU
     image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, INTERCEPT_HU, "HU"
     image.WindowCenter, image.WindowWidth = 40, 40
-    image.PixelData = (ct.voxels[index] - INTERCEPT_HU).astype("<i2").tobytes()
+    image.PixelData = (pixels - INTERCEPT_HU).astype("<i2").tobytes()
+    if frame is not None:
+        _tell_frame(image, frame)
     pydicom.dcmwrite(path, image, enforce_file_format=True)
+
+
+def _tell_frame(image: FileDataset, frame: _Frame) -> None:
+    taken = FIRST_FRAME + timedelta(seconds=frame.time_s)
+    image.StudyDescription, image.SeriesDescription = "Synthetic head CT perfusion", "Synthetic CTP"
+    image.ImageType = ["DERIVED", "PRIMARY", "AXIAL", "PERFUSION"]
+    image.ContrastBolusAgent = "SYNTHETIC"
+    image.AcquisitionNumber = frame.number + 1
+    image.TemporalPositionIdentifier = image.TemporalPositionIndex = frame.number + 1
+    image.NumberOfTemporalPositions = frame.count
+    image.SeriesDate, image.SeriesTime = FIRST_FRAME.strftime("%Y%m%d"), FIRST_FRAME.strftime("%H%M%S")
+    image.AcquisitionDate = image.ContentDate = taken.strftime("%Y%m%d")
+    image.AcquisitionTime = image.ContentTime = taken.strftime("%H%M%S.%f")
+    image.AcquisitionDateTime = taken.strftime("%Y%m%d%H%M%S.%f")
 
 
 def _uid(name: str, part: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, REGION_NAMES, Side
 from StrokeSegLib.phantom.acquisition import CORE, PENUMBRA, SyntheticStudy
+from StrokeSegLib.phantom.perfusion import SyntheticPerfusion
 
 AFFECTED_FRACTION = 0.1
 """A region is affected where core and penumbra cover at least this fraction of it."""
@@ -22,7 +23,7 @@ class RegionTruth:
     affected: bool
 
 
-def volumes_ml(scan: SyntheticStudy) -> dict[str, float]:
+def volumes_ml(scan: SyntheticStudy | SyntheticPerfusion) -> dict[str, float]:
     """Volume of core and of penumbra by segment name."""
     voxel_ml = scan.ct.geometry.voxel_volumes_ml
     return {
@@ -31,7 +32,7 @@ def volumes_ml(scan: SyntheticStudy) -> dict[str, float]:
     }
 
 
-def aspects_regions(scan: SyntheticStudy) -> tuple[RegionTruth, ...]:
+def aspects_regions(scan: SyntheticStudy | SyntheticPerfusion) -> tuple[RegionTruth, ...]:
     """All twenty regions; one that lies outside the scan has no volume and is not affected."""
     voxel_ml = scan.ct.geometry.voxel_volumes_ml
     counts = np.stack([np.bincount(plane.ravel(), minlength=21) for plane in scan.aspects])

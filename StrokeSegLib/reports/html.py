@@ -9,14 +9,18 @@ import numpy as np
 from StrokeSegLib import __version__
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.terminology import TERMS
+from StrokeSegLib.reports.curves import curve_plot, vessel_places
+from StrokeSegLib.reports.map_pictures import CORE_OUTLINE, HYPOPERFUSED_OUTLINE, SCALES, map_picture
 from StrokeSegLib.reports.pictures import key_slices, slice_picture
 from StrokeSegLib.reports.results import distinct_mm
 
 KEY_SLICES = 9
 
+MAP_SLICES = 6
+
 
 def write_html(findings: Findings, path: Path) -> None:
-    """Write the report: volumes, warnings, key slices, extent by slice, acquisition, models, settings, timings.
+    """Write the report: volumes, warnings, perfusion, key slices, extent by slice, scan, models, settings.
 
     Raises:
         OSError: the file cannot be written.
@@ -34,7 +38,12 @@ def write_html(findings: Findings, path: Path) -> None:
     text = _template().render(
         findings=findings,
         terms=TERMS,
-        total_ml=sum(findings.volumes_ml.values()),
+        affected_ml=_affected_ml(findings),
+        maps=_maps(findings),
+        scales=SCALES,
+        outlines={"hypoperfused": HYPOPERFUSED_OUTLINE, "core": CORE_OUTLINE},
+        plot=findings.perfusion and curve_plot(findings.perfusion),
+        places=findings.perfusion and vessel_places(findings),
         pictures=pictures,
         bars=_bars(findings),
         gaps_mm=distinct_mm(geometry.gaps_mm),
@@ -46,10 +55,26 @@ def write_html(findings: Findings, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def _affected_ml(findings: Findings) -> dict[str, float]:
+    """Volumes of the segments that part the affected tissue, which together are all of it."""
+    names = [segment.name for layer in findings.layers[:1] for segment in layer.segments]
+    return {name: findings.volumes_ml[name] for name in names}
+
+
+def _maps(findings: Findings) -> list[dict]:
+    """The maps of the key slices, a row each; none without perfusion."""
+    if findings.perfusion is None:
+        return []
+    return [
+        {"number": index + 1, "images": [map_picture(findings, scale, index) for scale in SCALES]}
+        for index in key_slices(findings, MAP_SLICES)
+    ]
+
+
 def _slice_volumes(findings: Findings, index: int) -> dict[str, float]:
-    """Volume of each segment in one slice, those present."""
+    """Volume of each segment that parts the affected tissue in one slice, those present."""
     volumes = {}
-    for layer in findings.layers:
+    for layer in findings.layers[:1]:
         counts = np.bincount(layer.labels[index].ravel(), minlength=256)
         for segment in layer.segments:
             if counts[segment.label]:

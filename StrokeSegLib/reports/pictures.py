@@ -21,7 +21,9 @@ FILL_OPACITY = 0.28
 
 def key_slices(findings: Findings, count: int) -> list[int]:
     """Slices to show, ascending: those with most affected tissue, else spread evenly through the brain."""
-    affected = sum((layer.labels > 0).sum(axis=(1, 2)) for layer in findings.layers)
+    affected = np.zeros(findings.study.ct.geometry.shape[0], int)
+    for layer in findings.layers[:1]:
+        affected = (layer.labels > 0).sum(axis=(1, 2))
     if affected.any():
         largest = np.argsort(-affected, kind="stable")[:count]
         return sorted(int(index) for index in largest if affected[index])
@@ -31,16 +33,15 @@ def key_slices(findings: Findings, count: int) -> list[int]:
 
 
 def slice_picture(findings: Findings, index: int) -> str:
-    """One slice with its segments filled lightly and outlined, as a PNG data URI; patient's right on the left."""
+    """One slice, its affected tissue filled lightly and outlined, as a PNG data URI; patient's right on the left."""
     view = findings.study.head_field_of_view
     hu = findings.study.ct.voxels[index][view].astype(np.float32)
     low, high = STROKE_WINDOW_HU
     grey = ((hu - low) / (high - low)).clip(0, 1) * 255
-    row_mm, column_mm = findings.study.ct.geometry.pixel_spacing_mm
-    size = (PICTURE_WIDTH, round(PICTURE_WIDTH * hu.shape[0] * row_mm / (hu.shape[1] * column_mm)))
+    size = picture_size(findings, hu.shape, PICTURE_WIDTH)
     picture = np.asarray(Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR))
     picture = np.repeat(picture[..., None], 3, axis=2).astype(np.float32)
-    for layer in findings.layers:
+    for layer in findings.layers[:1]:
         labels = Image.fromarray(layer.labels[index][view]).resize(size, Image.Resampling.NEAREST)
         for segment in layer.segments:
             mask = np.asarray(labels) == segment.label
@@ -49,13 +50,26 @@ def slice_picture(findings: Findings, index: int) -> str:
             picture[mask] += FILL_OPACITY * (colour - picture[mask])
             picture[outline] = colour
     marked = Image.fromarray(picture.astype(np.uint8))
-    draw = ImageDraw.Draw(marked)
-    draw.text((6, size[1] // 2 - 8), "R", fill="white", font_size=16)
-    draw.text((size[0] - 16, size[1] // 2 - 8), "L", fill="white", font_size=16)
-    return _data_uri(marked)
+    mark_sides(marked)
+    return data_uri(marked)
 
 
-def _data_uri(image: Image.Image) -> str:
+def picture_size(findings: Findings, shape: tuple[int, int], width: int) -> tuple[int, int]:
+    """Width and height of a picture with square pixels of ``shape`` rows and columns of the scan."""
+    row_mm, column_mm = findings.study.ct.geometry.pixel_spacing_mm
+    return width, round(width * shape[0] * row_mm / (shape[1] * column_mm))
+
+
+def mark_sides(picture: Image.Image) -> None:
+    """Write R and L at the edges, in place."""
+    draw = ImageDraw.Draw(picture)
+    middle = picture.height // 2 - 8
+    draw.text((6, middle), "R", fill="white", font_size=16)
+    draw.text((picture.width - 16, middle), "L", fill="white", font_size=16)
+
+
+def data_uri(image: Image.Image) -> str:
+    """The picture as a PNG inside a URI."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=3)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -9,10 +9,18 @@ import jsonschema
 import numpy as np
 
 from StrokeSegLib.findings import Findings, MethodRun
+from StrokeSegLib.findings.criteria import Answer
+from StrokeSegLib.findings.mismatch import Mismatch
 from StrokeSegLib.imaging import RegularGrid, SliceGeometry
+from StrokeSegLib.perfusion import BloodCurve, Motion, Perfusion
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 SCHEMA_VERSION = 1
+
+UNDEFINED = "undefined"
+"""A ratio whose denominator is 0: never infinity in a file."""
+
+ANSWERS = {Answer.MET: True, Answer.NOT_MET: False, Answer.NOT_EVALUABLE: "not evaluable"}
 
 
 def write_results(findings: Findings, path: Path) -> None:
@@ -30,10 +38,77 @@ def write_results(findings: Findings, path: Path) -> None:
         "geometry": _geometry(study.ct.geometry, study.grid),
         "volumes_ml": {name: round(volume, 4) for name, volume in findings.volumes_ml.items()},
         "warnings": list(findings.warnings),
+        **_perfusion_parts(findings),
         "timings_s": {stage: round(seconds, 3) for stage, seconds in findings.timings_s.items()},
     }
     _validator().validate(content)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _perfusion_parts(findings: Findings) -> dict:
+    """``perfusion``, ``criteria`` and ``clinical``, each where there is any."""
+    parts = {}
+    if findings.perfusion is not None:
+        parts["perfusion"] = _perfusion(findings.perfusion)
+        if findings.mismatch is not None:
+            parts["perfusion"] |= _mismatch(findings.mismatch)
+    if findings.criteria:
+        parts["criteria"] = {criterion.name: ANSWERS[criterion.answer] for criterion in findings.criteria}
+    given = {name: value for name, value in asdict(findings.clinical).items() if value is not None}
+    if given:
+        parts["clinical"] = given
+    return parts
+
+
+def _perfusion(perfusion: Perfusion) -> dict:
+    content = {"coverage_mm": round(perfusion.coverage_mm, 2), "flags": list(perfusion.flags)}
+    if perfusion.times_s is not None:
+        content["times_s"] = _rounded(perfusion.times_s, 3)
+    for name, curve in (("artery", perfusion.artery), ("vein", perfusion.vein)):
+        if curve is not None:
+            content[name] = _curve(curve)
+    if perfusion.motion is not None:
+        content["motion"] = _motion(perfusion.motion)
+    return content
+
+
+def _curve(curve: BloodCurve) -> dict:
+    return {
+        "hu": _rounded(curve.hu, 2),
+        "voxels": np.asarray(curve.voxels).tolist(),
+        "place_mm": None if curve.place_mm is None else _rounded(curve.place_mm, 2),
+    }
+
+
+def _motion(motion: Motion) -> dict:
+    return {
+        "shift_mm": _rounded(motion.shift_mm, 3),
+        "rotation_deg": _rounded(motion.rotation_deg, 3),
+        "rejected_frames": list(motion.rejected),
+    }
+
+
+def _mismatch(mismatch: Mismatch) -> dict:
+    return {
+        "core_ml": round(mismatch.core_ml, 4),
+        "hypoperfused_ml": round(mismatch.hypoperfused_ml, 4),
+        "tmax_ml": {f"{level_s:g}": round(volume_ml, 4) for level_s, volume_ml in mismatch.tmax_ml.items()},
+        "mismatch_ml": round(mismatch.mismatch_ml, 4),
+        "mismatch_ratio": _or_undefined(mismatch.ratio),
+        "hypoperfusion_intensity_ratio": _or_undefined(mismatch.hypoperfusion_intensity_ratio),
+        "cbv_index": _or_undefined(mismatch.cbv_index),
+        "normal_cbf": round(mismatch.normal_cbf, 3),
+        "normal_cbv": round(mismatch.normal_cbv, 3),
+        "affected_side": mismatch.affected_side,
+    }
+
+
+def _or_undefined(ratio: float | None) -> float | str:
+    return UNDEFINED if ratio is None else round(ratio, 4)
+
+
+def _rounded(values: np.ndarray | tuple[float, ...], digits: int) -> list:
+    return np.round(np.asarray(values, float), digits).tolist()
 
 
 def _method(run: MethodRun) -> dict:

@@ -1,4 +1,4 @@
-"""Labels and probabilities as files that Slicer opens where they lie on the patient."""
+"""Labels, probabilities and perfusion maps as files that Slicer opens where they lie on the patient."""
 
 from pathlib import Path
 
@@ -58,6 +58,19 @@ def write_probabilities(findings: Findings, folder: Path) -> None:
     for name, probability in findings.probabilities.items():
         stored = _stored(findings.study, probability)
         _write_nrrd(folder / f"probability-{name}.nrrd", [stored], findings.study, {})
+
+
+def write_maps(findings: Findings, folder: Path) -> None:
+    """Write ``cbf.nrrd``, ``cbv.nrrd``, ``mtt.nrrd`` and ``tmax.nrrd`` (float32) on the grid of the segmentation.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    if findings.perfusion is None:
+        return
+    maps = findings.perfusion.maps
+    for name, values in (("cbf", maps.cbf), ("cbv", maps.cbv), ("mtt", maps.mtt), ("tmax", maps.tmax)):
+        _write_nrrd(folder / f"{name}.nrrd", [_stored(findings.study, values)], findings.study, {})
 
 
 def _stored(study: Study, voxels: np.ndarray) -> np.ndarray:

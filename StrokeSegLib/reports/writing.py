@@ -10,7 +10,7 @@ from StrokeSegLib.errors import OutputError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.reports.html import write_html
 from StrokeSegLib.reports.results import write_results
-from StrokeSegLib.reports.segmentation import write_probabilities, write_segmentation
+from StrokeSegLib.reports.segmentation import write_maps, write_probabilities, write_segmentation
 
 
 def check_writable(folder: Path) -> None:
@@ -32,7 +32,10 @@ def check_writable(folder: Path) -> None:
 
 
 def write(findings: Findings, folder: Path) -> None:
-    """Write ``segmentation.seg.nrrd``, ``results.json``, ``report.html`` and any probability maps into a folder.
+    """Write all files of a case into a folder.
+
+    These are ``results.json`` and ``report.html``, ``segmentation.seg.nrrd`` where anything was looked for, and the
+    probability and perfusion maps that there are.
 
     Files are made in a hidden folder beside the results and moved there when all are whole; older results of the same
     names are replaced.
@@ -46,8 +49,10 @@ def write(findings: Findings, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
-        write_segmentation(findings, partial / "segmentation.seg.nrrd")
+        if findings.layers:
+            write_segmentation(findings, partial / "segmentation.seg.nrrd")
         write_probabilities(findings, partial)
+        write_maps(findings, partial)
         write_results(findings, partial / "results.json")
         write_html(findings, partial / "report.html")
         for file in sorted(partial.iterdir()):

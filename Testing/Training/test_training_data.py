@@ -1,6 +1,7 @@
 """Data sets on disk as cases: HU, geometry, labels, splits, and what is said of broken ones."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ from StrokeSegLib.phantom import write_cpaisd_dataset
 from Training.augmentation import augmented
 from Training.data import cpaisd, nnunet, pairs, png_slices
 from Training.data.case import Case
+from Training.data.preparing import PreparedSlices
 from Training.data.sources import open_source
 from Training.data.splits import split
-from Training.data.synthetic import LivePatients, synthetic_case
+from Training.data.synthetic import LivePatients, synthetic_ct
 from Training.loading import measured_constants
 from Training.recipe import AugmentationSettings, DataSettings
+from Training.trainable import TRAINABLE
 
 
 @pytest.fixture
@@ -219,9 +222,14 @@ def test_a_rotation_turns_by_its_angle_and_keeps_the_area():
     assert abs(slope) == pytest.approx(abs(angle), abs=2)
 
 
+def drawing(preparation):
+    """Synthetic patients for the non-contrast method, by seed."""
+    return partial(TRAINABLE["ncct-core-penumbra"].drawn, preparation)
+
+
 def test_live_patients_are_prepared_as_for_inference_and_differ():
     preparation = Preparation(0, 10, (-40, 40), True, True, 4.0, (64, 64))
-    stream = LivePatients(1, preparation, AugmentationSettings(), patients_kept=2, reuse=1, lesion_share=0, slices=4)
+    stream = LivePatients(1, drawing(preparation), AugmentationSettings(), 2, reuse=1, lesion_share=0, samples=4)
     seen = [image for image, _ in stream]
     assert seen[0].shape == (1, 64, 64)
     assert not np.array_equal(seen[0], seen[3])
@@ -238,9 +246,9 @@ def test_pictures_numbered_close_together_are_one_patients(tmp_path):
 
 def test_real_slices_are_mixed_in_as_often_as_asked():
     preparation = Preparation(0, 10, (-40, 40), True, True, 4.0, (64, 64))
-    real = [(np.full((1, 1, 64, 64), 99, np.float32), np.ones((1, 64, 64), np.uint8))]
+    real = [PreparedSlices(np.full((1, 1, 64, 64), 99, np.float32), np.ones((1, 64, 64), np.uint8))]
     settings = AugmentationSettings()
-    stream = LivePatients(3, preparation, settings, 1, 1000, lesion_share=0, slices=200, real=real, real_share=0.25)
+    stream = LivePatients(3, drawing(preparation), settings, 1, 1000, 0, samples=200, real=real, real_share=0.25)
     mixed = sum(float(image.max()) == 99 for image, _ in stream)
     assert 30 <= mixed <= 70
 
@@ -248,12 +256,12 @@ def test_real_slices_are_mixed_in_as_often_as_asked():
 def test_slices_with_a_lesion_are_drawn_as_often_as_asked():
     preparation = Preparation(0, 10, (-40, 40), True, True, 4.0, (64, 64))
     stream = LivePatients(
-        3, preparation, AugmentationSettings(), patients_kept=1, reuse=1000, lesion_share=1, slices=12
+        3, drawing(preparation), AugmentationSettings(), patients_kept=1, reuse=1000, lesion_share=1, samples=12
     )
     assert all((labels > 0).any() for _, labels in stream)
 
 
 def test_a_synthetic_patient_is_the_same_for_the_same_seed():
-    scans = [synthetic_case(7).read() for _ in range(2)]
+    scans = [synthetic_ct(7).read() for _ in range(2)]
     np.testing.assert_array_equal(*(scan.study.ct.voxels for scan in scans))
     assert len(prepare(scans[0].study, Preparation(40, 60))) == len(scans[0].labels)

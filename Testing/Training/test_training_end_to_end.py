@@ -51,7 +51,7 @@ def run(data_set, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundle(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles") / "trained"
-    return export_bundle.export(run / "checkpoints" / "last.ckpt", folder, half=True)
+    return export_bundle.export([run / "checkpoints" / "last.ckpt"], folder, half=True)
 
 
 def steps(run):

@@ -52,7 +52,7 @@ def test_a_setting_on_the_command_line_replaces_the_recipes_value(recipe_file):
         ({"data": {}}, "lacks “data.source”"),
         ({"data": {"source": "cpaisd", "path": "x", "validation_fraction": 0.6, "test_fraction": 0.4}}, "no training"),
         ({"preparation": {}}, "need preparation.mean_hu"),
-        ({"method": "ctp-core"}, "no training for the method"),
+        ({"method": "ncct-magic"}, "no training for the method"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused_in_one_sentence(recipe_file, changes, sentence):

@@ -59,6 +59,33 @@ def test_a_run_reports_progress_and_is_done_when_the_files_are_there(worker, bun
     assert (tmp_path / "out" / "segmentation.seg.nrrd").exists()
 
 
+def test_given_maps_are_thresholded_as_on_the_command_line(worker, tmp_path):
+    geometry = centred_geometry(shape=(6, 72, 72), spacing_mm=(10.0, 2.6, 2.6))
+    hu = ellipsoid_head(geometry, noise_hu=3.0)
+    brain = (hu > 0) & (hu < 100)
+
+    def save(name, values):
+        image = sitk.GetImageFromArray(values)
+        image.SetSpacing((2.6, 2.6, 10.0))
+        image.SetOrigin(tuple(geometry.positions_mm[0]))
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nrrd"))
+        return str(tmp_path / f"{name}.nrrd")
+
+    maps = {}
+    for name, normal, in_lesion in (("cbf", 50, 10), ("cbv", 3, 1.5), ("mtt", 3.6, 9), ("tmax", 1, 12)):
+        values = (normal * brain).astype("float32")
+        values[2:4, 30:40, 45:55] = in_lesion
+        maps[name] = save(name, values)
+    request = {"input": save("ct", hu), "output": str(tmp_path / "out"), "maps": maps, "clinical": {"hours": 7}}
+    ask(worker, id="maps", command="segment", **request)
+    assert list(events(worker, "maps"))[-1]["event"] == "done"
+    results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    # 200 voxels of 67.6 µl.
+    assert results["volumes_ml"]["core"] == pytest.approx(200 * 2.6 * 2.6 * 10 / 1000)
+    assert results["perfusion"]["affected_side"] == "left"
+    assert results["criteria"]["DEFUSE 3"] is False
+
+
 def test_a_cancel_ends_the_run_at_once_and_leaves_nothing(worker, bundle, scan, tmp_path):
     ask(worker, id="b", command="segment", input=str(scan), output=str(tmp_path / "out"), model=str(bundle))
     for event in events(worker, "b"):

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from StrokeSegLib.errors import Cancelled, DeviceError
+from StrokeSegLib.inference.batches import Plan, plans_for
 from StrokeSegLib.inference.devices import choose_device
-from StrokeSegLib.inference.slices import Plan, SlicePrediction, half_precision_agrees, plans_for
+from StrokeSegLib.inference.slices import SlicePrediction, half_precision_agrees
 
 
 class TwoClasses(torch.nn.Module):
@@ -70,7 +71,7 @@ def test_when_the_network_itself_does_not_fit_on_the_gpu_the_run_goes_on_on_the_
             raise torch.OutOfMemoryError("CUDA out of memory")
         return [TwoClasses()]
 
-    run = SlicePrediction(slices_of(5), networks_on, plans_for(torch.device("meta")), silent)
+    run = SlicePrediction(slices_of(5), networks_on, plans_for(torch.device("meta"), 16, 1), silent)
     assert len(list(run)) == 5
     assert run.device == "cpu"
     assert "on cpu" in run.warnings[0]

@@ -47,7 +47,8 @@ def test_maps_have_the_units_and_levels_of_the_truth(scan, perfusion):
         for name, tolerance in (("cbf", 0.25), ("cbv", 0.2), ("mtt", 0.35)):
             true, found = (np.median(getattr(maps, name)[region]) for maps in (scan.maps, perfusion.maps))
             assert found == pytest.approx(true, rel=tolerance), name
-    assert np.median((perfusion.maps.tmax - scan.maps.tmax)[normal | penumbra]) == pytest.approx(0, abs=0.5)
+    # The truth counts from the neck's arteries; the one that is found fills up to a second later.
+    assert -1 < np.median((perfusion.maps.tmax - scan.maps.tmax)[normal | penumbra]) < 0.3
 
 
 def test_maps_are_measured_in_the_brain_alone(scan, perfusion):

@@ -89,7 +89,15 @@ def test_a_brain_is_found_in_a_phantom(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"format": "jpeg"}, {"side": "top"}, {"kind": "ctp"}, {"tilt_deg": 80.0}, {"spacing_mm": (0.0, 1.0, 1.0)}],
+    [
+        {"format": "jpeg"},
+        {"side": "top"},
+        {"kind": "mri"},
+        {"motion": "mild"},
+        {"kind": "ctp", "format": "nifti", "sampling": "shuttle"},
+        {"tilt_deg": 80.0},
+        {"spacing_mm": (0.0, 1.0, 1.0)},
+    ],
 )
 def test_an_option_outside_its_range_is_refused_and_nothing_is_written(tmp_path, options):
     with pytest.raises(StrokeSegError, match="choose"):

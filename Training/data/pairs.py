@@ -4,18 +4,18 @@
 is a patient.
 """
 
-import csv
 from pathlib import Path
 
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.imaging.files import SUFFIXES
 from Training.data.case import Case, LabelledStudy
 from Training.data.labels import read_pair
+from Training.data.patients import patient_by_case
 
 
 def cases(folder: Path) -> list[Case]:
     """Every scan of the images folder."""
-    patients = _patients(folder / "patients.csv")
+    patients = patient_by_case(folder)
     found = []
     for scan in sorted((folder / "images").glob("*")):
         name = scan.name if scan.is_dir() else _stem(scan)
@@ -35,13 +35,3 @@ def _stem(file: Path) -> str | None:
     """File name without its image suffix; None where it is no image."""
     suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if file.name.endswith(suffix)), None)
     return None if suffix is None else file.name.removesuffix(suffix)
-
-
-def _patients(table: Path) -> dict[str, str]:
-    if not table.exists():
-        return {}
-    with table.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    if any(not row.get("case") or not row.get("patient") for row in rows):
-        raise DataError(f"{table} needs the columns case and patient, filled in every row.")
-    return {row["case"]: row["patient"] for row in rows}

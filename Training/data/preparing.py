@@ -1,18 +1,112 @@
 """A case as its method prepares it: the one preparation, for training as for inference."""
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+
 import numpy as np
 
-from StrokeSegLib.methods.ncct_core_penumbra import Preparation, prepare
+from StrokeSegLib.inference.patches import MARGIN, PATCH
+from StrokeSegLib.methods import ctp_core, ncct_core_penumbra
+from StrokeSegLib.perfusion import perfusion_of
 from Training.data.case import Case
 
 
-def prepared_slices(case: Case, preparation: Preparation) -> tuple[np.ndarray, np.ndarray]:
-    """Network inputs ``(slice, 1, row, column)`` float32 and labels ``(slice, row, column)`` uint8 of a case.
+@dataclass(frozen=True)
+class PreparedSlices:
+    """The slices of a case, each of which is a sample.
+
+    Args:
+        images: float32 ``(slice, channel, row, column)``.
+        labels: uint8 ``(slice, row, column)``.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def drawn(self, lesion: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Image ``(channel, row, column)`` and labels ``(row, column)`` of a slice; one with a lesion if there is."""
+        affected = self._affected if lesion else ()
+        index = random.choice(affected) if len(affected) else random.integers(len(self.images))
+        return self.images[index], self.labels[index]
+
+    @cached_property
+    def _affected(self) -> np.ndarray:
+        return np.flatnonzero(self.labels.any(axis=(1, 2)))
+
+
+@dataclass(frozen=True)
+class PreparedPatches:
+    """The padded slices of a case, of which patches are samples.
+
+    Args:
+        images: float32 ``(slice, channel, row + 64, column + 64)``, padded as for prediction.
+        labels: uint8 ``(slice, row + 64, column + 64)``.
+        foreground: boolean ``(slice, row, column)``, where patches may have their centres.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    foreground: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def drawn(self, lesion: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Image ``(channel, 64, 64)`` and labels ``(64, 64)`` of a patch.
+
+        Around a lesion voxel, moved by up to half a patch so that lesions do not always lie in the middle, or around
+        any voxel of the foreground.
+        """
+        rows, columns = self.foreground.shape[1:]
+        if lesion and len(self._lesion):
+            index, *centre = np.unravel_index(random.choice(self._lesion), self.foreground.shape)
+            centre = np.array(centre) + random.integers(-MARGIN, MARGIN, 2)
+        else:
+            index, *centre = np.unravel_index(random.choice(self._tissue), self.foreground.shape)
+        row, column = np.clip(centre, 0, (rows - 1, columns - 1))
+        window = np.s_[row : row + PATCH, column : column + PATCH]
+        return self.images[(index, slice(None), *window)], self.labels[(index, *window)]
+
+    @cached_property
+    def _lesion(self) -> np.ndarray:
+        """Flat indices into the unpadded slices."""
+        return np.flatnonzero(self.labels[:, MARGIN:-MARGIN, MARGIN:-MARGIN]).astype(np.int32)
+
+    @cached_property
+    def _tissue(self) -> np.ndarray:
+        return np.flatnonzero(self.foreground).astype(np.int32)
+
+
+def prepared_slices(case: Case, preparation: ncct_core_penumbra.Preparation) -> PreparedSlices:
+    """Slices of a non-contrast CT.
 
     Raises:
         StrokeSegError: the case cannot be read, or has no brain where the preparation needs one.
     """
     labelled = case.read()
-    slices = prepare(labelled.study, preparation)
+    slices = ncct_core_penumbra.prepare(labelled.study, preparation)
     images = np.stack([slices[index] for index in range(len(slices))])
-    return images, np.stack([slices.labels(index, labels) for index, labels in enumerate(labelled.labels)])
+    return PreparedSlices(images, np.stack([slices.labels(index, each) for index, each in enumerate(labelled.labels)]))
+
+
+def prepared_patches(case: Case, preparation: ctp_core.Preparation) -> PreparedPatches:
+    """Slices of a CT perfusion study with its core, padded for patches.
+
+    Motion is not corrected: synthetic heads lie still while learning, and data sets come with maps.
+
+    Raises:
+        StrokeSegError: the case cannot be read, or has neither maps nor a usable series.
+    """
+    labelled = case.read()
+    maps = perfusion_of(labelled.study, replace(preparation, correct_motion=False)).maps
+    prepared = ctp_core.prepare(labelled.study, maps, preparation)
+    patched = prepared.patched()
+    core = (prepared.labels(labelled.labels) == ctp_core.CORE).astype(np.uint8)
+    return PreparedPatches(
+        np.stack([patched.padded(index) for index in range(len(core))]),
+        np.pad(ctp_core.towards(core, preparation.patch_axes), ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))),
+        patched.foreground,
+    )

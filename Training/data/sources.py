@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from StrokeSegLib.errors import DataError
-from Training.data import cpaisd, nnunet, pairs, png_slices
+from Training.data import cpaisd, isles2018, nnunet, pairs, png_slices
 from Training.data.case import Case
 from Training.recipe import DataSettings
 
@@ -20,7 +20,7 @@ def open_source(data: DataSettings) -> list[Case]:
     if data.source == "png-slices":
         cases = png_slices.cases(folder, data.pixel_mm)
     else:
-        cases = {"cpaisd": cpaisd, "nnunet": nnunet, "pairs": pairs}[data.source].cases(folder)
+        cases = {"cpaisd": cpaisd, "isles2018": isles2018, "nnunet": nnunet, "pairs": pairs}[data.source].cases(folder)
     if not cases:
         raise DataError(f"{folder} holds no cases in the {data.source} layout.")
     return cases

@@ -1,17 +1,24 @@
 """Synthetic patients, drawn while a network learns: no scan of theirs is ever stored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.methods.ncct_core_penumbra import Preparation
-from StrokeSegLib.phantom import acquire, draw_patient, draw_scanner, random_acquisition
+from StrokeSegLib.phantom import (
+    acquire,
+    acquire_perfusion,
+    draw_patient,
+    draw_perfusion_scanner,
+    draw_scanner,
+    random_acquisition,
+    uniform_times,
+)
 from Training.augmentation import augmented
 from Training.data.case import Case, LabelledStudy
-from Training.data.preparing import prepared_slices
+from Training.data.preparing import PreparedPatches, PreparedSlices
 from Training.recipe import AugmentationSettings
 
 VALIDATION_SEED = 900_000_000
@@ -20,9 +27,14 @@ VALIDATION_SEED = 900_000_000
 EVALUATION_SEED = 950_000_000
 """Patients of evaluations have the seeds from here on; neither training nor its validation sees them."""
 
+PERFUSION_SLICES = 8
+"""Of a synthetic CT perfusion scan: drawing one takes seconds, and its neighbours are alike."""
 
-def synthetic_case(seed: int) -> Case:
-    """The synthetic patient of a seed as a case."""
+PERFUSION_THICKNESS_MM = (4.0, 10.0)
+
+
+def synthetic_ct(seed: int) -> Case:
+    """The non-contrast CT of a synthetic patient as a case."""
 
     def load() -> LabelledStudy:
         scan = acquire(draw_patient(seed), random_acquisition(seed), draw_scanner(seed))
@@ -31,45 +43,59 @@ def synthetic_case(seed: int) -> Case:
     return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
 
 
-class LivePatients(IterableDataset):
-    """Slices of ever new patients, each slice drawn `reuse` times on average while its patient is kept.
+def synthetic_perfusion(seed: int) -> Case:
+    """The CT perfusion of a synthetic patient, whose head lies still, as a case."""
 
-    A buffer of patients is mixed: a batch holds slices of many, and drawing patients does not starve the network.
+    def load() -> LabelledStudy:
+        geometry = random_acquisition(seed, slices=PERFUSION_SLICES, thickness_mm=PERFUSION_THICKNESS_MM)
+        scan = acquire_perfusion(draw_patient(seed), geometry, draw_perfusion_scanner(seed), uniform_times())
+        return LabelledStudy(scan.study, scan.labels)
+
+    return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
+
+
+class LivePatients(IterableDataset):
+    """Samples (slices or patches) of ever new patients, drawn while their patient is kept.
+
+    A buffer of patients is mixed: a batch holds samples of many, and drawing patients does not starve the network.
 
     Args:
         seed: of the stream; give another after a resumption.
-        preparation: the method's.
-        augmentation: of every slice drawn.
+        draw_patient: the prepared patient of a seed.
+        augmentation: of every sample drawn.
         patients_kept: size of the buffer.
-        reuse: how often a slice is drawn on average before its patient leaves.
-        lesion_share: part of the draws that take a slice with a lesion, where the patient has one; the rest take any.
-        slices: length of an epoch over all workers.
-        real: prepared images and labels of real cases, mixed in.
-        real_share: part of the draws that take a slice of a real case.
+        reuse: how often a sample is drawn on average before its patient leaves.
+        lesion_share: part of the draws that take a lesion, where the patient has one; the rest take any place.
+        samples: length of an epoch over all workers.
+        samples_per_patient: that a patient holds; None counts its slices.
+        real: prepared real cases, mixed in.
+        real_share: part of the draws that take a sample of a real case.
     """
 
     def __init__(
         self,
         seed: int,
-        preparation: Preparation,
+        draw_patient: Callable[[int], PreparedSlices | PreparedPatches],
         augmentation: AugmentationSettings,
         patients_kept: int,
         reuse: float,
         lesion_share: float,
-        slices: int,
-        real: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+        samples: int,
+        samples_per_patient: int | None = None,
+        real: Sequence[PreparedSlices | PreparedPatches] = (),
         real_share: float = 0.0,
     ):
         self._seed = seed
-        self._preparation = preparation
+        self._draw_patient = draw_patient
         self._augmentation = augmentation
         self._patients_kept = patients_kept
         self._reuse = reuse
         self._lesion_share = lesion_share
-        self._slices = slices
+        self._samples = samples
+        self._samples_per_patient = samples_per_patient
         self._real = real
         self._real_share = real_share
-        self._patients: list[tuple[np.ndarray, np.ndarray]] = []
+        self._patients: list[PreparedSlices | PreparedPatches] = []
         self._owed = 0.0
         self._random: np.random.Generator | None = None
 
@@ -79,19 +105,15 @@ class LivePatients(IterableDataset):
         torch.set_num_threads(1)
         if self._random is None:
             self._random = np.random.default_rng((self._seed, number))
-        for _ in range(number, self._slices, workers):
+        for _ in range(number, self._samples, workers):
             if self._real and self._random.random() < self._real_share:
-                images, labels = self._real[self._random.integers(len(self._real))]
-                index = self._random.integers(len(images))
-                yield augmented(images[index], labels[index], self._augmentation, self._random)
-                continue
-            self._renew()
-            images, labels = self._patients[self._random.integers(len(self._patients))]
-            affected = np.flatnonzero(labels.any(axis=(1, 2)))
-            wanted = len(affected) and self._random.random() < self._lesion_share
-            index = self._random.choice(affected if wanted else len(images))
-            self._owed += 1
-            yield augmented(images[index], labels[index], self._augmentation, self._random)
+                sample = self._real[self._random.integers(len(self._real))].drawn(False, self._random)
+            else:
+                self._renew()
+                patient = self._patients[self._random.integers(len(self._patients))]
+                sample = patient.drawn(self._random.random() < self._lesion_share, self._random)
+                self._owed += 1
+            yield augmented(*sample, self._augmentation, self._random)
 
     def _renew(self) -> None:
         """Draw a new patient whenever enough slices were given; at the start one a slice until the buffer is full."""
@@ -101,9 +123,8 @@ class LivePatients(IterableDataset):
             return
         self._owed = 0.0
         while True:
-            case = synthetic_case(int(self._random.integers(VALIDATION_SEED)))
             try:
-                patient = prepared_slices(case, self._preparation)
+                patient = self._draw_patient(int(self._random.integers(VALIDATION_SEED)))
                 break
             except ImageError:
                 continue  # A block of slices without a brain, as below the skull base.
@@ -112,4 +133,4 @@ class LivePatients(IterableDataset):
 
     @property
     def _length(self) -> int:
-        return len(self._patients[-1][0])
+        return self._samples_per_patient or len(self._patients[-1])

@@ -1,0 +1,42 @@
+"""The shape of masks: connected parts that are large enough to mean something, and the gaps within them."""
+
+import numpy as np
+from scipy import ndimage
+
+
+def large_clusters(mask: np.ndarray, voxel_volumes_ml: np.ndarray, minimum_ml: float) -> np.ndarray:
+    """The mask without connected parts (26 neighbours) below ``minimum_ml``.
+
+    Args:
+        mask: boolean ``(slice, row, column)``.
+        voxel_volumes_ml: ``(slices,)`` volume of a voxel of each slice.
+        minimum_ml: parts of exactly this volume stay.
+    """
+    components, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    weights = np.broadcast_to(voxel_volumes_ml[:, None, None], mask.shape)
+    large = np.bincount(components.ravel(), weights.ravel(), minlength=count + 1) >= minimum_ml
+    large[0] = False
+    return large[components]
+
+
+def filled(mask: np.ndarray, radius_mm: float, pixel_spacing_mm: tuple[float, float]) -> np.ndarray:
+    """The mask with its gaps within each slice: bays narrower than twice the radius, and what it encloses.
+
+    Args:
+        mask: boolean ``(slice, row, column)``.
+        radius_mm: of the disc that closes bays; 0 returns the mask as it is.
+        pixel_spacing_mm: between rows, between columns.
+    """
+    if radius_mm == 0:
+        return mask
+    result = mask.copy()
+    for index in np.flatnonzero(mask.any(axis=(1, 2))):
+        rows, columns = (np.flatnonzero(mask[index].any(axis=axis)) for axis in (1, 0))
+        box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        reach = [int(radius_mm / spacing_mm) + 2 for spacing_mm in pixel_spacing_mm]
+        padded = np.pad(mask[index][box], [(margin, margin) for margin in reach])
+        near = ndimage.distance_transform_edt(~padded, pixel_spacing_mm) <= radius_mm
+        closed = ndimage.distance_transform_edt(np.pad(near, 1, mode="edge"), pixel_spacing_mm)[1:-1, 1:-1] > radius_mm
+        whole = ndimage.binary_fill_holes(closed | padded)
+        result[index][box] |= whole[reach[0] : -reach[0], reach[1] : -reach[1]]
+    return result

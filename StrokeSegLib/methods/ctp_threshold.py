@@ -1,0 +1,179 @@
+"""Core, penumbra and hypoperfusion on CT perfusion by thresholds, without a network.
+
+Hypoperfused tissue has a Tmax above the critical one (6 s: Olivot et al. 2009, Stroke 40:469). Core is what of it has
+less than 30 % of the mean CBF of normal tissue in the other hemisphere (Campbell et al. 2011, Stroke 42:3435; Albers et
+al. 2018); the rest is penumbra. Flow that low without delay is white matter, CSF or noise, so it is no core. But where
+next to nothing flows no delay can be measured: gaps of low flow within hypoperfused tissue belong to it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
+from StrokeSegLib.findings.clusters import filled, large_clusters
+from StrokeSegLib.findings.mismatch import Mismatch
+from StrokeSegLib.findings.side import only_side_note
+from StrokeSegLib.imaging import PerfusionMaps, Study
+from StrokeSegLib.imaging.midsagittal import midsagittal_plane
+from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.perfusion import PerfusionSettings, perfusion_of
+from StrokeSegLib.perfusion.tissue import NormalTissue, normal_tissue, parenchyma
+
+ID = "ctp-threshold"
+
+WANTED = "ctp"
+
+CORE, PENUMBRA, HYPOPERFUSED = 1, 2, 3
+
+LAYERS = ((Segment("core", CORE), Segment("penumbra", PENUMBRA)), (Segment("hypoperfused", HYPOPERFUSED),))
+
+MAPS_DONE = 0.85
+"""Progress fraction at which the maps of a series have been made."""
+
+BOTH_SIDES_FRACTION, BOTH_SIDES_ML = 0.25, 10.0
+"""From this much hypoperfusion in the other hemisphere, over the affected one's and in ml, the reader is warned."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Thresholds.
+
+    Args:
+        core_relative_cbf: core has less CBF than this part of normal tissue.
+        critical_tmax_s: hypoperfused tissue has a later Tmax.
+        severe_tmax_s: of the hypoperfusion intensity ratio.
+        normal_tmax_s: normal tissue has an earlier Tmax.
+        tmax_levels_s: levels of Tmax above which volumes are reported.
+        gap_mm: gaps of low flow up to twice as wide, or enclosed in a slice, belong to the hypoperfused tissue around.
+        minimum_cluster_ml: smaller connected parts are dropped from each threshold map.
+        csf_hu, csf_cbv: CSF is less dense, or, where the CT is none in HU, holds less blood (ml/100 g).
+        vessel_cbv, vessel_cbf: great vessels hold more blood (ml/100 g), or have more flow (ml/100 g/min).
+    """
+
+    core_relative_cbf: float = 0.3
+    critical_tmax_s: float = 6.0
+    severe_tmax_s: float = 10.0
+    normal_tmax_s: float = 4.0
+    tmax_levels_s: tuple[float, ...] = (4.0, 6.0, 8.0, 10.0)
+    gap_mm: float = 8.0
+    minimum_cluster_ml: float = 1.0
+    csf_hu: float = 18.0
+    csf_cbv: float = 0.1
+    vessel_cbv: float = 8.0
+    vessel_cbf: float = 200.0
+
+
+def segment(
+    study: Study,
+    bundle: ModelBundle,
+    device: str,
+    side: str,
+    keep_probabilities: bool,
+    progress: Callable[[float, str], None],
+) -> Findings:
+    """Core, penumbra, hypoperfused tissue and mismatch of a CT perfusion study.
+
+    Args:
+        study: a CT perfusion series, or a CT with maps.
+        bundle: a bundle of this method.
+        device: not used; maps and thresholds are made on the CPU.
+        side: ``left`` or ``right`` is the affected hemisphere, and nothing beyond it is marked; ``auto`` takes the
+            one with more hypoperfused tissue for the reference, and marks both.
+        keep_probabilities: not used; a threshold has none.
+        progress: called with a fraction and a stage; it may raise `Cancelled`.
+
+    Raises:
+        ImageError: the study has neither a usable series nor maps, or no normal tissue.
+    """
+    started = time.perf_counter()
+    prediction = Prediction(**bundle.prediction)
+    perfusion = perfusion_of(
+        study, PerfusionSettings(**bundle.preparation), lambda fraction, stage: progress(fraction * MAPS_DONE, stage)
+    )
+    mapped = time.perf_counter()
+    progress(MAPS_DONE, "applying thresholds")
+    labels, mismatch, warnings = _thresholded(study, perfusion.maps, prediction, side)
+    hypoperfused = np.where(labels > 0, np.uint8(HYPOPERFUSED), np.uint8(0))
+    return Findings(
+        study=study,
+        layers=tuple(SegmentLayer(*layer) for layer in zip((labels, hypoperfused), LAYERS, strict=True)),
+        runs=(MethodRun.of(bundle),),
+        device="cpu",
+        warnings=study.warnings + perfusion.flags + warnings + only_side_note(side),
+        timings_s={"perfusion": mapped - started, "thresholds": time.perf_counter() - mapped},
+        perfusion=perfusion,
+        mismatch=mismatch,
+    )
+
+
+def _thresholded(
+    study: Study, maps: PerfusionMaps, prediction: Prediction, side: str
+) -> tuple[np.ndarray, Mismatch, tuple[str, ...]]:
+    """Labels of core and penumbra ``(slice, row, column)`` uint8, the mismatch, and warnings."""
+    geometry = study.ct.geometry
+    voxel_ml = geometry.voxel_volumes_ml
+    tissue = parenchyma(
+        study, maps, prediction.csf_hu, prediction.csf_cbv, prediction.vessel_cbv, prediction.vessel_cbf
+    )
+    outline = study.brain if study.brain.any() else maps.measured
+    left = midsagittal_plane(outline, geometry).left_side(geometry)
+
+    def later_than(tmax_s: float) -> np.ndarray:
+        return large_clusters(tissue & (maps.tmax > tmax_s), voxel_ml, prediction.minimum_cluster_ml)
+
+    hypoperfused = later_than(prediction.critical_tmax_s)
+    left_ml, right_ml = (_volume_ml(hypoperfused & half, voxel_ml) for half in (left, ~left))
+    affected, warnings = side, ()
+    if side == "auto":
+        affected, warnings = _affected_side(left_ml, right_ml)
+    candidates = tissue if affected is None else tissue & (~left if affected == "left" else left)
+    normal = normal_tissue(maps, candidates, prediction.normal_tmax_s, voxel_ml)
+
+    if side != "auto":
+        tissue &= left if side == "left" else ~left
+        hypoperfused = later_than(prediction.critical_tmax_s)
+    low_flow = tissue & (maps.cbf < prediction.core_relative_cbf * normal.cbf)
+    hypoperfused |= low_flow & filled(hypoperfused, prediction.gap_mm, geometry.pixel_spacing_mm)
+    core = large_clusters(hypoperfused & low_flow, voxel_ml, prediction.minimum_cluster_ml)
+    labels = np.where(hypoperfused, np.where(core, np.uint8(CORE), np.uint8(PENUMBRA)), np.uint8(0))
+    volumes_ml = {prediction.critical_tmax_s: _volume_ml(hypoperfused, voxel_ml)}
+    for level_s in {prediction.severe_tmax_s, *prediction.tmax_levels_s} - set(volumes_ml):
+        volumes_ml[level_s] = _volume_ml(later_than(level_s), voxel_ml)
+    mismatch = Mismatch(
+        core_ml=_volume_ml(core, voxel_ml),
+        hypoperfused_ml=volumes_ml[prediction.critical_tmax_s],
+        severe_ml=volumes_ml[prediction.severe_tmax_s],
+        tmax_ml={level_s: volumes_ml[level_s] for level_s in sorted(prediction.tmax_levels_s)},
+        cbv_index=_cbv_index(maps, hypoperfused, normal),
+        normal_cbf=normal.cbf,
+        normal_cbv=normal.cbv,
+        affected_side=affected,
+    )
+    return labels, mismatch, warnings
+
+
+def _affected_side(left_ml: float, right_ml: float) -> tuple[str | None, tuple[str, ...]]:
+    """The hemisphere with more hypoperfused tissue, None without any; a warning where both have much."""
+    if not left_ml and not right_ml:
+        return None, ()
+    more, less = max(left_ml, right_ml), min(left_ml, right_ml)
+    warnings = ()
+    if less > max(BOTH_SIDES_ML, BOTH_SIDES_FRACTION * more):
+        warnings = (
+            f"Both hemispheres are hypoperfused (left {left_ml:.0f} ml, right {right_ml:.0f} ml): the other one is no "
+            "normal reference; name the side of the symptoms, and mistrust core and mismatch.",
+        )
+    return "left" if left_ml > right_ml else "right", warnings
+
+
+def _cbv_index(maps: PerfusionMaps, hypoperfused: np.ndarray, normal: NormalTissue) -> float | None:
+    if not hypoperfused.any() or normal.cbv <= 0:
+        return None
+    return float(maps.cbv[hypoperfused].mean(dtype=float)) / normal.cbv
+
+
+def _volume_ml(mask: np.ndarray, voxel_ml: np.ndarray) -> float:
+    return float(voxel_ml @ mask.sum(axis=(1, 2)))

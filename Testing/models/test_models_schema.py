@@ -1,0 +1,30 @@
+"""The schema of bundles and the settings that the methods take are one list."""
+
+import dataclasses
+import json
+
+import pytest
+
+from StrokeSegLib.methods import ctp_core, ncct_core_penumbra
+from StrokeSegLib.models.bundle import SCHEMA_FILE
+from StrokeSegLib.perfusion import PerfusionSettings
+
+SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+
+
+def names(kind):
+    return {entry.name for entry in dataclasses.fields(kind)}
+
+
+@pytest.mark.parametrize("method", [ctp_core, ncct_core_penumbra])
+@pytest.mark.parametrize("group", ["preparation", "prediction"])
+def test_the_schema_knows_every_setting_of_a_method_and_no_other(method, group):
+    rules = [rule["then"]["properties"] for rule in SCHEMA["allOf"] if method.ID in json.dumps(rule["if"])]
+    known = set().union(*(rule.get(group, {}).get("properties", {}) for rule in rules))
+    if any("$ref" in rule.get(group, {}) for rule in rules):
+        known |= set(SCHEMA["$defs"]["perfusion_settings"]["properties"])
+    assert known == names({"preparation": method.Preparation, "prediction": method.Prediction}[group])
+
+
+def test_the_schema_knows_every_setting_of_perfusion_maps():
+    assert set(SCHEMA["$defs"]["perfusion_settings"]["properties"]) == names(PerfusionSettings)
