@@ -62,22 +62,24 @@ class Deconvolution:
 def residue_peaks(
     curves: torch.Tensor, artery: torch.Tensor, step_s: float, settings: PerfusionSettings, noise_hu: float = 0.0
 ) -> ResiduePeaks:
-    """Peaks of the residue functions of all voxels.
+    """Peaks of the residue functions of all voxels, freed of two biases.
 
-    Regularisation rounds the edge with which a residue function starts: its peak is too low and too late, the more so
-    the shorter blood stays in the tissue. So each peak is raised and put forward by as much as the same operator lowers
-    and delays that of an exponential residue function with the same ratio of area to height.
+    A maximum finds the highest of the noise even where nothing flows: the mean height that noise alone reaches is taken
+    off in square, as for magnitudes. Then, regularisation rounds the edge with which a residue function starts: its
+    peak is too low and too late, the more so the shorter blood stays in the tissue. So each peak is raised and put
+    forward by as much as the same operator lowers and delays that of an exponential residue function with the same
+    ratio of area to height.
 
     Args:
         curves: enhancement in HU ``(voxel, time)`` float32, uniformly sampled.
         artery: arterial input function in HU ``(time,)``.
         step_s: sampling interval.
         settings: method and strength of the regularisation.
+        noise_hu: standard deviation of the curves' noise.
     """
     deconvolution = _deconvolution(artery.double().numpy(), step_s, settings)
     references = _reference_curves(artery.double().numpy(), step_s)
     distortions = [_distortion(references, operator, deconvolution, artery) for operator in deconvolution.operators]
-    floors = [_noise_floor(operator, deconvolution) for operator in deconvolution.operators]
     heights, times = torch.empty(len(curves)), torch.empty(len(curves))
     for start in range(0, len(curves), CHUNK):
         chunk = curves[start : start + CHUNK]
@@ -86,7 +88,8 @@ def residue_peaks(
             chosen = (levels == level).nonzero().squeeze(1)
             own = chunk[chosen]
             height, time = _peaks(own @ deconvolution.operators[level], deconvolution)
-            height = (height.square() - (noise_hu * floors[level]) ** 2).clamp(min=0).sqrt()
+            noise_height = noise_hu * distortions[level].noise_height
+            height = (height.clamp(min=0).square() - noise_height**2).clamp(min=0).sqrt()
             transit_s = own.sum(dim=1) / artery.sum() / height.clamp(min=1e-9)
             flattening, lateness = distortions[level].at(transit_s)
             heights[start + chosen] = height / flattening
@@ -177,11 +180,19 @@ def _reference_curves(artery: np.ndarray, step_s: float) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class _Distortion:
-    """What one operator does to exponential residue functions, by the ratio of area to height that it leaves."""
+    """What one operator does to exponential residue functions and to noise.
+
+    Args:
+        transit_s: ``(reference,)`` ratio of area to height that it leaves, ascending.
+        flattening: ``(reference,)`` height that it leaves over the true one.
+        lateness_s: ``(reference,)`` time of the peak after the start of the residue function.
+        noise_height: mean height of the peak that it finds in noise of 1 HU without any bolus.
+    """
 
     transit_s: torch.Tensor
     flattening: torch.Tensor
     lateness_s: torch.Tensor
+    noise_height: float
 
     def at(self, transit_s: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Flattening and lateness in s, linear between the references and constant beyond them."""
@@ -201,10 +212,10 @@ def _distortion(
     true_heights = torch.from_numpy(1 / REFERENCE_MEAN_TRANSIT_TIMES_S).float()
     # The sample at lag 0 stands for half a step before it as well, so that sampled residue functions start there.
     start_s = -(deconvolution.lags_s[1] - deconvolution.lags_s[0]) / 2
-    return _Distortion(transit_s.cummax(dim=0).values, heights / true_heights, peak_s - start_s)
-
-
-def _noise_floor(operator: torch.Tensor, deconvolution: Deconvolution) -> float:
-    """Mean height of the peak that an operator finds in noise of 1 HU without any bolus."""
-    noise = torch.randn(NOISE_CURVES, operator.shape[0], generator=torch.Generator().manual_seed(0))
-    return float(_peaks(noise @ operator, deconvolution)[0].mean())
+    noise = torch.randn(NOISE_CURVES, len(artery), generator=torch.Generator().manual_seed(0))
+    return _Distortion(
+        transit_s=transit_s.cummax(dim=0).values,
+        flattening=heights / true_heights,
+        lateness_s=peak_s - start_s,
+        noise_height=float(_peaks(noise @ operator, deconvolution)[0].mean()),
+    )

@@ -34,9 +34,13 @@ def exponential_tissue(flow_per_s: float, transit_s: float, delay_s: float) -> n
     return flow_per_s * np.interp(np.arange(FRAMES) * STEP_S - delay_s, fine_s, response, left=0.0)
 
 
-def peaks(curves: np.ndarray, artery: np.ndarray, step_s: float = STEP_S, **settings):
+def peaks(curves: np.ndarray, artery: np.ndarray, step_s: float = STEP_S, noise_hu: float = 0.0, **settings):
     found = residue_peaks(
-        torch.from_numpy(curves).float(), torch.from_numpy(artery).float(), step_s, PerfusionSettings(**settings)
+        torch.from_numpy(curves).float(),
+        torch.from_numpy(artery).float(),
+        step_s,
+        PerfusionSettings(**settings),
+        noise_hu,
     )
     return found.height_per_s.numpy(), found.time_s.numpy()
 
@@ -99,6 +103,13 @@ def test_noise_without_a_bolus_gives_finite_numbers(artery):
     assert np.isfinite(heights).all()
     assert np.isfinite(times_s).all()
     assert heights[-1] == 0
+
+
+def test_noise_does_not_pass_for_flow_in_a_core(artery):
+    core = exponential_tissue(0.0007, 10.0, 9.0) + np.random.default_rng(0).standard_normal((2000, FRAMES))
+    with_its_noise, as_if_clean = peaks(core, artery, noise_hu=1.0)[0], peaks(core, artery)[0]
+    assert as_if_clean.mean() > 1.7 * 0.0007
+    assert with_its_noise.mean() == pytest.approx(0.0007, rel=0.35)
 
 
 def test_many_voxels_give_what_each_gives_alone(artery):
