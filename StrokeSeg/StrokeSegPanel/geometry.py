@@ -46,7 +46,7 @@ def slice_stack(volume) -> dict | None:
 def voxel_volumes_ml(volume) -> np.ndarray:
     """``(slices,)`` volume of one voxel of each slice of a volume node, the slices in the node's own order."""
     stack = slice_stack(volume)
-    slices, rows, columns = slicer.util.arrayFromVolume(volume).shape
+    columns, rows, slices = volume.GetImageData().GetDimensions()
     if stack is None:
         return np.full(slices, np.prod(volume.GetSpacing()) / 1000)
     from StrokeSegLib.imaging import SliceGeometry

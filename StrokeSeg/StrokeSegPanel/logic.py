@@ -3,17 +3,19 @@
 import shutil
 import tempfile
 import uuid
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from StrokeSegPanel.geometry import BentSlicesError, slice_stack
+from StrokeSegPanel.handover import write_series, write_volume
 from StrokeSegPanel.process import WorkerProcess
 from StrokeSegPanel.results import Results, import_results
+from StrokeSegPanel.scans import Series, UnusableScanError
 
 CANCEL_MS = 4000
 """How long a run may take to notice a cancel before its process is ended."""
@@ -21,7 +23,18 @@ CANCEL_MS = 4000
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is asked for; an empty method or model takes the newest, no replaced node makes a new one."""
+    """What is asked for; an empty method or model takes the newest, no replaced node makes a new one.
+
+    Args:
+        volume: the scan's node, on whose grid the results lie.
+        method, model, device, side: as in `StrokeSegLib.case.Case`.
+        replaced: the segmentation whose segments are replaced.
+        series: the frames, where the volume shows a CT perfusion series.
+        maps: volume nodes of perfusion maps that were made elsewhere, by name, in place of a series.
+        units: of maps, by name, where the reader named them.
+        interval_s: between the frames, where the reader named it.
+        clinical: what is known of the patient, as `StrokeSegLib.findings.ClinicalInputs` names it.
+    """
 
     volume: object
     method: str = ""
@@ -29,6 +42,17 @@ class RunRequest:
     device: str = "auto"
     side: str = "auto"
     replaced: object = None
+    series: Series | None = None
+    maps: Mapping[str, object] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    interval_s: float | None = None
+    clinical: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> list:
+        """All nodes without which the run makes no sense."""
+        series = [self.series.node] if self.series else []
+        return [node for node in (self.volume, self.replaced, *series, *self.maps.values()) if node is not None]
 
 
 class Listener(Protocol):
@@ -51,16 +75,21 @@ class _Run:
 class SegmentationLogic:
     """Runs segmentations in the worker process, one at a time, while Slicer stays usable.
 
-    `start` writes the volume into a private temporary folder and sends the request. Progress and log lines reach the
-    listener as they come. When the run is done its files become nodes of the scene and `on_done` is called; after an
-    error, a cancel or the end of the process the scene is as it was and `on_stopped` says why. In every case the
-    folder is removed. The process stays warm for the next run until `close`.
+    `start` begins to write the scan into a private temporary folder, part by part while the event loop turns, and
+    sends the request when all is written. Progress and log lines reach the listener as they come. When the run is done
+    its files become nodes of the scene and `on_done` is called; after an error, a cancel or the end of the process the
+    scene is as it was and `on_stopped` says why. In every case the folder is removed. The process stays warm for the
+    next run until `close`.
     """
 
     def __init__(self, library_root: str, listener: Listener, process_class=WorkerProcess):
         self._listener = listener
         self._process = process_class(library_root, self._on_event, listener.on_log, self._on_process_ended)
         self._run: _Run | None = None
+        self._parts: Generator[None, None, dict] | None = None
+        self._handing_over = qt.QTimer()
+        self._handing_over.singleShot = True
+        self._handing_over.connect("timeout()", self._hand_over_a_part)
         self._impatience = qt.QTimer()
         self._impatience.singleShot = True
         self._impatience.connect("timeout()", self.abort)
@@ -82,28 +111,31 @@ class SegmentationLogic:
         """Begin a run; whatever stops it is told to the listener."""
         folder = Path(tempfile.mkdtemp(prefix="strokeseg-"))
         self._run = _Run(uuid.uuid4().hex, folder, request)
+        self._parts = _hand_over(self._run)
+        self._handing_over.start(0)
+
+    def _hand_over_a_part(self) -> None:
+        """Write the next part of the scan; when there is none left, ask the worker."""
+        if self._parts is None:
+            return
         try:
-            message = {
-                "id": self._run.identity,
-                "command": "segment",
-                "input": str(folder / "scan.nrrd"),
-                "output": str(folder / "results"),
-                "method": request.method,
-                "model": request.model,
-                "device": request.device,
-                "side": request.side,
-                "stack": slice_stack(request.volume),
-            }
-            _write_volume(request.volume, folder / "scan.nrrd")
-            self._process.send(message)
+            next(self._parts)
+            self._handing_over.start(0)
+        except StopIteration as written:
+            self._parts = None
+            self._process.send(written.value)
         except BentSlicesError:
             self._stopped(_("The transform of this volume bends its slices; harden the transform, then run again."))
+        except UnusableScanError as error:
+            self._stopped(str(error))
         except OSError as error:
             self._stopped(_("The scan could not be handed over: {reason}").format(reason=error))
 
     def cancel(self) -> None:
         """Ask the run to stop, and end its process if it does not listen."""
-        if self.is_running:
+        if self._parts is not None:
+            self._stopped(_("The run was cancelled."))
+        elif self.is_running:
             self._process.send({"id": self._run.identity, "command": "cancel"})
             self._impatience.start(CANCEL_MS)
 
@@ -154,19 +186,54 @@ class SegmentationLogic:
 
     def _end_run(self) -> None:
         self._impatience.stop()
+        self._handing_over.stop()
+        if self._parts is not None:
+            self._parts.close()
+            self._parts = None
         if self._run is not None:
             shutil.rmtree(self._run.folder, ignore_errors=True)
         self._run = None
 
 
-def _write_volume(volume, path: Path) -> None:
-    """Write the voxels on the volume's own grid, without its transform and without its name.
+def _hand_over(run: _Run) -> Generator[None, None, dict]:
+    """Write the run's input, yielding after each part, and return the request that asks the worker for it.
 
     Raises:
-        OSError: the file cannot be written.
+        BentSlicesError, UnusableScanError: the scan cannot be handed over.
+        OSError: the temporary folder cannot be written.
     """
-    storage = slicer.vtkMRMLNRRDStorageNode()
-    storage.SetFileName(str(path))
-    storage.SetUseCompression(False)
-    if not storage.WriteData(volume):
-        raise OSError(_("the temporary folder {folder} cannot be written").format(folder=path.parent))
+    request = run.request
+    message = {
+        "id": run.identity,
+        "command": "segment",
+        "output": str(run.folder / "results"),
+        "method": request.method,
+        "model": request.model,
+        "device": request.device,
+        "side": request.side,
+        "stack": slice_stack(request.volume),
+        "units": dict(request.units),
+        "clinical": dict(request.clinical),
+    }
+    if request.series is None:
+        scan = run.folder / "scan.nrrd"
+        yield from write_volume(request.volume, scan)
+    else:
+        scan = run.folder / "scan.seq.nrrd"
+        yield from write_series(request.series, scan)
+        if request.interval_s is not None:
+            message["times_s"] = [frame * request.interval_s for frame in range(request.series.frames)]
+    maps = {name: run.folder / f"{name}-map.nrrd" for name in request.maps}
+    for name, path in maps.items():
+        _check_one_transform(request.maps[name], request.volume)
+        yield from write_volume(request.maps[name], path)
+    return message | {"input": str(scan), "maps": {name: str(path) for name, path in maps.items()}}
+
+
+def _check_one_transform(perfusion_map, scan) -> None:
+    if perfusion_map.GetTransformNodeID() != scan.GetTransformNodeID():
+        raise UnusableScanError(
+            _("“{map}” and “{scan}” lie under different transforms; put them under the same one.").format(
+                map=perfusion_map.GetName(), scan=scan.GetName()
+            )
+        )

@@ -1,7 +1,8 @@
-"""A run's files as nodes of the scene: an editable segmentation, its volumes in a table, the report."""
+"""A run's files as nodes of the scene: an editable segmentation, its numbers in a table, maps, curves, the report."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,26 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
+from StrokeSegPanel.curves import add_plot, has_curves
 from StrokeSegPanel.geometry import voxel_volumes_ml
+from StrokeSegPanel.maps import SCALES, read_map, show_on_scale
+from StrokeSegPanel.table import rows_of
 
 TABLE_ROLE, REPORT_ROLE = "StrokeSeg.volumes", "StrokeSeg.report"
 """Node references by which a segmentation knows its table and its report."""
 
-WARNINGS_ATTRIBUTE = "StrokeSeg.warnings"
+MAP_ROLES = {scale.name: f"StrokeSeg.{scale.name}" for scale in SCALES}
+CHART_ROLE, CURVES_ROLE = "StrokeSeg.chart", "StrokeSeg.curves"
+"""Node references by which it knows its perfusion maps, the chart of the bolus, and what the chart shows."""
+
+RESULTS_ATTRIBUTE = "StrokeSeg.results"
+"""The run's `results.json` as far as it is shown."""
+
+SHOWN = ("volumes_ml", "warnings", "criteria", "perfusion")
+NOT_SHOWN_OF_PERFUSION = ("times_s", "artery", "vein", "motion")
+
+OUTLINED = "hypoperfused"
+"""Lies over core and penumbra; filled, it would hide them."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +41,22 @@ class Results:
     table: object
     report: object
     warnings: tuple[str, ...]
+    maps: dict[str, object] = field(default_factory=dict)
+    chart: object = None
 
     @classmethod
     def of(cls, segmentation) -> "Results | None":
         """Those of a segmentation in the scene, also after it was saved and loaded; None if no run made it."""
         if segmentation is None or segmentation.GetNodeReference(TABLE_ROLE) is None:
             return None
+        maps = {name: segmentation.GetNodeReference(role) for name, role in MAP_ROLES.items()}
         return cls(
             segmentation,
             segmentation.GetNodeReference(TABLE_ROLE),
             segmentation.GetNodeReference(REPORT_ROLE),
-            tuple(json.loads(segmentation.GetAttribute(WARNINGS_ATTRIBUTE) or "[]")),
+            tuple(_shown_results(segmentation)["warnings"]),
+            {name: node for name, node in maps.items() if node is not None},
+            segmentation.GetNodeReference(CHART_ROLE),
         )
 
     @property
@@ -53,7 +73,7 @@ def import_results(folder: Path, volume, replaced=None) -> Results:
         volume: the scan, whose grid, transform and study the segmentation takes.
         replaced: segmentation node whose segments are replaced; None adds a new node.
     """
-    warnings = json.loads((folder / "results.json").read_text(encoding="utf-8"))["warnings"]
+    content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     added = []
 
     def add(class_name: str, suffix: str):
@@ -62,30 +82,80 @@ def import_results(folder: Path, volume, replaced=None) -> Results:
         return node
 
     try:
+        maps = _add_maps(folder, volume, add)
+        perfusion = content.get("perfusion", {})
+        chart, *curves = add_plot(perfusion, add) if has_curves(perfusion) else [None]
         segmentation = add("vtkMRMLSegmentationNode", _("stroke"))
         _read_segmentation(folder / "segmentation.seg.nrrd", segmentation)
+        outdated = []
         if replaced is not None:
             replaced.GetSegmentation().DeepCopy(segmentation.GetSegmentation())
-            _remove(added.pop())
+            added.remove(segmentation)
+            _remove(segmentation)
             segmentation = replaced
+            outdated = _perfusion_nodes(segmentation)
         segmentation.CreateDefaultDisplayNodes()
+        if segmentation.GetSegmentation().GetSegment(OUTLINED) is not None:
+            segmentation.GetDisplayNode().SetSegmentVisibility2DFill(OUTLINED, False)
         segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
         segmentation.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-        segmentation.SetAttribute(WARNINGS_ATTRIBUTE, json.dumps(warnings))
+        segmentation.SetAttribute(RESULTS_ATTRIBUTE, json.dumps(_shown(content)))
         previous = Results.of(segmentation)
         table = previous.table if previous else add("vtkMRMLTableNode", _("stroke volumes"))
         report = previous.report if previous else add("vtkMRMLTextNode", _("stroke report"))
         report.SetText((folder / "report.html").read_text(encoding="utf-8"))
-        segmentation.SetNodeReferenceID(TABLE_ROLE, table.GetID())
-        segmentation.SetNodeReferenceID(REPORT_ROLE, report.GetID())
+        for role, node in {TABLE_ROLE: table, REPORT_ROLE: report, CHART_ROLE: chart}.items():
+            segmentation.SetNodeReferenceID(role, node.GetID() if node else None)
+        for name, role in MAP_ROLES.items():
+            segmentation.SetNodeReferenceID(role, maps[name].GetID() if name in maps else None)
+        segmentation.RemoveNodeReferenceIDs(CURVES_ROLE)
+        for node in curves:
+            segmentation.AddNodeReferenceID(CURVES_ROLE, node.GetID())
         fill_table(table, segmentation, volume)
-        for node in (segmentation, table, report):
+        for node in (segmentation, table, report, *maps.values(), *([chart] if chart else []), *curves):
             _file_beside(volume, node)
     except BaseException:
         for node in added:
             _remove(node)
         raise
-    return Results(segmentation, table, report, tuple(warnings))
+    for node in outdated:
+        _remove(node)
+    return Results.of(segmentation)
+
+
+def _add_maps(folder: Path, volume, add: Callable[[str, str], object]) -> dict[str, object]:
+    """Volume nodes of the maps in a run's folder, where the scan lies."""
+    maps = {}
+    for scale in SCALES:
+        file = folder / f"{scale.name}.nrrd"
+        if file.exists():
+            node = maps[scale.name] = add("vtkMRMLScalarVolumeNode", scale.title)
+            read_map(file, node)
+            node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+            show_on_scale(node, scale)
+    return maps
+
+
+def _perfusion_nodes(segmentation) -> list:
+    """The maps, the chart and the curves that a segmentation knows."""
+    roles = [*MAP_ROLES.values(), CHART_ROLE]
+    nodes = [segmentation.GetNodeReference(role) for role in roles]
+    count = segmentation.GetNumberOfNodeReferences(CURVES_ROLE)
+    nodes += [segmentation.GetNthNodeReference(CURVES_ROLE, index) for index in range(count)]
+    return [node for node in nodes if node is not None]
+
+
+def _shown(content: dict) -> dict:
+    """What of `results.json` the scene keeps."""
+    shown = {name: content[name] for name in SHOWN if name in content}
+    if "perfusion" in shown:
+        perfusion = shown["perfusion"].items()
+        shown["perfusion"] = {name: value for name, value in perfusion if name not in NOT_SHOWN_OF_PERFUSION}
+    return shown
+
+
+def _shown_results(segmentation) -> dict:
+    return json.loads(segmentation.GetAttribute(RESULTS_ATTRIBUTE) or '{"warnings": [], "volumes_ml": {}}')
 
 
 def segment_volumes_ml(segmentation, volume) -> dict[str, float]:
@@ -108,20 +178,23 @@ def segment_volumes_ml(segmentation, volume) -> dict[str, float]:
 
 
 def fill_table(table, segmentation, volume) -> None:
-    """Write the segments' volumes into a table node."""
-    volumes = segment_volumes_ml(segmentation, volume)
+    """Write the segments' volumes, and what follows from them, into a table node."""
+    rows = rows_of(segment_volumes_ml(segmentation, volume), _shown_results(segmentation))
     modifying = table.StartModify()
     table.RemoveAllColumns()
-    names = table.AddColumn(vtk.vtkStringArray())
-    names.SetName(_("Segment"))
-    volumes_ml = table.AddColumn(vtk.vtkDoubleArray())
-    volumes_ml.SetName(_("Volume (ml)"))
-    for name, volume_ml in volumes.items():
-        names.InsertNextValue(name)
-        volumes_ml.InsertNextValue(round(volume_ml, 2))
+    titles = {"finding": _("Finding"), "value": _("Value"), "unit": _("Unit")}
+    for column, title in titles.items():
+        _add_column(table, title, [getattr(row, column) for row in rows])
     table.SetUseColumnTitleAsColumnHeader(True)
     table.EndModify(modifying)
     table.Modified()
+
+
+def _add_column(table, title: str, texts: list[str]) -> None:
+    column = table.AddColumn(vtk.vtkStringArray())
+    column.SetName(title)
+    for text in texts:
+        column.InsertNextValue(text)
 
 
 def _read_segmentation(path: Path, segmentation) -> None:

@@ -57,7 +57,10 @@ def mirror_alignment(hu: np.ndarray, geometry: SliceGeometry) -> MirrorAlignment
         geometry: where the slices lie.
     """
     spacing_mm = (*geometry.pixel_spacing_mm[::-1], geometry.slice_spacing_mm)
-    factors = [max(1, round(wanted / own)) for wanted, own in zip(SAMPLING_MM, spacing_mm, strict=True)]
+    factors = [
+        min(size, max(1, round(wanted / own)))
+        for size, wanted, own in zip(hu.shape[::-1], SAMPLING_MM, spacing_mm, strict=True)
+    ]
     clipped = hu.clip(*CONTRAST_HU).astype(np.float32)
     images = [_image(each, geometry, HEAD_RADIUS_MM) for each in (clipped, clipped[:, :, ::-1])]
     motion = _motion(images[0])

@@ -189,6 +189,7 @@ def segment(
     prediction = Prediction(**bundle.prediction)
     perfusion = perfusion_of(study, preparation, lambda fraction, stage: progress(fraction * MAPS_DONE, stage))
     mapped = time.perf_counter()
+    progress(MAPS_DONE, "comparing the hemispheres")
     prepared = prepare(study, perfusion.maps, preparation)
     ready = time.perf_counter()
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, Study
+from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, SliceGeometry, Study
 from StrokeSegLib.perfusion.curves import BrainCurves, brain_curves
 from StrokeSegLib.perfusion.deconvolution import residue_peaks
 from StrokeSegLib.perfusion.median import median_in_slice
@@ -17,6 +17,9 @@ from StrokeSegLib.perfusion.settings import PerfusionSettings
 from StrokeSegLib.perfusion.vessels import Vessels, find_vessels
 
 LEAST_FRAMES = 20
+
+SHORTEST_TRANSIT_S = 3.0
+"""No capillary bed lets blood through faster; what seems to is a vessel or noise."""
 
 TMAX_MEDIAN_MM = 2.0
 """Where hardly any blood flows the peak is found anywhere; a median over so far on every side takes such places out."""
@@ -44,14 +47,35 @@ def perfusion_of(
         return Perfusion(study.maps, None, None, None, None, coverage_mm(study.ct.geometry), ())
     if study.series is None:
         raise ImageError("This is no CT perfusion series; give the perfusion series, or CBF, CBV, MTT and Tmax maps.")
-    series = study.series
-    if series.frames < LEAST_FRAMES:
+    if study.series.frames < LEAST_FRAMES:
         raise ImageError(
-            f"The series has {series.frames} frames; at least {LEAST_FRAMES} are needed to follow a bolus."
+            f"The series has {study.series.frames} frames; at least {LEAST_FRAMES} are needed to follow a bolus."
         )
     if not study.brain.any():
         raise ImageError("No brain was found in this scan; check that it is a head CT in HU, with the skull in view.")
-    geometry, motion = study.ct.geometry, None
+    return map_perfusion(study.series, study.brain, study.ct.geometry, settings, progress)
+
+
+def map_perfusion(
+    series: PerfusionSeries,
+    brain: np.ndarray,
+    geometry: SliceGeometry,
+    settings: PerfusionSettings,
+    progress: Callable[[float, str], None] = lambda fraction, stage: None,
+) -> Perfusion:
+    """Maps of a series within a mask.
+
+    Args:
+        series: frames.
+        brain: boolean ``(slice, row, column)``, tissue and the vessels among it.
+        geometry: of the slices.
+        settings: of the whole way.
+        progress: called with a fraction 0…1 and a stage; may raise `Cancelled`.
+
+    Raises:
+        ImageError: no bolus, no baseline.
+    """
+    motion = None
     if settings.correct_motion:
         voxels, motion = correct_motion(
             series.voxels, geometry, lambda fraction: progress(0.6 * fraction, "correcting motion")
@@ -59,14 +83,14 @@ def perfusion_of(
         series = PerfusionSeries(voxels, series.times_s)
     curves = brain_curves(
         series,
-        study.brain,
+        brain,
         geometry,
         settings.smoothing_mm,
         lambda fraction: progress(0.6 + 0.2 * fraction, "following the bolus"),
     )
     vessels = find_vessels(curves, geometry, settings.artery_voxel, settings.vein_voxel)
     progress(0.8, "deconvolving")
-    maps = _maps(curves, vessels, study.brain, geometry.pixel_spacing_mm, settings)
+    maps = _maps(curves, vessels, brain, geometry.pixel_spacing_mm, settings)
     progress(1.0, "deconvolving")
     return Perfusion(
         maps=maps,
@@ -94,9 +118,9 @@ def _maps(
     # A sum over samples counts each value of k for a whole step from its start, half a step more than there is.
     transit_s = volume / peaks.height_per_s.clamp(min=1e-9) - curves.step_s / 2
     longest_s = float(np.ptp(curves.times_s))
-    mtt = torch.where(flowing, transit_s.clamp(curves.step_s, longest_s), 0.0)
+    mtt = torch.where(flowing, transit_s.clamp(SHORTEST_TRANSIT_S, longest_s), 0.0)
     cbv = 100 * settings.blood_to_tissue * volume
-    cbf = torch.where(flowing, 60 * cbv / mtt.clamp(min=curves.step_s), 0.0)
+    cbf = torch.where(flowing, 60 * cbv / mtt.clamp(min=SHORTEST_TRANSIT_S), 0.0)
     tmax = peaks.time_s.clamp(0, longest_s)
 
     def on_slices(values: torch.Tensor) -> np.ndarray:

@@ -11,12 +11,14 @@ from isles import write_isles
 from perfused import perfused_study
 
 from StrokeSegLib import methods, models
+from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.inference.patches import MARGIN, PATCH
 from StrokeSegLib.methods import ctp_core
 from Training import evaluate, export_bundle, grid_search, train
 from Training.augmentation import augmented
 from Training.data.case import Case, LabelledStudy
 from Training.data.preparing import PreparedPatches, prepared_patches
+from Training.data.synthetic import LivePatients
 from Training.learning import generalised_dice
 from Training.loading import CaseFiles, RandomPatches
 from Training.recipe import AugmentationSettings, DataSettings, read_recipe
@@ -98,6 +100,16 @@ def test_validation_patches_are_the_same_in_every_epoch_and_no_array_travels_to_
     assert len(pickle.dumps(drawn)) < 5000
 
 
+def test_live_patients_give_patches_of_which_the_asked_part_lies_around_lesions(prepared):
+    stream = LivePatients(
+        1, lambda seed: prepared, AugmentationSettings(), 2, reuse=1, lesion_share=1, samples=30, samples_per_patient=10
+    )
+    patches = list(stream)
+    assert len(patches) == 30
+    assert {image.shape for image, _ in patches} == {(10, PATCH, PATCH)}
+    assert sum(bool(labels.any()) for _, labels in patches) > 24
+
+
 def test_a_quarter_turn_keeps_labels_on_their_lesion():
     image = np.random.default_rng(0).normal(size=(1, 8, 8)).astype(np.float32)
     labels = (image[0] > 0.5).astype(np.uint8)
@@ -125,6 +137,20 @@ def test_the_published_recipe_has_the_papers_values():
     assert (optimisation.max_epochs, optimisation.early_stopping_patience) == (100, 10)
     assert (loss.dice, loss.cross_entropy, loss.generalised_dice, loss.generalised_dice_power) == (0, 1, 1, 2)
     assert (data.folds, data.patches_per_case, data.lesion_share) == (5, 4000, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("preparation.mean_hu=3", "“preparation.mean_hu” is unknown"),
+        ("preparation.symmetry=both", "no symmetry “both”"),
+        ("data.patches_per_case=0", "the counts must be"),
+        ("loss.focal=1", "“loss.focal” is unknown"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_refused_in_one_sentence(setting, sentence):
+    with pytest.raises(StrokeSegError, match=sentence):
+        read_recipe(RECIPES / "ctp-core-synthetic.yaml", [setting])
 
 
 def test_the_grid_finds_the_threshold_and_the_size_that_leave_out_a_false_speck():

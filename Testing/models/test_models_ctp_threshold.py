@@ -43,7 +43,7 @@ def test_thresholds_are_listed_shown_verified_and_installed_as_any_model(thresho
         ({"weights": [{"file": "weights-0.safetensors", "sha256": "0" * 64}]}, "weights"),
         ({"architecture": {"name": "smp-fpn", "arguments": {}}}, "architecture"),
         ({"prediction": {"core_relative_cbf": 1.5}}, "core_relative_cbf"),
-        ({"prediction": {"threshold": 0.5}}, "threshold"),
+        ({"prediction": {"core_relative_cbf": 0.3, "threshold": 0.5}}, "threshold"),
         ({"preparation": {"mean_hu": 0}}, "mean_hu"),
     ],
 )

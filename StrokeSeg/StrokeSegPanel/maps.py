@@ -1,0 +1,95 @@
+"""A run's perfusion maps as volumes of the scene, always on the same colour scales."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import slicer
+
+COLOUR_TAG = "StrokeSegPerfusion"
+"""Singleton tag of the one colour node that all maps share."""
+
+COLOURS = 256
+
+RAINBOW = (
+    (0.0, (0, 0, 0)),
+    (0.06, (48, 18, 120)),
+    (0.22, (30, 60, 220)),
+    (0.4, (0, 190, 220)),
+    (0.55, (40, 200, 60)),
+    (0.7, (240, 225, 30)),
+    (0.85, (250, 120, 0)),
+    (1.0, (200, 0, 0)),
+)
+"""Part of the scale and its red, green, blue; as in `StrokeSegLib.reports.map_pictures`."""
+
+NOTHING_MEASURED, LARGEST_VALUE = 1e-6, 1e6
+"""Maps are 0 where nothing was measured; there the scan shows through."""
+
+
+@dataclass(frozen=True)
+class MapScale:
+    """How a map is shown, as in `StrokeSegLib.reports.map_pictures`; its colours begin at 0.
+
+    Args:
+        name: of its file.
+        title: for people.
+        unit: of the values.
+        maximum: value of the last colour.
+    """
+
+    name: str
+    title: str
+    unit: str
+    maximum: float
+
+
+SCALES = (
+    MapScale("cbf", "CBF", "ml/100 g/min", 60.0),
+    MapScale("cbv", "CBV", "ml/100 g", 6.0),
+    MapScale("mtt", "MTT", "s", 20.0),
+    MapScale("tmax", "Tmax", "s", 12.0),
+)
+
+
+def read_map(path: Path, volume) -> None:
+    """Read a map into a volume node of the scene.
+
+    Raises:
+        RuntimeError: Slicer cannot read the file.
+    """
+    storage = slicer.vtkMRMLNRRDStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.ReadData(volume):
+        raise RuntimeError(f"Slicer could not read {path.name}.")
+
+
+def show_on_scale(volume, scale: MapScale) -> None:
+    """Give a map its fixed colours and a legend that says title and unit."""
+    volume.CreateDefaultDisplayNodes()
+    display = volume.GetDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(0.0, scale.maximum)
+    display.SetAndObserveColorNodeID(_rainbow().GetID())
+    display.SetThreshold(NOTHING_MEASURED, LARGEST_VALUE)
+    display.ApplyThresholdOn()
+    legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(volume)
+    legend.SetTitleText(f"{scale.title}\n{scale.unit}")
+
+
+def _rainbow():
+    """The colour node, made once for a scene."""
+    node = slicer.mrmlScene.GetSingletonNode(COLOUR_TAG, "vtkMRMLColorTableNode")
+    if node is not None:
+        return node
+    node = slicer.vtkMRMLColorTableNode()
+    node.SetSingletonTag(COLOUR_TAG)
+    node.SetName("CT perfusion")
+    node.SetTypeToUser()
+    node.SetNumberOfColors(COLOURS)
+    node.SetNamesFromColors()
+    parts, colours = zip(*RAINBOW, strict=True)
+    channels = [np.interp(np.linspace(0, 1, COLOURS), parts, channel) / 255 for channel in zip(*colours, strict=True)]
+    for index, colour in enumerate(np.transpose(channels)):
+        node.SetColor(index, *colour.tolist(), 1.0)
+    return slicer.mrmlScene.AddNode(node)
