@@ -1,5 +1,6 @@
 """CT perfusion as it is read: a series of frames over time, or the maps that someone made of one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,13 @@ class PerfusionSeries:
     def duration_s(self) -> float:
         """From the first frame to the last of the slice that is watched for the shortest time."""
         return float(np.ptp(self.times_s, axis=1).min())
+
+    def without(self, frames: Sequence[int]) -> "PerfusionSeries":
+        """The series without some of its frames."""
+        if not frames:
+            return self
+        kept = np.setdiff1d(np.arange(self.frames), frames)
+        return PerfusionSeries(self.voxels[..., kept], self.times_s[:, kept])
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def map_perfusion(
         voxels, motion = correct_motion(
             series.voxels, geometry, lambda fraction: progress(0.6 * fraction, "correcting motion")
         )
-        series = PerfusionSeries(voxels, series.times_s)
+        series = PerfusionSeries(voxels, series.times_s).without(motion.rejected)
     curves = brain_curves(
         series,
         brain,

@@ -58,10 +58,11 @@ this fraction of the reference's contrast, and this many times that of the media
 def correct_motion(
     voxels: np.ndarray, geometry: SliceGeometry, progress: Callable[[float], None] = lambda fraction: None
 ) -> tuple[np.ndarray, Motion]:
-    """Frames moved onto the first ones; those that no rigid motion explains are interpolated in time.
+    """Frames moved onto the first ones.
 
-    Frames that did not move keep their values; where none moved the array itself is returned. A moved frame is
-    interpolated linearly, and where its slices do not reach, the outermost one is repeated.
+    Frames that did not move, and those that no rigid motion explains, keep their values; where none moved the array
+    itself is returned. A moved frame is interpolated linearly, and where its slices do not reach, the outermost one is
+    repeated.
 
     Args:
         voxels: HU ``(slice, row, column, time)``; not changed.
@@ -83,9 +84,6 @@ def correct_motion(
         if corrected is voxels:
             corrected = voxels.copy()
         corrected[..., frame] = _moved_back(voxels[..., frame], geometry, shift_mm[frame], rotations[frame])
-    if rejected:
-        corrected = voxels.copy() if corrected is voxels else corrected
-        _interpolate_frames(corrected, rejected)
     progress(1.0)
     return corrected, Motion(shift_mm=shift_mm, rotation_deg=turns, rejected=rejected)
 
@@ -300,15 +298,3 @@ def _moved_back(frame: np.ndarray, geometry: SliceGeometry, shift_mm: np.ndarray
             indices = looked_up(np.stack([np.full_like(rows, index), rows, columns], axis=-1))
             moved[index] = _sampled(volume, indices[None, None])[0, 0, 0].numpy()
     return moved.round().astype(frame.dtype) if np.issubdtype(frame.dtype, np.integer) else moved
-
-
-def _interpolate_frames(voxels: np.ndarray, rejected: tuple[int, ...]) -> None:
-    """Replace frames by the line between their nearest kept neighbours, in place."""
-    kept = np.setdiff1d(np.arange(voxels.shape[-1]), rejected)
-    for frame in rejected:
-        before, after = kept[kept < frame], kept[kept > frame]
-        first, last = (before[-1] if len(before) else after[0]), (after[0] if len(after) else before[-1])
-        share = (frame - first) / (last - first) if last != first else 0.0
-        for plane in voxels:
-            line = (1 - share) * plane[..., first] + share * plane[..., last]
-            plane[..., frame] = line.round() if np.issubdtype(voxels.dtype, np.integer) else line

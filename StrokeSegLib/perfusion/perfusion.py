@@ -29,7 +29,7 @@ class Motion:
     Args:
         shift_mm: ``(time, 3)`` LPS translation of each frame.
         rotation_deg: ``(time, 3)`` about the patient's x, y and z axes through the middle of the volume.
-        rejected: indices of the frames that no rigid motion explains; their values are interpolated in time.
+        rejected: indices of the frames that no rigid motion explains; they are left out, and bridged in time.
     """
 
     shift_mm: np.ndarray

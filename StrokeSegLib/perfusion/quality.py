@@ -63,5 +63,5 @@ def _motion_flags(motion: Motion) -> list[str]:
     if motion.rejected:
         count = len(motion.rejected)
         frames = "1 frame was" if count == 1 else f"{count} frames were"
-        flags.append(f"{frames} left out for motion and replaced by interpolation in time.")
+        flags.append(f"{frames} left out for motion and bridged in time.")
     return flags

@@ -14,7 +14,10 @@ NOISE_HU = 2.0
 
 
 def tiles(image: np.ndarray, rows: int) -> np.ndarray:
-    """``(slice, row of tiles, column of tiles)`` mean over the middle third of each tile: its neighbours' blood is smoothed into the rest."""
+    """``(slice, row of tiles, column of tiles)`` mean over the middle third of each tile of tissue.
+
+    The blood of its neighbours is smoothed into the rest.
+    """
     inner = image[:, 2 * TILE_PIXELS : (rows + 2) * TILE_PIXELS, TILE_PIXELS:-TILE_PIXELS]
     inner = inner.reshape(len(image), rows, TILE_PIXELS, -1, TILE_PIXELS)
     third = TILE_PIXELS // 3

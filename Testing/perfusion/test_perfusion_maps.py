@@ -84,6 +84,15 @@ def test_a_short_series_is_flagged_and_its_artery_not_scaled(scan):
     assert any("lasts 28 s" in flag for flag in flags)
 
 
+def test_a_frame_that_was_rejected_is_bridged_in_time(scan):
+    frames = scan.series.frames
+    without = scan.series.without((7,))
+    assert without.frames == frames - 1
+    np.testing.assert_array_equal(without.times_s[0], np.delete(scan.series.times_s[0], 7))
+    found = perfusion_of(replace(scan.study, series=without), STILL)
+    assert len(found.times_s) == frames
+
+
 def test_too_few_frames_are_refused(scan):
     series = PerfusionSeries(scan.series.voxels[..., :19], scan.series.times_s[:, :19])
     with pytest.raises(ImageError, match="19 frames; at least 20"):
