@@ -59,9 +59,16 @@ def main() -> None:
         truth, found = true_mismatch(scan), methods.run(scan.study, bundle.method, bundle).mismatch
         rows.append((truth.core_ml, found.core_ml, truth.hypoperfused_ml, found.hypoperfused_ml))
         right.append(meets_defuse_3(truth) == meets_defuse_3(found))
-        print(f"{seed:3} {lesion:7} core {rows[-1][0]:6.1f} → {rows[-1][1]:6.1f} ml, hypoperfused "
-              f"{rows[-1][2]:6.1f} → {rows[-1][3]:6.1f} ml, DEFUSE 3 {'right' if right[-1] else 'wrong'}", flush=True)  # fmt: skip
-    for name, truth_ml, found_ml in zip(("core", "hypoperfused"), np.array(rows).T[::2], np.array(rows).T[1::2]):
+        core_ml, found_core_ml, hypoperfused_ml, found_hypoperfused_ml = rows[-1]
+        print(
+            f"{seed:3} {lesion:7} core {core_ml:6.1f} → {found_core_ml:6.1f} ml, "
+            f"hypoperfused {hypoperfused_ml:6.1f} → {found_hypoperfused_ml:6.1f} ml, "
+            f"DEFUSE 3 {'right' if right[-1] else 'wrong'}",
+            flush=True,
+        )
+    volumes_ml = np.array(rows)
+    for name, column in (("core", 0), ("hypoperfused", 2)):
+        truth_ml, found_ml = volumes_ml[:, column], volumes_ml[:, column + 1]
         error_ml = np.abs(found_ml - truth_ml)
         within = np.mean(error_ml <= np.maximum(TOLERANCE_ML, TOLERANCE * truth_ml))
         relative = np.median((error_ml / np.maximum(truth_ml, 1e-9))[truth_ml > 0])
