@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 
 def new_scene():
     """An empty MRML scene in which segmentations can be stored.
@@ -37,3 +39,43 @@ def write_segmentation(scene, node, path: Path) -> None:
     storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
     storage.SetFileName(str(path))
     assert storage.WriteData(node)
+
+
+def ras_of(geometry) -> np.ndarray:
+    """``(4, 4)`` IJK-to-RAS matrix of a regular axial geometry."""
+    to_ras = np.eye(4)
+    to_ras[:3, :3] = np.diag([-1, -1, 1]) @ geometry.direction
+    to_ras[:3, :3] *= (*geometry.pixel_spacing_mm[::-1], geometry.slice_spacing_mm)
+    to_ras[:3, 3] = geometry.positions_mm[0] * (-1, -1, 1)
+    return to_ras
+
+
+def add_sequence(scene, voxels: np.ndarray, times_s: np.ndarray, geometry, name: str = "CTP", unit: str = "s"):
+    """A sequence of the frames of ``(slice, row, column, time)`` and the volume that shows it, as Slicer loads them."""
+    import slicer
+
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
+    sequence.SetIndexName("time")
+    sequence.SetIndexUnit(unit)
+    matrix = slicer.util.vtkMatrixFromArray(ras_of(geometry))
+    for frame, time_s in enumerate(times_s):
+        volume = slicer.vtkMRMLScalarVolumeNode()
+        volume.SetIJKToRASMatrix(matrix)
+        slicer.util.updateVolumeFromArray(volume, np.ascontiguousarray(voxels[..., frame]))
+        sequence.SetDataNodeAtValue(volume, f"{time_s:g}")
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{name} browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    slicer.modules.sequences.logic().UpdateAllProxyNodes()
+    return sequence, browser.GetProxyNode(sequence)
+
+
+def add_four_dimensional(scene, voxels: np.ndarray, times_ms: np.ndarray, geometry, name: str = "4-D"):
+    """A volume with one component a frame, as Slicer's MultiVolume modules make them."""
+    import slicer
+
+    volume = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", name)
+    slicer.util.updateVolumeFromArray(volume, np.ascontiguousarray(voxels))
+    volume.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ras_of(geometry)))
+    volume.SetAttribute("MultiVolume.FrameLabels", ",".join(f"{time:g}" for time in times_ms))
+    volume.SetAttribute("MultiVolume.FrameIdentifyingDICOMTagUnits", "ms")
+    return volume

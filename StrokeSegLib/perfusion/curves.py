@@ -25,6 +25,9 @@ LEAST_BOLUS_HU = 20.0
 
 LEAST_BASELINE_SAMPLES = 2
 
+VESSEL_HU, VESSEL_FRAMES = 45.0, 3
+"""What enhances by more, on average over so many frames, is a vessel: grey matter reaches some 15 HU."""
+
 KERNEL_REACH = 3
 """The smoothing kernel ends after this many standard deviations."""
 
@@ -35,7 +38,8 @@ class BrainCurves:
 
     Args:
         places: ``(voxel, 3)`` slice, row, column, in the order of the array.
-        smooth: HU above the baseline ``(voxel, time)`` float32, each frame smoothed within slice and brain.
+        smooth: HU above the baseline ``(voxel, time)`` float32, each frame smoothed within slice and brain; great
+            vessels are left out of it and keep their own values.
         raw: the same without smoothing, for vessels that are narrower than the kernel.
         times_s: ``(time,)`` uniform, from the start of the series.
         baseline_samples: number of samples before the bolus arrives.
@@ -49,8 +53,9 @@ class BrainCurves:
 
     @cached_property
     def noise_hu(self) -> float:
-        """Standard deviation over time that the smoothed curves have before the bolus arrives."""
-        before = self.smooth[:, : self.baseline_samples]
+        """Standard deviation over time that the smoothed curves of tissue have before the bolus arrives."""
+        tissue = self.smooth.amax(dim=1) <= VESSEL_HU
+        before = self.smooth[tissue, : self.baseline_samples]
         variance = before.square().sum() / (len(before) * (self.baseline_samples - 1))
         return float(variance.sqrt())
 
@@ -88,7 +93,9 @@ def brain_curves(
             frames = torch.from_numpy(np.ascontiguousarray(series.voxels[index, rows, columns])).float()
             inside = inside[rows, columns]
             raw.append(frames[inside] @ weights)
-            smooth.append(_smoothed(frames, inside, smoothing_mm, geometry.pixel_spacing_mm)[inside] @ weights)
+            vessels = _vessels(frames) & inside
+            smoothed = _smoothed(frames, inside & ~vessels, smoothing_mm, geometry.pixel_spacing_mm)
+            smooth.append(torch.where(vessels[..., None], frames, smoothed)[inside] @ weights)
         progress((index + 1) / len(brain))
     smooth, raw = torch.cat(smooth), torch.cat(raw)
     baseline_samples = _baseline_samples(raw)
@@ -106,6 +113,12 @@ def _uniform_times(times_s: np.ndarray) -> np.ndarray:
 def _interpolation(from_s: np.ndarray, to_s: np.ndarray) -> torch.Tensor:
     """``(from, to)`` weights of linear interpolation in time."""
     return torch.from_numpy(np.stack([np.interp(to_s, from_s, unit) for unit in np.eye(len(from_s))])).float()
+
+
+def _vessels(frames: torch.Tensor) -> torch.Tensor:
+    """Great vessels among frames ``(row, column, time)``; their blood must not be smoothed into the tissue beside."""
+    calm = frames.unfold(-1, VESSEL_FRAMES, 1).mean(dim=-1)
+    return calm.amax(dim=-1) - frames[..., :LEAST_BASELINE_SAMPLES].mean(dim=-1) > VESSEL_HU
 
 
 def _smoothed(

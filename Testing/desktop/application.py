@@ -14,6 +14,16 @@ from PySide6 import QtCore, QtWidgets
 
 from desktop import pythonqt, scripted_modules, widgets
 
+FILED = (
+    "vtkMRMLScalarVolumeNode",
+    "vtkMRMLSegmentationNode",
+    "vtkMRMLTableNode",
+    "vtkMRMLTextNode",
+    "vtkMRMLPlotSeriesNode",
+    "vtkMRMLPlotChartNode",
+)
+"""Nodes that have an item in the subject hierarchy."""
+
 MODULE_FOLDER = Path(__file__).resolve().parents[2] / "StrokeSeg"
 
 
@@ -84,7 +94,7 @@ def _install_once() -> None:
             "ScriptedLoadableModuleLogic",
             "ScriptedLoadableModuleTest",
         ),
-        "slicer.parameterNodeWrapper": ("parameterNodeWrapper", "Choice"),
+        "slicer.parameterNodeWrapper": ("parameterNodeWrapper", "Choice", "WithinRange"),
         "slicer.i18n": ("tr", "translate"),
     }.items():
         module = types.ModuleType(name)
@@ -101,6 +111,9 @@ def _start_modules(scene) -> None:
     for name, logic in (
         ("terminologies", slicer.vtkSlicerTerminologiesModuleLogic()),
         ("volumes", slicer.vtkSlicerVolumesLogic()),
+        ("sequences", slicer.vtkSlicerSequencesLogic()),
+        ("colors", slicer.vtkSlicerColorLogic()),
+        ("plots", slicer.vtkSlicerPlotsLogic()),
     ):
         logic.SetMRMLApplicationLogic(application_logic)
         logic.SetMRMLScene(scene)
@@ -115,7 +128,7 @@ def _file_in_hierarchy(scene, _event) -> None:
     if scene.IsClosing():
         return
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    for class_name in ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLTableNode", "vtkMRMLTextNode"):
+    for class_name in FILED:
         for node in slicer.util.getNodesByClass(class_name, scene):
             if not hierarchy.GetItemByDataNode(node):
                 hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)

@@ -59,27 +59,39 @@ class Choice:
         self.choices = choices
 
 
+class WithinRange:
+    """The least and the greatest value that a number may take."""
+
+    def __init__(self, minimum, maximum):
+        self.minimum, self.maximum = minimum, maximum
+
+
 def parameterNodeWrapper(cls: type) -> type:
-    """Parameters of the class's annotations kept in a node: strings, and references to other nodes."""
+    """Parameters of the class's annotations kept in a node: strings, numbers, and references to other nodes."""
     hints = typing.get_type_hints(cls, include_extras=True)
     members = {name: _parameter(name, hint, getattr(cls, name, "")) for name, hint in hints.items()}
     return type(cls.__name__, (_ParameterNode,), {**members, "__doc__": cls.__doc__, "hints": hints})
 
 
-def _parameter(name: str, hint, default: str) -> property:
-    if _is_node(hint):
+def _parameter(name: str, hint, default) -> property:
+    if _node_classes(hint):
         return property(
             lambda self: self.parameterNode.GetNodeReference(name),
             lambda self, node: self.parameterNode.SetNodeReferenceID(name, node.GetID() if node else None),
         )
+    kind = typing.get_args(hint)[0] if typing.get_args(hint) else hint
 
-    def write(self, value: str) -> None:
-        choices = _choices(hint)
-        if choices and value not in choices:
+    def read(self):
+        text = self.parameterNode.GetParameter(name)
+        return kind(text) if text else default
+
+    def write(self, value) -> None:
+        choices, limits = _extra(hint, Choice), _extra(hint, WithinRange)
+        if (choices and value not in choices.choices) or (limits and not limits.minimum <= value <= limits.maximum):
             raise ValueError(f"{name} cannot be {value}")
-        self.parameterNode.SetParameter(name, value)
+        self.parameterNode.SetParameter(name, str(value))
 
-    return property(lambda self: self.parameterNode.GetParameter(name) or default, write)
+    return property(read, write)
 
 
 class _ParameterNode:
@@ -116,16 +128,24 @@ class _ParameterNode:
         self._bound = []
 
     def _bind(self, widget, name: str) -> None:
-        if _is_node(self.hints[name]):
+        hint = self.hints[name]
+        if _node_classes(hint):
+            # As in Slicer, the annotation decides what the widget lists.
+            widget.setNodeTypes([cls.__name__ for cls in _node_classes(hint)])
             read, show = widget.currentNode, lambda: widget.setCurrentNode(getattr(self, name))
             signal = widget.currentNodeChanged
-        else:
-            choices = _choices(self.hints[name])
+        elif isinstance(widget, QtWidgets.QComboBox):
+            choices = _extra(hint, Choice).choices
             widget.clear()
             widget.addItems(choices)
             read = lambda: choices[widget.currentIndex]  # noqa: E731
             show = lambda: widget.setCurrentIndex(choices.index(getattr(self, name)))  # noqa: E731
             signal = widget.currentIndexChanged
+        else:
+            limits = _extra(hint, WithinRange)
+            widget.setRange(limits.minimum, limits.maximum)
+            read, show = lambda: widget.value, lambda: widget.setValue(getattr(self, name))
+            signal = widget.valueChanged
 
         def write(*_):
             setattr(self, name, read())
@@ -139,12 +159,15 @@ class _ParameterNode:
             show()
 
 
-def _is_node(hint) -> bool:
-    return inspect.isclass(hint) and issubclass(hint, slicer.vtkMRMLNode)
+def _node_classes(hint) -> list[type]:
+    """The classes of nodes that a parameter refers to, one or a union of them; empty for other parameters."""
+    classes = typing.get_args(hint) if typing.get_origin(hint) is typing.Union else (hint,)
+    return [cls for cls in classes if inspect.isclass(cls) and issubclass(cls, slicer.vtkMRMLNode)]
 
 
-def _choices(hint) -> list[str]:
-    return next((extra.choices for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Choice)), [])
+def _extra(hint, kind: type):
+    """What an annotation says of a parameter's values; None where it says nothing of that kind."""
+    return next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, kind)), None)
 
 
 def tr(text: str) -> str:

@@ -49,6 +49,10 @@ class qMRMLNodeComboBox(dressed(QtWidgets.QComboBox)):
         self.currentIndexChanged.connect(self._on_index)
         self._fill()
 
+    def setNodeTypes(self, names: list[str]) -> None:
+        self.setProperty("nodeTypes", names)
+        self._fill()
+
     def currentNode(self):
         index = self.currentIndex
         return self._nodes[index] if 0 <= index < len(self._nodes) else None

@@ -61,6 +61,13 @@ def test_smoothing_takes_nothing_from_outside_the_brain():
     assert spread.max() < 0.01  # The bone at 1000 HU leaves no trace, though it touches the brain.
 
 
+def test_a_vessel_is_not_smoothed_into_the_tissue_beside_it():
+    curves = brain_curves(series_of(even_times()), BRAIN, GEOMETRY, 2.0)
+    peaks = {tuple(place): float(curve.max()) for place, curve in zip(curves.places, curves.smooth, strict=True)}
+    assert peaks[0, 19, 21] == pytest.approx(10, abs=0.2)
+    assert peaks[0, 21, 21] == pytest.approx(200, abs=4)
+
+
 def test_smoothing_lowers_noise_as_a_gaussian_does():
     noisy = series_of(even_times())
     noisy.voxels[...] += np.random.default_rng(0).normal(0, 5, noisy.voxels.shape)
