@@ -113,7 +113,7 @@ def _read(case: Case, bundle: ModelBundle | None, progress: Callable[[float, str
     wanted = "any" if bundle is None or case.maps else methods.wanted(bundle.method)
     study = read_study(case.input, case.stack, wanted, case.times_s)
     if case.maps:
-        study = replace(study, maps=read_maps(study.ct, case.maps, case.units))
+        study = replace(study, maps=read_maps(study.ct, case.maps, case.units, study.nominal_geometry))
     return study, perf_counter() - started
 
 

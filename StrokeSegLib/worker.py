@@ -1,10 +1,11 @@
 """The process behind the panel: requests in, events out, one JSON object a line; torch and the models stay warm.
 
 A request is ``{"id", "command": "segment", "input", "output"}`` with, where wanted, ``"method", "model", "device",
-"side", "settings", "stack", "maps", "units", "times_s", "clinical"``, or ``{"id", "command": "cancel" | "models"}``.
+"side", "settings", "stack", "maps", "units", "times_s", "clinical"``, or ``{"id", "command": "cancel" | "models"}``,
+or, for trial criteria of corrected volumes, ``{"id", "command": "judge", "core_ml", "hypoperfused_ml", "clinical"}``.
 Events carry the request's ``id`` and ``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``,
-``stage``), ``log`` (``message``), ``models``, ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled``
-or ``bug``). The process ends when stdin closes.
+``stage``), ``log`` (``message``), ``models``, ``criteria`` (``core_ml``, ``hypoperfused_ml``, ``criteria``), ``done``,
+and ``error`` (``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The process ends when stdin closes.
 """
 
 import json
@@ -108,13 +109,24 @@ class Worker:
         ]
         self._send(request["id"], "models", models=bundles)
 
+    def _judge(self, request: dict) -> None:
+        from StrokeSegLib.findings import ClinicalInputs
+        from StrokeSegLib.findings.criteria import trial_criteria
+        from StrokeSegLib.findings.mismatch import CoreAndHypoperfusion
+        from StrokeSegLib.reports.results import ANSWERS
+
+        volumes = {name: request[name] for name in ("core_ml", "hypoperfused_ml")}
+        criteria = trial_criteria(CoreAndHypoperfusion(**volumes), ClinicalInputs(**request["clinical"]))
+        answers = {criterion.name: ANSWERS[criterion.answer] for criterion in criteria}
+        self._send(request["id"], "criteria", criteria=answers, **volumes)
+
     def _send(self, identity: str | None, event: str, **content) -> None:
         with self._writing:
             self._events.write(json.dumps({"id": identity, "event": event, **content}, ensure_ascii=False) + "\n")
             self._events.flush()
 
 
-COMMANDS = {"segment": Worker._segment, "models": Worker._models}
+COMMANDS = {"segment": Worker._segment, "models": Worker._models, "judge": Worker._judge}
 
 
 def _warm_up() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from StrokeSegLib.errors import StrokeSegError
-from StrokeSegLib.findings.mismatch import Mismatch
+from StrokeSegLib.findings.mismatch import CoreAndHypoperfusion
 
 DEFUSE_3_HOURS = (6.0, 16.0)
 DEFUSE_3_CORE_ML, DEFUSE_3_RATIO, DEFUSE_3_MISMATCH_ML = 70.0, 1.8, 15.0
@@ -98,11 +98,11 @@ class Criterion:
     requirements: tuple[Requirement, ...]
 
 
-def trial_criteria(mismatch: Mismatch, clinical: ClinicalInputs) -> tuple[Criterion, ...]:
+def trial_criteria(mismatch: CoreAndHypoperfusion, clinical: ClinicalInputs) -> tuple[Criterion, ...]:
     """DEFUSE 3, EXTEND-IA, DAWN, SELECT2 and ANGEL-ASPECT.
 
     Args:
-        mismatch: from CT perfusion thresholds.
+        mismatch: from CT perfusion thresholds, as found or as a reader corrected them.
         clinical: as far as known.
     """
     return (
@@ -114,7 +114,7 @@ def trial_criteria(mismatch: Mismatch, clinical: ClinicalInputs) -> tuple[Criter
     )
 
 
-def _defuse_3(mismatch: Mismatch, clinical: ClinicalInputs) -> Criterion:
+def _defuse_3(mismatch: CoreAndHypoperfusion, clinical: ClinicalInputs) -> Criterion:
     return _all_of(
         "DEFUSE 3",
         _within("{:g}–{:g} h since onset", clinical.hours, DEFUSE_3_HOURS),
@@ -124,7 +124,7 @@ def _defuse_3(mismatch: Mismatch, clinical: ClinicalInputs) -> Criterion:
     )
 
 
-def _extend_ia(mismatch: Mismatch) -> Criterion:
+def _extend_ia(mismatch: CoreAndHypoperfusion) -> Criterion:
     above_ratio = mismatch.hypoperfused_ml > EXTEND_IA_RATIO * mismatch.core_ml
     return _all_of(
         "EXTEND-IA",
@@ -134,7 +134,7 @@ def _extend_ia(mismatch: Mismatch) -> Criterion:
     )
 
 
-def _dawn(mismatch: Mismatch, clinical: ClinicalInputs) -> Criterion:
+def _dawn(mismatch: CoreAndHypoperfusion, clinical: ClinicalInputs) -> Criterion:
     age_years, nihss = clinical.age_years, clinical.nihss
     if age_years is None or nihss is None:
         limit_ml, group = None, "the limit for the patient's age and NIHSS"
@@ -154,7 +154,7 @@ def _dawn(mismatch: Mismatch, clinical: ClinicalInputs) -> Criterion:
     )
 
 
-def _select2(mismatch: Mismatch, clinical: ClinicalInputs) -> Criterion:
+def _select2(mismatch: CoreAndHypoperfusion, clinical: ClinicalInputs) -> Criterion:
     return _any_of(
         "SELECT2",
         _within("ASPECTS {:g}–{:g}", clinical.aspects, LARGE_CORE_ASPECTS),
@@ -162,7 +162,7 @@ def _select2(mismatch: Mismatch, clinical: ClinicalInputs) -> Criterion:
     )
 
 
-def _angel_aspect(mismatch: Mismatch, clinical: ClinicalInputs) -> Criterion:
+def _angel_aspect(mismatch: CoreAndHypoperfusion, clinical: ClinicalInputs) -> Criterion:
     return _any_of(
         "ANGEL-ASPECT",
         _within("ASPECTS {:g}–{:g}", clinical.aspects, LARGE_CORE_ASPECTS),
@@ -170,7 +170,7 @@ def _angel_aspect(mismatch: Mismatch, clinical: ClinicalInputs) -> Criterion:
     )
 
 
-def _at_least_ratio(mismatch: Mismatch, ratio: float) -> bool:
+def _at_least_ratio(mismatch: CoreAndHypoperfusion, ratio: float) -> bool:
     """Without a division: a study without core has no ratio, and more mismatch than any ratio asks for."""
     return mismatch.hypoperfused_ml >= ratio * mismatch.core_ml
 

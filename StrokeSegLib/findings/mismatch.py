@@ -5,28 +5,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Mismatch:
-    """Volumes by threshold of one study, clusters below the method's minimum left out.
+class CoreAndHypoperfusion:
+    """The two volumes that trials select patients by, from thresholds or as a reader corrected them.
 
     Args:
         core_ml: tissue of critically low flow.
         hypoperfused_ml: tissue of critical delay (Tmax > 6 s by default), the core included.
-        severe_ml: tissue of severe delay (Tmax > 10 s by default).
-        tmax_ml: volume above each level of Tmax, by its seconds, ascending.
-        cbv_index: mean CBV of hypoperfused tissue relative to normal tissue; None where nothing is hypoperfused.
-        normal_cbf, normal_cbv: of the reference, in ml/100 g/min and ml/100 g.
-        affected_side: ``left`` or ``right`` of the patient, the hemisphere opposite the reference; None where nothing
-            is hypoperfused and both are the reference.
     """
 
     core_ml: float
     hypoperfused_ml: float
-    severe_ml: float
-    tmax_ml: Mapping[float, float]
-    cbv_index: float | None
-    normal_cbf: float
-    normal_cbv: float
-    affected_side: str | None
 
     @property
     def mismatch_ml(self) -> float:
@@ -37,6 +25,28 @@ class Mismatch:
     def ratio(self) -> float | None:
         """Hypoperfused volume over core volume; None without core, where it is undefined."""
         return self.hypoperfused_ml / self.core_ml if self.core_ml else None
+
+
+@dataclass(frozen=True)
+class Mismatch(CoreAndHypoperfusion):
+    """Volumes by threshold of one study, clusters below the method's minimum left out.
+
+    Args:
+        core_ml, hypoperfused_ml: as in `CoreAndHypoperfusion`.
+        severe_ml: tissue of severe delay (Tmax > 10 s by default).
+        tmax_ml: volume above each level of Tmax, by its seconds, ascending.
+        cbv_index: mean CBV of hypoperfused tissue relative to normal tissue; None where nothing is hypoperfused.
+        normal_cbf, normal_cbv: of the reference, in ml/100 g/min and ml/100 g.
+        affected_side: ``left`` or ``right`` of the patient, the hemisphere opposite the reference; None where nothing
+            is hypoperfused and both are the reference.
+    """
+
+    severe_ml: float
+    tmax_ml: Mapping[float, float]
+    cbv_index: float | None
+    normal_cbf: float
+    normal_cbv: float
+    affected_side: str | None
 
     @property
     def hypoperfusion_intensity_ratio(self) -> float | None:

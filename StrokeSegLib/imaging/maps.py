@@ -19,7 +19,12 @@ NAMES = ("cbf", "cbv", "mtt", "tmax")
 SECONDS_PER_MINUTE = 60
 
 
-def read_maps(ct: Volume, files: Mapping[str, Path], units: Mapping[str, str] | None = None) -> PerfusionMaps:
+def read_maps(
+    ct: Volume,
+    files: Mapping[str, Path],
+    units: Mapping[str, str] | None = None,
+    nominal_geometry: SliceGeometry | None = None,
+) -> PerfusionMaps:
     """Maps on the grid of their CT, in the library's units; 0 where nothing was measured.
 
     Args:
@@ -27,6 +32,7 @@ def read_maps(ct: Volume, files: Mapping[str, Path], units: Mapping[str, str] | 
         files: a NIfTI, NRRD or MetaImage file, or a DICOM file or folder, for each of ``cbf``, ``cbv``, ``mtt`` and
             ``tmax``; without ``mtt`` it is 60 CBV / CBF (central volume theorem; Stewart 1894, Meier and Zierler 1954).
         units: of a map, by its name, where the file does not say it or says it wrongly.
+        nominal_geometry: of the CT's study; maps in it lie slice by slice where the CT lies.
 
     Raises:
         ImageError: maps are missing, unreadable, colours, empty, on another grid than the CT, or in a unit that is not
@@ -42,7 +48,7 @@ def read_maps(ct: Volume, files: Mapping[str, Path], units: Mapping[str, str] | 
         names = " and ".join(name.upper() for name in missing)
         raise ImageError(f"No map was given for {names}; CBF, CBV and Tmax are needed (MTT follows from them).")
     read = {name: _read(file) for name, file in files.items()}
-    voxels = _on_slices(ct.geometry, [volume for volume, _ in read.values()], list(files.values()))
+    voxels = _on_slices(ct.geometry, nominal_geometry, [volume for volume, _ in read.values()], list(files.values()))
     maps = {
         name: _measured(name, stored, files[name].name, stated, units.get(name))
         for stored, (name, (_, stated)) in zip(voxels, read.items(), strict=True)
@@ -65,12 +71,14 @@ def _read(path: Path) -> tuple[Volume, str]:
     return volume, array.unit
 
 
-def _on_slices(ct: SliceGeometry, maps: Sequence[Volume], files: Sequence[Path]) -> list[np.ndarray]:
+def _on_slices(
+    ct: SliceGeometry, nominal: SliceGeometry | None, maps: Sequence[Volume], files: Sequence[Path]
+) -> list[np.ndarray]:
     """The maps' voxels on the slices of the CT, on which they lie already or as written on its regular grid."""
     grid = RegularGrid.covering(ct)
     on_slices, different = [], []
     for volume, file in zip(maps, files, strict=True):
-        if volume.geometry.coincides_with(ct):
+        if volume.geometry.coincides_with(ct if nominal is None else nominal):
             on_slices.append(volume.voxels)
         elif volume.geometry.coincides_with(grid.geometry):
             on_slices.append(grid.to_slices(volume.voxels))

@@ -43,6 +43,7 @@ class BrainCurves:
         raw: the same without smoothing, for vessels that are narrower than the kernel.
         times_s: ``(time,)`` uniform, from the start of the series.
         baseline_samples: number of samples before the bolus arrives.
+        smoothing_mm: standard deviation of the Gaussian within the slice.
     """
 
     places: np.ndarray
@@ -50,12 +51,27 @@ class BrainCurves:
     raw: torch.Tensor
     times_s: np.ndarray
     baseline_samples: int
+    smoothing_mm: float
+
+    @cached_property
+    def tissue(self) -> torch.Tensor:
+        """``(voxel,)`` whether a voxel is none of the great vessels."""
+        return self.smooth.amax(dim=1) <= VESSEL_HU
+
+    @cached_property
+    def tissue_peak_hu(self) -> float:
+        """Peak of the tissue's mean curve."""
+        return float(self.smooth[self.tissue].mean(dim=0).max())
+
+    @property
+    def signal_to_noise(self) -> float:
+        """Peak of the tissue's mean curve over the noise of a smoothed voxel."""
+        return self.tissue_peak_hu / max(self.noise_hu, 1e-6)
 
     @cached_property
     def noise_hu(self) -> float:
         """Standard deviation over time that the smoothed curves of tissue have before the bolus arrives."""
-        tissue = self.smooth.amax(dim=1) <= VESSEL_HU
-        before = self.smooth[tissue, : self.baseline_samples]
+        before = self.smooth[self.tissue, : self.baseline_samples]
         variance = before.square().sum() / (len(before) * (self.baseline_samples - 1))
         return float(variance.sqrt())
 
@@ -101,7 +117,7 @@ def brain_curves(
     baseline_samples = _baseline_samples(raw)
     for curves in (smooth, raw):
         curves -= curves[:, :baseline_samples].mean(dim=1, keepdim=True)
-    return BrainCurves(np.argwhere(brain), smooth, raw, times_s, baseline_samples)
+    return BrainCurves(np.argwhere(brain), smooth, raw, times_s, baseline_samples, smoothing_mm)
 
 
 def _uniform_times(times_s: np.ndarray) -> np.ndarray:

@@ -12,11 +12,14 @@ from StrokeSegLib.perfusion.deconvolution import residue_peaks
 from StrokeSegLib.perfusion.median import median_in_slice
 from StrokeSegLib.perfusion.motion import correct_motion
 from StrokeSegLib.perfusion.perfusion import Perfusion
-from StrokeSegLib.perfusion.quality import coverage_mm, quality_flags
+from StrokeSegLib.perfusion.quality import LEAST_SIGNAL_TO_NOISE, coverage_mm, quality_flags
 from StrokeSegLib.perfusion.settings import PerfusionSettings
 from StrokeSegLib.perfusion.vessels import Vessels, find_vessels
 
 LEAST_FRAMES = 20
+
+USUAL_SMOOTHING_MM, MOST_SMOOTHING_MM = 2.0, 5.0
+"""Of frames; a noisy series is smoothed by more, so that low flow can be told from noise."""
 
 SHORTEST_TRANSIT_S = 3.4
 """Of healthy grey matter (Kudo et al. 2013); what seems to let blood through faster is a vessel or noise."""
@@ -81,13 +84,7 @@ def map_perfusion(
             series.voxels, geometry, lambda fraction: progress(0.6 * fraction, "correcting motion")
         )
         series = PerfusionSeries(voxels, series.times_s).without(motion.rejected)
-    curves = brain_curves(
-        series,
-        brain,
-        geometry,
-        settings.smoothing_mm,
-        lambda fraction: progress(0.6 + 0.2 * fraction, "following the bolus"),
-    )
+    curves = _curves(series, brain, geometry, settings.smoothing_mm, progress)
     vessels = find_vessels(curves, geometry, settings.artery_voxel, settings.vein_voxel)
     progress(0.8, "deconvolving")
     maps = _maps(curves, vessels, brain, geometry.pixel_spacing_mm, settings)
@@ -99,8 +96,29 @@ def map_perfusion(
         vein=vessels.vein,
         motion=motion,
         coverage_mm=coverage_mm(geometry),
-        flags=quality_flags(series, geometry, vessels, motion),
+        flags=quality_flags(series, geometry, curves, vessels, motion),
     )
+
+
+def _curves(
+    series: PerfusionSeries,
+    brain: np.ndarray,
+    geometry: SliceGeometry,
+    smoothing_mm: float | None,
+    progress: Callable[[float, str], None],
+) -> BrainCurves:
+    """Curves smoothed as asked for, or by as much more than the usual as their noise is too high."""
+
+    def smoothed(by_mm: float, start: float) -> BrainCurves:
+        return brain_curves(
+            series, brain, geometry, by_mm, lambda fraction: progress(start + 0.1 * fraction, "following the bolus")
+        )
+
+    curves = smoothed(USUAL_SMOOTHING_MM if smoothing_mm is None else smoothing_mm, 0.6)
+    excess = LEAST_SIGNAL_TO_NOISE / max(curves.signal_to_noise, 1e-6)
+    if smoothing_mm is not None or excess <= 1:
+        return curves
+    return smoothed(min(USUAL_SMOOTHING_MM * excess, MOST_SMOOTHING_MM), 0.7)
 
 
 def _maps(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from StrokeSegLib.imaging import PerfusionSeries, SliceGeometry
+from StrokeSegLib.perfusion.curves import BrainCurves
 from StrokeSegLib.perfusion.perfusion import Motion
 from StrokeSegLib.perfusion.vessels import Vessels
 
@@ -11,6 +12,9 @@ USUAL_DURATION_S = 60.0
 
 WEAK_BOLUS_HU = 100.0
 """An artery that enhances by less makes noisy maps."""
+
+LEAST_SIGNAL_TO_NOISE = 3.5
+"""Peak of the tissue's mean curve over the noise of a smoothed voxel; below it low flow and noise look alike."""
 
 LARGE_SHIFT_MM = 3.0
 LARGE_ROTATION_DEG = 3.0
@@ -26,9 +30,9 @@ def coverage_mm(geometry: SliceGeometry) -> float:
 
 
 def quality_flags(
-    series: PerfusionSeries, geometry: SliceGeometry, vessels: Vessels, motion: Motion | None
+    series: PerfusionSeries, geometry: SliceGeometry, curves: BrainCurves, vessels: Vessels, motion: Motion | None
 ) -> tuple[str, ...]:
-    """Sentences about the duration, the bolus, motion and the coverage; none where all is well."""
+    """Sentences about the duration, the bolus, noise, motion and the coverage; none where all is well."""
     flags = []
     if vessels.vein is None:
         flags.append("No venous output function was found; the arterial input is not corrected for partial volume.")
@@ -46,6 +50,12 @@ def quality_flags(
     peak_hu = float(vessels.artery.hu.max())
     if peak_hu < WEAK_BOLUS_HU:
         flags.append(f"The bolus is weak: the artery enhances by {peak_hu:.0f} HU, {WEAK_BOLUS_HU:.0f} HU are usual.")
+    if curves.signal_to_noise < LEAST_SIGNAL_TO_NOISE:
+        flags.append(
+            f"The series is noisy: tissue enhances by {curves.tissue_peak_hu:.1f} HU over a noise of "
+            f"{curves.noise_hu:.1f} HU after smoothing by {curves.smoothing_mm:.1f} mm; small or scattered findings "
+            "may be noise."
+        )
     if motion is not None:
         flags.extend(_motion_flags(motion))
     height_mm = coverage_mm(geometry)

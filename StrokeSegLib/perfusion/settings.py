@@ -17,7 +17,8 @@ class PerfusionSettings:
         oscillation_limit: oscillation index up to which a residue function is accepted (Wu et al. 2003, eq. 5).
         singular_value_threshold: of the block-circulant and standard SVD, relative to the largest singular value.
         tikhonov: regularisation parameter relative to the largest singular value.
-        smoothing_mm: standard deviation of the Gaussian that smooths each frame within the slice and the brain.
+        smoothing_mm: standard deviation of the Gaussian that smooths each frame within the slice and the brain; None
+            takes as much as the noise of the series asks for.
         correct_motion: whether each frame is moved onto the first ones.
         artery_haematocrit, tissue_haematocrit: of large and of small vessels.
         density_g_per_ml: of brain tissue.
@@ -32,7 +33,7 @@ class PerfusionSettings:
     oscillation_limit: float = 0.05
     singular_value_threshold: float = 0.1
     tikhonov: float = 0.1
-    smoothing_mm: float = 2.0
+    smoothing_mm: float | None = None
     correct_motion: bool = True
     artery_haematocrit: float = 0.45
     tissue_haematocrit: float = 0.25
@@ -51,7 +52,7 @@ class PerfusionSettings:
         for name in ("oscillation_limit", "density_g_per_ml"):
             if getattr(self, name) <= 0:
                 raise BundleError(f"The perfusion setting {name} is {getattr(self, name)}; it must be above 0.")
-        if self.smoothing_mm < 0:
+        if self.smoothing_mm is not None and self.smoothing_mm < 0:
             raise BundleError(f"The perfusion setting smoothing_mm is {self.smoothing_mm}; it must not be negative.")
 
     @property

@@ -26,7 +26,7 @@ def brain_with_vessels(vein_s: float = 16.0, noise_hu: float = 4.0) -> BrainCurv
     hu[1, 38:42, 23:27] = bolus(vein_s, 360, 5.6)
     hu += np.random.default_rng(0).normal(0, noise_hu, hu.shape)
     curves = torch.from_numpy(hu.reshape(-1, len(TIMES_S))).float()
-    return BrainCurves(np.argwhere(np.ones(GEOMETRY.shape)), curves, curves, TIMES_S, 6)
+    return BrainCurves(np.argwhere(np.ones(GEOMETRY.shape)), curves, curves, TIMES_S, 6, 0.0)
 
 
 def test_the_artery_is_early_and_the_vein_late():
