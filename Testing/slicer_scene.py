@@ -79,3 +79,32 @@ def add_four_dimensional(scene, voxels: np.ndarray, times_ms: np.ndarray, geomet
     volume.SetAttribute("MultiVolume.FrameLabels", ",".join(f"{time:g}" for time in times_ms))
     volume.SetAttribute("MultiVolume.FrameIdentifyingDICOMTagUnits", "ms")
     return volume
+
+
+def acquisition_transform(nominal, true):
+    """The grid transform that Slicer's DICOM reader puts above a tilted stack: displacements of the slices' corners."""
+    import slicer
+    import vtk
+
+    slices, rows, columns = nominal.shape
+    image = vtk.vtkImageData()
+    image.SetDimensions(2, 2, slices)
+    spacing = ((columns - 1) * nominal.pixel_spacing_mm[1], (rows - 1) * nominal.pixel_spacing_mm[0])
+    image.SetSpacing(*spacing, nominal.slice_spacing_mm)
+    image.SetOrigin(nominal.positions_mm[0] * (-1, -1, 1))
+    image.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    corners = [[(k, row, column) for column in (0, columns - 1)] for k in range(slices) for row in (0, rows - 1)]
+    indices = np.array(corners).reshape(-1, 3)
+    moved = (true.to_patient(indices) - nominal.to_patient(indices)) * (-1, -1, 1)
+    for point, displacement in enumerate(moved):
+        for axis in range(3):
+            image.SetScalarComponentFromDouble(point % 2, (point // 2) % 2, point // 4, axis, displacement[axis])
+    grid = slicer.vtkOrientedGridTransform()
+    grid.SetDisplacementGridData(image)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    direction = vtk.vtkMatrix4x4()
+    direction.SetElement(0, 0, -1)
+    direction.SetElement(1, 1, -1)
+    grid.SetGridDirectionMatrix(direction)
+    node.SetAndObserveTransformToParent(grid)
+    return node

@@ -24,7 +24,9 @@ def write_volume(volume, path: Path) -> Iterator[None]:
     """
     voxels = voxels_of(volume)
     if voxels.ndim != 3:
-        raise UnusableScanError(_("“{name}” holds several values a voxel.").format(name=volume.GetName()))
+        raise UnusableScanError(
+            _("“{name}” holds several values a voxel; choose a volume with one.").format(name=volume.GetName())
+        )
     header = _header(voxels.dtype, voxels.shape[::-1], ijk_to_ras(volume))
     return _write(path, header, slabs(voxels))
 
@@ -59,7 +61,7 @@ def _header(
     """Of an NRRD file (teem.sourceforge.net/nrrd/format.html), its fastest axis first."""
     to_lps = RAS_TO_LPS @ to_ras
     directions = [_vector(to_lps[:3, axis]) for axis in range(3)]
-    kinds, units = ["domain"] * 3, ['"mm"'] * 3
+    kinds, units = ["domain"] * 3, ['""'] * 3
     if time_axis is not None:
         directions.insert(time_axis, "none")
         kinds.insert(time_axis, "list")

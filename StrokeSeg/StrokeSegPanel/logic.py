@@ -62,6 +62,7 @@ class Listener(Protocol):
     def on_progress(self, fraction: float, stage: str) -> None: ...
     def on_log(self, text: str) -> None: ...
     def on_done(self, results: Results) -> None: ...
+    def on_criteria(self, identity: str, core_ml: float, hypoperfused_ml: float, criteria: dict) -> None: ...
     def on_stopped(self, message: str) -> None: ...
 
 
@@ -106,6 +107,11 @@ class SegmentationLogic:
         """Start the process, which loads torch and then lists the models."""
         if not self._process.is_running:
             self._process.send({"id": "models", "command": "models"})
+
+    def judge(self, identity: str, core_ml: float, hypoperfused_ml: float, clinical: Mapping[str, float]) -> None:
+        """Ask for the trials' criteria of corrected volumes; the answer comes to `on_criteria`."""
+        volumes = {"core_ml": core_ml, "hypoperfused_ml": hypoperfused_ml}
+        self._process.send({"id": identity, "command": "judge", "clinical": dict(clinical), **volumes})
 
     def start(self, request: RunRequest) -> None:
         """Begin a run; whatever stops it is told to the listener."""
@@ -153,6 +159,8 @@ class SegmentationLogic:
     def _on_event(self, event: dict) -> None:
         if event["event"] == "models":
             self._listener.on_models(event["models"])
+        elif event["event"] == "criteria":
+            self._listener.on_criteria(event["id"], event["core_ml"], event["hypoperfused_ml"], event["criteria"])
         elif event["event"] == "log":
             self._listener.on_log(event["message"])
         elif self._run is None or event["id"] != self._run.identity:

@@ -5,16 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
-from vtk.util.numpy_support import vtk_to_numpy
 
 from StrokeSegPanel.curves import add_plot, has_curves
-from StrokeSegPanel.geometry import voxel_volumes_ml
 from StrokeSegPanel.maps import SCALES, read_map, show_on_scale
-from StrokeSegPanel.table import rows_of
+from StrokeSegPanel.measuring import segment_volumes_ml
+from StrokeSegPanel.table import is_judged, rows_of
 
 TABLE_ROLE, REPORT_ROLE = "StrokeSeg.volumes", "StrokeSeg.report"
 """Node references by which a segmentation knows its table and its report."""
@@ -26,7 +24,7 @@ CHART_ROLE, CURVES_ROLE = "StrokeSeg.chart", "StrokeSeg.curves"
 RESULTS_ATTRIBUTE = "StrokeSeg.results"
 """The run's `results.json` as far as it is shown."""
 
-SHOWN = ("volumes_ml", "warnings", "criteria", "perfusion")
+SHOWN = ("warnings", "criteria", "clinical", "perfusion")
 NOT_SHOWN_OF_PERFUSION = ("times_s", "artery", "vein", "motion")
 
 OUTLINED = "hypoperfused"
@@ -147,7 +145,7 @@ def _perfusion_nodes(segmentation) -> list:
 
 def _shown(content: dict) -> dict:
     """What of `results.json` the scene keeps."""
-    shown = {name: content[name] for name in SHOWN if name in content}
+    shown = {name: content[name] for name in SHOWN if name in content} | {"judged_ml": content["volumes_ml"]}
     if "perfusion" in shown:
         perfusion = shown["perfusion"].items()
         shown["perfusion"] = {name: value for name, value in perfusion if name not in NOT_SHOWN_OF_PERFUSION}
@@ -155,31 +153,29 @@ def _shown(content: dict) -> dict:
 
 
 def _shown_results(segmentation) -> dict:
-    return json.loads(segmentation.GetAttribute(RESULTS_ATTRIBUTE) or '{"warnings": [], "volumes_ml": {}}')
+    return json.loads(segmentation.GetAttribute(RESULTS_ATTRIBUTE) or '{"warnings": [], "judged_ml": {}}')
 
 
-def segment_volumes_ml(segmentation, volume) -> dict[str, float]:
-    """Volume of each segment by name, each slice counted with its own extent.
-
-    Segments are measured on their own labels, edits included; where an edit has left the scan's grid they are first
-    brought back onto it.
-    """
-    per_voxel_ml = voxel_volumes_ml(volume)
-    on_scan = _image_on_grid_of(volume)
-    content = segmentation.GetSegmentation()
-    volumes = {}
-    for index in range(content.GetNumberOfSegments()):
-        segment_id = content.GetNthSegmentID(index)
-        labels = slicer.vtkOrientedImageData()
-        segmentation.GetBinaryLabelmapRepresentation(segment_id, labels)
-        counts = _voxels_per_slice(labels, on_scan)
-        volumes[content.GetNthSegment(index).GetName()] = float(counts @ per_voxel_ml)
-    return volumes
+def unjudged(segmentation, volumes_ml: dict[str, float]) -> tuple[float, float, dict[str, float]] | None:
+    """Core and hypoperfusion in ml and clinical inputs for criteria to be judged by; None if they were."""
+    results = _shown_results(segmentation)
+    if is_judged(volumes_ml, results):
+        return None
+    core_ml = volumes_ml.get("core", 0.0)
+    return core_ml, core_ml + volumes_ml.get("penumbra", 0.0), results.get("clinical", {})
 
 
-def fill_table(table, segmentation, volume) -> None:
-    """Write the segments' volumes, and what follows from them, into a table node."""
-    rows = rows_of(segment_volumes_ml(segmentation, volume), _shown_results(segmentation))
+def keep_criteria(segmentation, core_ml: float, hypoperfused_ml: float, criteria: dict) -> None:
+    """Keep criteria with the volumes that they were judged by."""
+    judged_ml = {"core": core_ml, "penumbra": hypoperfused_ml - core_ml}
+    results = _shown_results(segmentation) | {"criteria": criteria, "judged_ml": judged_ml}
+    segmentation.SetAttribute(RESULTS_ATTRIBUTE, json.dumps(results))
+
+
+def fill_table(table, segmentation, volume) -> dict[str, float]:
+    """Write the segments' volumes, and what follows from them, into a table node; the volumes in ml by name."""
+    volumes_ml = segment_volumes_ml(segmentation, volume)
+    rows = rows_of(volumes_ml, _shown_results(segmentation))
     modifying = table.StartModify()
     table.RemoveAllColumns()
     titles = {"finding": _("Finding"), "value": _("Value"), "unit": _("Unit")}
@@ -188,13 +184,15 @@ def fill_table(table, segmentation, volume) -> None:
     table.SetUseColumnTitleAsColumnHeader(True)
     table.EndModify(modifying)
     table.Modified()
+    return volumes_ml
 
 
 def _add_column(table, title: str, texts: list[str]) -> None:
-    column = table.AddColumn(vtk.vtkStringArray())
+    column = vtk.vtkStringArray()
     column.SetName(title)
     for text in texts:
         column.InsertNextValue(text)
+    table.AddColumn(column)
 
 
 def _read_segmentation(path: Path, segmentation) -> None:
@@ -220,37 +218,3 @@ def _file_beside(volume, node) -> None:
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume))
     hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), folder)
-
-
-def _image_on_grid_of(volume):
-    """An oriented image without voxels on the volume's grid."""
-    image = slicer.vtkOrientedImageData()
-    image.SetDimensions(volume.GetImageData().GetDimensions())
-    ijk_to_ras = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(ijk_to_ras)
-    image.SetImageToWorldMatrix(ijk_to_ras)
-    return image
-
-
-def _voxels_per_slice(labels, on_scan) -> np.ndarray:
-    """Number of labelled voxels in each slice of the scan's grid."""
-    resample = slicer.vtkOrientedImageDataResample
-    if not resample.DoGeometriesMatchIgnoreOrigin(labels, on_scan) or labels.IsEmpty():
-        aligned = slicer.vtkOrientedImageData()
-        resample.ResampleOrientedImageToReferenceOrientedImage(labels, on_scan, aligned)
-        labels = aligned
-    first_i, last_i, first_j, last_j, first_k, last_k = labels.GetExtent()
-    counts = np.zeros(on_scan.GetDimensions()[2])
-    if last_i < first_i:
-        return counts
-    shape = (last_k - first_k + 1, last_j - first_j + 1, last_i - first_i + 1)
-    voxels = vtk_to_numpy(labels.GetPointData().GetScalars()).reshape(shape)
-    to_scan = vtk.vtkMatrix4x4()
-    on_scan.GetWorldToImageMatrix(to_scan)
-    to_world = vtk.vtkMatrix4x4()
-    labels.GetImageToWorldMatrix(to_world)
-    first = round(to_scan.MultiplyPoint(to_world.MultiplyPoint((first_i, first_j, first_k, 1)))[2])
-    for offset, labelled in enumerate(np.count_nonzero(voxels, axis=(1, 2))):
-        if 0 <= first + offset < len(counts):
-            counts[first + offset] += labelled
-    return counts

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from slicer.i18n import tr as _
 
 SAME_ML = 0.02
-"""Volumes that differ by less are those of the run; `results.json` rounds its own."""
+"""Volumes that differ by less are the same; `results.json` rounds its own."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ def rows_of(volumes_ml: dict[str, float], results: dict) -> list[Row]:
 
     Args:
         volumes_ml: of the segments as they are now, corrections included.
-        results: of the run, as `results.json` has it.
+        results: of the run, as `results.json` has it; ``judged_ml`` are the volumes behind its criteria.
     """
     rows = [_ml(name, volume) for name, volume in volumes_ml.items()]
     perfusion = results.get("perfusion", {})
     if "mismatch_ml" in perfusion and {"core", "penumbra"} <= set(volumes_ml):
         rows += _mismatch(volumes_ml["core"], volumes_ml["penumbra"])
         rows += _thresholds(perfusion)
-        rows += _criteria(results, is_corrected=_corrected(volumes_ml, results["volumes_ml"]))
+        rows += _criteria(results, is_judged(volumes_ml, results))
     return rows
 
 
@@ -46,17 +46,20 @@ def _thresholds(perfusion: dict) -> list[Row]:
     return rows
 
 
-def _criteria(results: dict, is_corrected: bool) -> list[Row]:
-    """The criteria hold for the volumes that they were judged by, and no others."""
+def is_judged(volumes_ml: dict[str, float], results: dict) -> bool:
+    """Whether the trials' criteria, if there are any, were judged by these volumes."""
+    judged_ml = results["judged_ml"]
+    return "criteria" not in results or all(
+        abs(volumes_ml.get(name, 0.0) - judged_ml[name]) <= SAME_ML for name in ("core", "penumbra")
+    )
+
+
+def _criteria(results: dict, judged: bool) -> list[Row]:
     answers = {True: _("met"), False: _("not met"), "not evaluable": _("not evaluable")}
     return [
-        Row(name, _("not judged after corrections") if is_corrected else answers[answer])
+        Row(name, answers[answer] if judged else _("being judged anew"))
         for name, answer in results.get("criteria", {}).items()
     ]
-
-
-def _corrected(volumes_ml: dict[str, float], of_run_ml: dict[str, float]) -> bool:
-    return any(abs(volumes_ml[name] - of_run_ml[name]) > SAME_ML for name in ("core", "penumbra"))
 
 
 def _ml(finding: str, volume_ml: float) -> Row:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scans import centred_geometry, tilted_geometry
+from slicer_scene import acquisition_transform, ras_of
 from update_cmake_lists import REPOSITORY
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
@@ -17,42 +18,10 @@ def panel_geometry(slicer_scene, monkeypatch):
 
 
 def add_volume(geometry):
-    """A volume node on a regular geometry whose axes are LPS."""
+    """A volume node on a regular geometry."""
     import slicer
 
-    slice_mm, row_mm, column_mm = geometry.slice_spacing_mm, *geometry.pixel_spacing_mm
-    to_ras = np.diag([-column_mm, -row_mm, slice_mm, 1.0])
-    to_ras[:3, 3] = geometry.positions_mm[0] * (-1, -1, 1)
-    return slicer.util.addVolumeFromArray(np.zeros(geometry.shape, np.int16), to_ras, name="Head CT")
-
-
-def acquisition_transform(nominal, true):
-    """The grid transform that Slicer's DICOM reader puts above a tilted stack: displacements of the slices' corners."""
-    import slicer
-    import vtk
-
-    slices, rows, columns = nominal.shape
-    image = vtk.vtkImageData()
-    image.SetDimensions(2, 2, slices)
-    spacing = ((columns - 1) * nominal.pixel_spacing_mm[1], (rows - 1) * nominal.pixel_spacing_mm[0])
-    image.SetSpacing(*spacing, nominal.slice_spacing_mm)
-    image.SetOrigin(nominal.positions_mm[0] * (-1, -1, 1))
-    image.AllocateScalars(vtk.VTK_DOUBLE, 3)
-    corners = [[(k, row, column) for column in (0, columns - 1)] for k in range(slices) for row in (0, rows - 1)]
-    indices = np.array(corners).reshape(-1, 3)
-    moved = (true.to_patient(indices) - nominal.to_patient(indices)) * (-1, -1, 1)
-    for point, displacement in enumerate(moved):
-        for axis in range(3):
-            image.SetScalarComponentFromDouble(point % 2, (point // 2) % 2, point // 4, axis, displacement[axis])
-    grid = slicer.vtkOrientedGridTransform()
-    grid.SetDisplacementGridData(image)
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
-    direction = vtk.vtkMatrix4x4()
-    direction.SetElement(0, 0, -1)
-    direction.SetElement(1, 1, -1)
-    grid.SetGridDirectionMatrix(direction)
-    node.SetAndObserveTransformToParent(grid)
-    return node
+    return slicer.util.addVolumeFromArray(np.zeros(geometry.shape, np.int16), ras_of(geometry), name="Head CT")
 
 
 def test_a_tilted_stack_lies_where_its_acquisition_transform_puts_it(panel_geometry):

@@ -2,12 +2,11 @@
 
 import os
 import signal
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from checkpoints import import_random_cpaisd
+from desktop_use import left_behind, nodes_of, run_to_the_end, shown_table
 from scans import centred_geometry, ellipsoid_head
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
@@ -25,28 +24,6 @@ def bundle(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STROKESEG_MODELS", str(store))
         yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def own_temporary_folder(tmp_path_factory):
-    """Temporary folders are made where the tests can see whether they are gone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
-        yield
-
-
-@pytest.fixture
-def desktop(slicer_scene):
-    from desktop import Desktop
-
-    opened = Desktop(slicer_scene)
-    yield opened
-    opened.close()
-    assert left_behind() == []
-
-
-def left_behind() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob("strokeseg-*"))
 
 
 def add_head(scene, name="Head CT"):
@@ -67,19 +44,9 @@ def ready_with_head(desktop):
     return head
 
 
-def run_to_the_end(desktop):
-    desktop.click(desktop.ui.segmentButton)
-    assert desktop.ui.segmentButton.text == "Cancel"
-    desktop.wait_until(lambda: not desktop.panel.logic.is_running)
-
-
 def start_and_reach_the_network(desktop):
     desktop.click(desktop.ui.segmentButton)
     desktop.wait_until(lambda: desktop.ui.progressBar.value > 5)
-
-
-def nodes_of(scene) -> set[str]:
-    return {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
 
 
 def process_lives(pid: int) -> bool:
@@ -88,12 +55,6 @@ def process_lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def shown_table(desktop) -> dict[str, float]:
-    table = desktop.ui.resultsTable
-    rows = range(table.mrmlTableNode().GetNumberOfRows())
-    return {table.item(row, 0).text(): float(table.item(row, 1).text()) for row in rows}
 
 
 def test_the_panel_waits_for_a_scan_and_then_segments_it(desktop, tmp_path):

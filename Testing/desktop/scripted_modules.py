@@ -75,10 +75,14 @@ def parameterNodeWrapper(cls: type) -> type:
 
 def _parameter(name: str, hint, default) -> property:
     if _node_classes(hint):
-        return property(
-            lambda self: self.parameterNode.GetNodeReference(name),
-            lambda self, node: self.parameterNode.SetNodeReferenceID(name, node.GetID() if node else None),
-        )
+
+        def refer(self, node) -> None:
+            if node is None and typing.get_origin(hint) is typing.Union and type(None) not in typing.get_args(hint):
+                # Slicer's wrapper writes None to a union only where the union says so.
+                raise TypeError(f"{name} cannot be None")
+            self.parameterNode.SetNodeReferenceID(name, node.GetID() if node else None)
+
+        return property(lambda self: self.parameterNode.GetNodeReference(name), refer)
     kind = typing.get_args(hint)[0] if typing.get_args(hint) else hint
 
     def read(self):

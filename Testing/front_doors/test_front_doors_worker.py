@@ -86,6 +86,14 @@ def test_given_maps_are_thresholded_as_on_the_command_line(worker, tmp_path):
     assert results["criteria"]["DEFUSE 3"] is False
 
 
+def test_corrected_volumes_are_judged_by_the_trials_criteria(worker):
+    ask(worker, id="j", command="judge", core_ml=40.0, hypoperfused_ml=80.0, clinical={"hours": 7})
+    judged, done = events(worker, "j")
+    assert (judged["event"], judged["core_ml"], done["event"]) == ("criteria", 40.0, "done")
+    assert judged["criteria"]["DEFUSE 3"] is True
+    assert judged["criteria"]["DAWN"] == "not evaluable"
+
+
 def test_a_cancel_ends_the_run_at_once_and_leaves_nothing(worker, bundle, scan, tmp_path):
     ask(worker, id="b", command="segment", input=str(scan), output=str(tmp_path / "out"), model=str(bundle))
     for event in events(worker, "b"):

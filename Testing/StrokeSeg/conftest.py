@@ -1,0 +1,24 @@
+"""The panel on the desktop stand-in, for the tests of what it does."""
+
+import tempfile
+
+import pytest
+from desktop_use import left_behind
+
+
+@pytest.fixture(scope="module")
+def own_temporary_folder(tmp_path_factory):
+    """Temporary folders are made where the tests can see whether they are gone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
+        yield
+
+
+@pytest.fixture
+def desktop(slicer_scene, own_temporary_folder):
+    from desktop import Desktop
+
+    opened = Desktop(slicer_scene)
+    yield opened
+    opened.close()
+    assert left_behind() == []

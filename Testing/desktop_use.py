@@ -1,0 +1,32 @@
+"""What the tests of the panel do with it, and what they see of it."""
+
+import tempfile
+from pathlib import Path
+
+
+def left_behind() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob("strokeseg-*"))
+
+
+def run_to_the_end(desktop, timeout_s: float = 60):
+    desktop.click(desktop.ui.segmentButton)
+    assert desktop.ui.segmentButton.text == "Cancel"
+    desktop.wait_until(lambda: not desktop.panel.logic.is_running, timeout_s)
+
+
+def nodes_of(scene) -> set[str]:
+    return {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
+
+
+def shown_table(desktop) -> dict[str, float | str]:
+    """The second column by the first, numbers as numbers."""
+    table = desktop.ui.resultsTable
+    rows = range(table.mrmlTableNode().GetNumberOfRows())
+    return {table.item(row, 0).text(): _number_or_text(table.item(row, 1).text()) for row in rows}
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
