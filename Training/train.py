@@ -106,7 +106,10 @@ def _trainer(recipe: Recipe, output: Path) -> lightning.Trainer:
         )
     processes = int(os.environ.get("WORLD_SIZE", 1))
     on_gpu = torch.cuda.is_available()
-    strategy = lightning.pytorch.strategies.DDPStrategy(process_group_backend="nccl" if on_gpu else "gloo")
+    # EfficientNet's last layers serve classification alone and get no gradient in a segmentation network.
+    strategy = lightning.pytorch.strategies.DDPStrategy(
+        process_group_backend="nccl" if on_gpu else "gloo", find_unused_parameters=True
+    )
     return lightning.Trainer(
         default_root_dir=output,
         accelerator="gpu" if on_gpu else "cpu",

@@ -139,12 +139,12 @@ def test_a_killed_run_goes_on_where_it_was(data_set, tmp_path):
 
 def test_two_processes_train_together(data_set, tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29617"]
-    command = [*torchrun, str(ROOT / "Training" / "train.py"), *arguments(data_set, tmp_path / "run")]
+    command = [*torchrun, str(ROOT / "Training" / "train.py"), *arguments(data_set, tmp_path / "run", 2)]
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=180
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert steps(tmp_path / "run") == 1
+    assert steps(tmp_path / "run") == 2  # The second step shows whether the first left parameters waiting.
 
 
 def test_the_one_cycle_rate_rises_to_its_peak_and_ends_at_zero():
