@@ -14,6 +14,9 @@ from StrokeSegLib.imaging import PerfusionSeries, SliceGeometry
 STEP_RANGE_S = (0.5, 2.0)
 """The uniform step is the usual interval between frames, within these bounds."""
 
+LEAST_SHARED_PART = 0.5
+"""Part of the longest watch over a slice during which all slices must be watched."""
+
 BRIGHTEST_PART = 0.01
 """Part of the brain's voxels, by how much they brighten, that are taken for vessels when the bolus is looked for."""
 
@@ -97,7 +100,7 @@ def brain_curves(
         progress: called with a fraction after each slice; may raise `Cancelled`.
 
     Raises:
-        ImageError: no bolus, or no frame before it.
+        ImageError: no bolus, no frame before it, or slabs that were not scanned together.
     """
     times_s = _uniform_times(series.times_s)
     smooth, raw = [], []
@@ -121,9 +124,19 @@ def brain_curves(
 
 
 def _uniform_times(times_s: np.ndarray) -> np.ndarray:
-    """Times at which every slice is watched, at the usual interval of the frames."""
+    """Times at which every slice is watched, at the usual interval of the frames.
+
+    Raises:
+        ImageError: the slices are not watched together.
+    """
+    start_s, end_s = times_s[:, 0].max(), times_s[:, -1].min()
+    if end_s - start_s < LEAST_SHARED_PART * np.ptp(times_s, axis=1).max():
+        raise ImageError(
+            "The slabs of the series were scanned one after the other, each with a bolus of its own; give one slab at a "
+            "time."
+        )
     step_s = float(np.clip(np.median(np.diff(times_s, axis=1)), *STEP_RANGE_S))
-    return np.arange(times_s[:, 0].max(), times_s[:, -1].min() + 1e-6, step_s)
+    return np.arange(start_s, end_s + 1e-6, step_s)
 
 
 def _interpolation(from_s: np.ndarray, to_s: np.ndarray) -> torch.Tensor:

@@ -89,3 +89,9 @@ def test_smoothing_lowers_noise_as_a_gaussian_does():
 def test_a_series_without_a_bolus_or_without_its_beginning_is_refused(arrival_s, said):
     with pytest.raises(ImageError, match=said):
         brain_curves(series_of(even_times(), arrival_s), BRAIN, GEOMETRY, 0.0)
+
+
+def test_slabs_with_a_bolus_each_are_refused():
+    times_s = even_times()
+    with pytest.raises(ImageError, match="one slab at a time"):
+        brain_curves(series_of(np.stack([times_s[0], times_s[1] + 75])), BRAIN, GEOMETRY, 0.0)
