@@ -132,8 +132,8 @@ def _uniform_times(times_s: np.ndarray) -> np.ndarray:
     start_s, end_s = times_s[:, 0].max(), times_s[:, -1].min()
     if end_s - start_s < LEAST_SHARED_PART * np.ptp(times_s, axis=1).max():
         raise ImageError(
-            "The slabs of the series were scanned one after the other, each with a bolus of its own; give one slab at a "
-            "time."
+            "The slabs of the series were scanned one after the other, each with a bolus of its own; give one slab at "
+            "a time."
         )
     step_s = float(np.clip(np.median(np.diff(times_s, axis=1)), *STEP_RANGE_S))
     return np.arange(start_s, end_s + 1e-6, step_s)
