@@ -58,11 +58,14 @@ def check_plausible(name: str, values: np.ndarray, source: str, unit: str) -> No
         unit: as the file words it; empty where it says nothing and the library's unit was assumed.
 
     Raises:
-        ImageError: the median of the voxels above 0 is none that brains have.
+        ImageError: the median of the voxels above 0 is none that brains have, or a Tmax without a unit counts in whole
+            numbers, as one in frames does.
     """
     median = float(np.median(values[values > 0]))
     low, high = USUAL_MEDIANS[name]
     if low <= median <= high:
+        if name == "tmax" and not unit:
+            _check_no_frames(values, source)
         return
     if UNITS[name] is TIME:
         guess, wanted = ("ms" if median > LIKELY_MS else "1/100 s or frames" if median > high else "another unit"), "s"
@@ -75,3 +78,12 @@ def check_plausible(name: str, values: np.ndarray, source: str, unit: str) -> No
         f"{source} {said}, but its median of {median:.3g} is no {name.upper()} in that unit and looks like {guess}; "
         f"give its unit, for example {advice}, or convert it."
     )
+
+
+def _check_no_frames(tmax: np.ndarray, source: str) -> None:
+    """Frames are whole numbers of the size of seconds."""
+    if np.array_equal(tmax, np.round(tmax)):
+        raise ImageError(
+            f"{source} does not say its unit and holds whole numbers only, which may be frames; give --unit tmax=s if "
+            "they are seconds, else multiply them by the interval of the frames first."
+        )

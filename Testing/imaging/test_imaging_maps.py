@@ -103,6 +103,14 @@ def test_values_that_cannot_be_in_the_unit_assumed_are_asked_about(files, name, 
         read_maps(CT, files)
 
 
+def test_a_tmax_of_whole_numbers_may_be_in_frames_and_is_asked_about(files):
+    in_frames = np.round(values_of("tmax", 2)).astype(np.int16)
+    write(files["tmax"], in_frames)
+    with pytest.raises(ImageError, match="whole numbers only, which may be frames"):
+        read_maps(CT, files)
+    np.testing.assert_array_equal(read_maps(CT, files, {"tmax": "s"}).tmax, in_frames)
+
+
 def test_maps_that_cannot_be_used_are_refused(tmp_path, files):
     with pytest.raises(ImageError, match="No map was given for CBV and TMAX"):
         read_maps(CT, {"cbf": files["cbf"], "mtt": files["mtt"]})
