@@ -72,7 +72,7 @@ def test_given_maps_are_thresholded_as_on_the_command_line(worker, tmp_path):
         return str(tmp_path / f"{name}.nrrd")
 
     maps = {}
-    for name, normal, in_lesion in (("cbf", 50, 10), ("cbv", 3, 1.5), ("mtt", 3.6, 9), ("tmax", 1, 12)):
+    for name, normal, in_lesion in (("cbf", 50, 10), ("cbv", 3, 1.5), ("mtt", 3.6, 9), ("tmax", 1.2, 12.5)):
         values = (normal * brain).astype("float32")
         values[2:4, 30:40, 45:55] = in_lesion
         maps[name] = save(name, values)
