@@ -1,12 +1,15 @@
 """One case from input to written results: what the command line and the panel's worker both do."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
 from StrokeSegLib import methods, models, reports
+from StrokeSegLib.errors import BundleError, StrokeSegError
 from StrokeSegLib.findings import ClinicalInputs, Findings, MethodRun
+from StrokeSegLib.findings.combining import combined
 from StrokeSegLib.findings.criteria import NOTHING_GIVEN
 from StrokeSegLib.imaging import SliceStack, Study, read_maps, read_study
 from StrokeSegLib.models import ModelBundle
@@ -16,6 +19,10 @@ READING, WRITING = 0.05, 0.95
 """Progress fractions at which the scan has been read and at which writing begins."""
 
 
+METHOD_SETTING = re.compile(r"[a-z0-9-]+:")
+"""How a setting of one method alone begins."""
+
+
 @dataclass(frozen=True)
 class Case:
     """What is asked for.
@@ -23,11 +30,12 @@ class Case:
     Args:
         input: DICOM folder or file, NIfTI, NRRD or MetaImage file, or a case folder of ISLES 2018.
         output: folder for the results.
-        method: id of the method; None takes the model's, or else what the input allows.
-        model: name or path of a bundle; None takes the newest installed one of the method.
+        methods: ids; empty takes those of the models, or else what the input allows.
+        models: names or paths of bundles, at most one for each method; a method without takes its newest installed one.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         side: ``left`` or ``right`` of the patient reports that hemisphere alone; ``auto`` both.
-        settings: ``preparation.…=value`` and ``prediction.…=value`` that override the bundle's for this run.
+        settings: ``preparation.…=value`` and ``prediction.…=value`` that override the bundles' for this run; of several
+            methods, ``METHOD:prediction.…=value`` overrides that one's alone.
         save_probabilities: also write a probability map for each segment.
         stack: where the input's slices really lie, if its file cannot say so.
         maps: files of ``cbf``, ``cbv``, ``mtt`` and ``tmax`` on the grid of the input, in place of a series.
@@ -38,8 +46,8 @@ class Case:
 
     input: Path
     output: Path
-    method: str | None = None
-    model: str | None = None
+    methods: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
     device: str = "auto"
     side: str = "auto"
     settings: tuple[str, ...] = ()
@@ -52,29 +60,29 @@ class Case:
 
 
 def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
-    """Read the scan, run the method, write the results; nothing is written unless all of it succeeds.
+    """Read the scan, run the methods, write the results; nothing is written unless all of it succeeds.
 
     Raises:
         StrokeSegError: whatever the user can change; nothing is left in the output folder.
     """
     reports.check_writable(case.output)
-    bundle = None
-    if case.method is not None or case.model is not None:
-        bundle = _bundle(case, case.method)
-    study, read_s = _read(case, bundle, progress)
-    if bundle is None:
-        bundle = _bundle(case, methods.default_method(study))
-    findings = methods.run(
-        study,
-        bundle.method,
-        bundle,
-        device=case.device,
-        side=case.side,
-        clinical=case.clinical,
-        keep_probabilities=case.save_probabilities,
-        progress=_between_reading_and_writing(progress),
-    )
-    return _written(findings, case.output, read_s, progress)
+    bundles = _bundles(case, case.methods)
+    study, read_s = _read(case, bundles, progress)
+    bundles = bundles or _bundles(case, methods.default_methods(study))
+    parts: list[Findings] = []
+    for bundle in bundles:
+        part = methods.run(
+            study,
+            bundle.method,
+            bundle,
+            device=case.device,
+            side=case.side,
+            clinical=case.clinical,
+            keep_probabilities=case.save_probabilities,
+            progress=_part(_between_reading_and_writing(progress), len(parts), len(bundles)),
+        )
+        parts.append(part)
+    return _written(combined(parts), case.output, read_s, progress)
 
 
 def map_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
@@ -86,8 +94,8 @@ def map_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
         StrokeSegError: whatever the user can change; nothing is left in the output folder.
     """
     reports.check_writable(case.output)
-    bundle = _bundle(case, methods.ctp_threshold.ID)
-    study, read_s = _read(case, bundle, progress)
+    (bundle,) = _bundles(case, (methods.ctp_threshold.ID,))
+    study, read_s = _read(case, (bundle,), progress)
     started = perf_counter()
     perfusion = perfusion_of(study, PerfusionSettings(**bundle.preparation), _between_reading_and_writing(progress))
     findings = Findings(
@@ -102,15 +110,37 @@ def map_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
     return _written(findings, case.output, read_s, progress)
 
 
-def _bundle(case: Case, method: str | None) -> ModelBundle:
-    return models.find_bundle(case.model, method).overridden(case.settings)
+def _bundles(case: Case, chosen: tuple[str, ...]) -> tuple[ModelBundle, ...]:
+    """The model of each chosen method with the case's settings; without chosen methods, the models that were named.
+
+    Raises:
+        BundleError: a model is missing, or is for none of the methods, or two are for one.
+        StrokeSegError: methods that read different scans.
+    """
+    named = [models.find_bundle(name) for name in case.models]
+    by_method = {bundle.method: bundle for bundle in named}
+    if len(by_method) < len(named):
+        raise BundleError("Two of the models are for the same method; run them one by one.")
+    stray = [bundle for bundle in named if chosen and bundle.method not in chosen]
+    if stray:
+        raise BundleError(f"The model “{stray[0].name}” is made for {stray[0].method}, not for {', '.join(chosen)}.")
+    bundles = tuple(by_method.get(method) or models.find_bundle(None, method) for method in chosen or by_method)
+    if len({methods.wanted(bundle.method) for bundle in bundles}) > 1:
+        raise StrokeSegError(f"{' and '.join(chosen or by_method)} read different scans; run them one by one.")
+    return tuple(bundle.overridden(_settings_for(bundle.method, case.settings)) for bundle in bundles)
 
 
-def _read(case: Case, bundle: ModelBundle | None, progress: Callable[[float, str], None]) -> tuple[Study, float]:
+def _settings_for(method: str, settings: tuple[str, ...]) -> list[str]:
+    """Those without a method before the colon, and those with this one."""
+    parted = [setting.partition(":") if METHOD_SETTING.match(setting) else ("", "", setting) for setting in settings]
+    return [setting for owner, _, setting in parted if owner in ("", method)]
+
+
+def _read(case: Case, bundles: tuple[ModelBundle, ...], progress: Callable[[float, str], None]) -> tuple[Study, float]:
     """The study, with its maps where they were given, and the seconds that reading took."""
     progress(0.0, "reading the scan")
     started = perf_counter()
-    wanted = "any" if bundle is None or case.maps else methods.wanted(bundle.method)
+    wanted = methods.wanted(bundles[0].method) if bundles and not case.maps else "any"
     study = read_study(case.input, case.stack, wanted, case.times_s)
     if case.maps:
         study = replace(study, maps=read_maps(study.ct, case.maps, case.units, study.nominal_geometry))
@@ -119,6 +149,11 @@ def _read(case: Case, bundle: ModelBundle | None, progress: Callable[[float, str
 
 def _between_reading_and_writing(progress: Callable[[float, str], None]) -> Callable[[float, str], None]:
     return lambda fraction, stage: progress(READING + fraction * (WRITING - READING), stage)
+
+
+def _part(progress: Callable[[float, str], None], number: int, parts: int) -> Callable[[float, str], None]:
+    """Progress of one of several equal parts."""
+    return lambda fraction, stage: progress((number + fraction) / parts, stage)
 
 
 def _written(findings: Findings, output: Path, read_s: float, progress: Callable[[float, str], None]) -> Findings:

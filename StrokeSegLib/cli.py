@@ -40,8 +40,17 @@ def _parser() -> argparse.ArgumentParser:
 
     segment = commands.add_parser("segment", help="segment one scan")
     _add_input(segment)
-    segment.add_argument("--method", metavar="ID", help="by default what the input allows")
-    segment.add_argument("--model", metavar="BUNDLE", help="name or path; the newest of the method by default")
+    segment.add_argument(
+        "--method", dest="methods", action="append", default=[], metavar="ID", help="by default what the input allows"
+    )
+    segment.add_argument(
+        "--model",
+        dest="models",
+        action="append",
+        default=[],
+        metavar="BUNDLE",
+        help="name or path; the newest of each method by default",
+    )
     segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     segment.add_argument(
         "--side", choices=["auto", "left", "right"], default="auto", help="report one hemisphere alone"
@@ -132,8 +141,8 @@ def _segment(options: argparse.Namespace) -> None:
         Case(
             input=options.input,
             output=options.output,
-            method=options.method,
-            model=options.model,
+            methods=tuple(options.methods),
+            models=tuple(options.models),
             device=options.device,
             side=options.side,
             settings=tuple(options.settings),

@@ -1,6 +1,6 @@
 """The process behind the panel: requests in, events out, one JSON object a line; torch and the models stay warm.
 
-A request is ``{"id", "command": "segment", "input", "output"}`` with, where wanted, ``"method", "model", "device",
+A request is ``{"id", "command": "segment", "input", "output"}`` with, where wanted, ``"methods", "models", "device",
 "side", "settings", "stack", "maps", "units", "times_s", "clinical"``, or ``{"id", "command": "cancel" | "models"}``,
 or, for trial criteria of corrected volumes, ``{"id", "command": "judge", "core_ml", "hypoperfused_ml", "clinical"}``.
 Events carry the request's ``id`` and ``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``,
@@ -79,11 +79,13 @@ class Worker:
                 raise Cancelled("The run was cancelled; nothing was written.")
             self._send(request["id"], "progress", fraction=round(fraction, 4), stage=stage)
 
-        optional = {key: request[key] for key in ("method", "model", "device", "side") if request.get(key)}
+        optional = {key: request[key] for key in ("device", "side") if request.get(key)}
         stack = SliceStack(**request["stack"]) if request.get("stack") else None
         case = Case(
             input=Path(request["input"]),
             output=Path(request["output"]),
+            methods=tuple(request.get("methods", ())),
+            models=tuple(request.get("models", ())),
             settings=tuple(request.get("settings", ())),
             stack=stack,
             maps={name: Path(file) for name, file in request.get("maps", {}).items()},

@@ -17,10 +17,10 @@ METHODS = {module.ID: module for module in (ncct_core_penumbra, ctp_core, ctp_th
 SIDES = ("auto", "left", "right")
 
 
-def default_method(study: Study) -> str:
-    """The method for a study when none is named: thresholds on perfusion, else the network for non-contrast CT."""
+def default_methods(study: Study) -> tuple[str, ...]:
+    """The methods for a study when none is named: thresholds on perfusion, else what is made for non-contrast CT."""
     has_perfusion = study.series is not None or study.maps is not None
-    return ctp_threshold.ID if has_perfusion else ncct_core_penumbra.ID
+    return (ctp_threshold.ID,) if has_perfusion else (ncct_core_penumbra.ID,)
 
 
 def wanted(method: str) -> Wanted:
