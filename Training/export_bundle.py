@@ -158,7 +158,8 @@ def _without_places(recipe: dict) -> dict:
     """A recipe as JSON values, without the folders of the computer that it ran on."""
     for key in ("path", "real_slices"):
         recipe["data"][key] = recipe["data"][key] and Path(recipe["data"][key]).name
-    recipe["network"]["initial"] = recipe["network"]["initial"] and Path(recipe["network"]["initial"]).name
+    for key in ("initial", "initial_encoder"):
+        recipe["network"][key] = recipe["network"][key] and Path(recipe["network"][key]).name
     return json.loads(json.dumps(recipe))
 
 

@@ -13,8 +13,8 @@ from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods import ctp_core
 
 SOURCES = ("synthetic", "cpaisd", "nnunet", "pairs", "png-slices", "isles2018")
-OPTIMISERS = ("adam", "adamw", "adadelta")
-SCHEDULES = ("plateau", "one-cycle", "constant")
+OPTIMISERS = ("adam", "adamw", "adadelta", "sgd")
+SCHEDULES = ("plateau", "one-cycle", "cyclic", "constant")
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,18 @@ class NetworkSettings:
 
     Args:
         initial: bundle whose first network's weights training begins with; null for random ones.
+        initial_encoder: bundle whose first network's encoder every encoder of this one begins with.
     """
 
     name: str
     arguments: dict[str, object]
     initial: str | None = None
+    initial_encoder: str | None = None
 
 
 @dataclass(frozen=True)
 class PreparationSettings:
-    """As `ncct_core_penumbra.Preparation`; null mean and standard deviation are measured on the training part."""
+    """As `prepared_slices.Preparation`; null mean and standard deviation are measured on the training part."""
 
     mean_hu: float | None = None
     std_hu: float | None = None
@@ -41,6 +43,8 @@ class PreparationSettings:
     brain_only: bool = False
     spacing_mm: float | None = None
     size: tuple[int, int] | None = None
+    slab_mm: float | None = None
+    upright: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class AugmentationSettings:
         quarter_turn: probability of a turn by 90°, 180° or 270°, for square patches.
         rotation_deg, rotation: greatest angle, and how often a slice is rotated.
         scale: greatest relative change of size, drawn with every rotation.
+        shift: greatest shift along rows and columns, as a part of the slice, drawn with every rotation.
         brightness, contrast: standard deviation of a shift (in units of the input) and of a relative gain.
         noise: greatest standard deviation of added noise (in units of the input).
     """
@@ -99,6 +104,7 @@ class AugmentationSettings:
     rotation_deg: float = 0.0
     rotation: float = 0.0
     scale: float = 0.0
+    shift: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
     noise: float = 0.0
@@ -106,7 +112,7 @@ class AugmentationSettings:
 
 @dataclass(frozen=True)
 class LossSettings:
-    """Weights of the parts of a loss.
+    """Weights of the parts of a loss, which every output of a network has.
 
     Args:
         dice: soft Dice, mean over the lesion's classes.
@@ -114,6 +120,8 @@ class LossSettings:
         affected_dice: soft Dice of the union of the lesion's classes.
         generalised_dice: over all classes, each weighted by its reference volume to the power of
             −generalised_dice_power (Sudre et al. 2017: 2).
+        focal: cross entropy of Lin et al. 2017 with focal_gamma, and focal_alpha the weight of the lesion's classes.
+        boundary: of Kervadec et al. 2019, over the lesion's classes.
     """
 
     dice: float = 1.0
@@ -121,6 +129,10 @@ class LossSettings:
     affected_dice: float = 0.0
     generalised_dice: float = 0.0
     generalised_dice_power: float = 2.0
+    focal: float = 0.0
+    focal_gamma: float = 2.0
+    focal_alpha: float = 0.25
+    boundary: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -129,7 +141,10 @@ class OptimisationSettings:
 
     Args:
         optimiser, learning_rate, weight_decay: `OPTIMISERS`; the rate is the greatest one.
+        momentum: of sgd.
         schedule: `SCHEDULES`; one-cycle needs max_minutes, over which it runs.
+        cycle_lowest_rate, cycle_steps: of the cyclic schedule: its lowest rate, and the steps from there to the
+            greatest (Smith 2017).
         plateau_factor, plateau_patience, plateau_threshold: of the plateau schedule, on validation loss.
         batch: slices or patches a step and process.
         max_epochs, max_minutes: whichever is reached first; null for no limit.
@@ -147,7 +162,10 @@ class OptimisationSettings:
     optimiser: str = "adam"
     learning_rate: float = 0.006
     weight_decay: float = 0.0
+    momentum: float = 0.9
     schedule: str = "plateau"
+    cycle_lowest_rate: float = 5e-4
+    cycle_steps: int = 2000
     plateau_factor: float = 0.1
     plateau_patience: int = 10
     plateau_threshold: float = 1e-4
@@ -164,7 +182,11 @@ class OptimisationSettings:
     bfloat16: bool = False
 
 
-PREPARATIONS = {"ncct-core-penumbra": PreparationSettings, "ctp-core": ctp_core.Preparation}
+PREPARATIONS = {
+    "ncct-core-penumbra": PreparationSettings,
+    "ncct-aspects": PreparationSettings,
+    "ctp-core": ctp_core.Preparation,
+}
 """What a recipe's preparation holds, by method."""
 
 
@@ -210,10 +232,17 @@ class Recipe:
                 optimisation.schedule != "one-cycle" or optimisation.max_minutes,
                 "the one-cycle schedule needs optimisation.max_minutes",
             ),
+            (
+                optimisation.schedule != "cyclic" or optimisation.cycle_lowest_rate < optimisation.learning_rate,
+                "optimisation.cycle_lowest_rate must lie below learning_rate",
+            ),
             (optimisation.max_epochs or optimisation.max_minutes, "give optimisation.max_epochs or max_minutes"),
             (min(optimisation.batch, optimisation.checkpoint_steps) >= 1, "optimisation.batch must be at least 1"),
             (optimisation.learning_rate > 0, "optimisation.learning_rate must be above 0"),
-            (loss.dice + loss.cross_entropy + loss.generalised_dice > 0, "a loss must have a weight above 0"),
+            (
+                loss.dice + loss.cross_entropy + loss.generalised_dice + loss.focal > 0,
+                "a loss must have a weight above 0",
+            ),
             *self._of_preparation(),
         ):
             if not holds:

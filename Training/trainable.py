@@ -4,10 +4,36 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from StrokeSegLib.methods import ctp_core, ncct_core_penumbra
+from StrokeSegLib.methods.prepared_slices import Preparation
+from StrokeSegLib.networks.aspects import ANATOMY
 from Training.data.case import Case
-from Training.data.preparing import PreparedPatches, PreparedSlices, prepared_patches, prepared_slices
-from Training.data.synthetic import synthetic_ct, synthetic_perfusion
+from Training.data.preparing import (
+    PreparedPatches,
+    PreparedSlices,
+    prepared_aspects,
+    prepared_patches,
+    prepared_slices,
+)
+from Training.data.synthetic import synthetic_aspects, synthetic_ct, synthetic_perfusion
 from Training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a network: classes that exclude each other.
+
+    Args:
+        channels: of its logits: background and every class, or one for a single class against background.
+        classes: by name, and the union of several; the label values of each.
+    """
+
+    channels: int
+    classes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def labels(self) -> range:
+        """Label values of the classes; 0 is background."""
+        return range(1, max(self.channels, 2))
 
 
 @dataclass(frozen=True)
@@ -15,7 +41,7 @@ class Trainable:
     """What training needs to know of a method.
 
     Args:
-        classes: lesion classes by name, and the union of several; the label values of each.
+        outputs: of the network, in the order of its channels and of a sample's labels.
         labels: of the bundle.
         preparation: makes the method's preparation of a recipe's settings.
         prepared: makes samples of a case.
@@ -23,7 +49,7 @@ class Trainable:
         synthetic: the synthetic patient of a seed.
     """
 
-    classes: Mapping[str, tuple[int, ...]]
+    outputs: tuple[Output, ...]
     labels: Mapping[str, int]
     preparation: Callable[..., object]
     prepared: Callable[[Case, object], PreparedSlices | PreparedPatches]
@@ -46,15 +72,26 @@ class Trainable:
 
 TRAINABLE = {
     ncct_core_penumbra.ID: Trainable(
-        classes={"core": (1,), "penumbra": (2,), "affected": (1, 2)},
+        outputs=(Output(3, {"core": (1,), "penumbra": (2,), "affected": (1, 2)}),),
         labels={"core": 1, "penumbra": 2},
-        preparation=ncct_core_penumbra.Preparation,
+        preparation=Preparation,
         prepared=prepared_slices,
         samples=PreparedSlices,
         synthetic=synthetic_ct,
     ),
+    "ncct-aspects": Trainable(
+        outputs=(
+            Output(1, {"infarct": (1,)}),
+            Output(len(ANATOMY), {name: (label,) for label, name in enumerate(ANATOMY) if label}),
+        ),
+        labels={"infarct": 1},
+        preparation=Preparation,
+        prepared=prepared_aspects,
+        samples=PreparedSlices,
+        synthetic=synthetic_aspects,
+    ),
     ctp_core.ID: Trainable(
-        classes={"core": (1,)},
+        outputs=(Output(2, {"core": (1,)}),),
         labels={"core": 1},
         preparation=ctp_core.Preparation,
         prepared=prepared_patches,

@@ -32,6 +32,12 @@ class MidsagittalPlane:
     at_origin_mm: float
     slopes: tuple[float, float]
 
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit LPS vector across the plane, to the patient's left."""
+        normal = np.array([1.0, -self.slopes[0], -self.slopes[1]])
+        return normal / np.linalg.norm(normal)
+
     def left_side(self, geometry: SliceGeometry) -> np.ndarray:
         """Boolean ``(slice, row, column)``: voxels on the patient's left of the plane."""
         return np.stack(

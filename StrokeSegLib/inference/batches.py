@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from StrokeSegLib.models import ModelBundle, open_bundle
+from StrokeSegLib.networks import probabilities
 
 logger = logging.getLogger(__name__)
 
@@ -120,9 +121,9 @@ def warm_networks(bundle: Path, sha256: str, device: torch.device) -> list[torch
     return [network.to(device, memory_format=torch.channels_last) for network in networks]
 
 
-def mean_softmax(networks: list[torch.nn.Module], batch: torch.Tensor) -> torch.Tensor:
-    """Mean of the ensemble's softmax over classes, float32 ``(input, class, row, column)``."""
-    total = networks[0](batch).float().softmax(dim=1)
+def mean_probabilities(networks: list[torch.nn.Module], batch: torch.Tensor) -> torch.Tensor:
+    """Mean of the ensemble's probabilities, float32 ``(input, class, row, column)``."""
+    total = probabilities(networks[0], batch)
     for network in networks[1:]:
-        total += network(batch).float().softmax(dim=1)
+        total += probabilities(network, batch)
     return total / len(networks)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from StrokeSegLib.inference.batches import BatchedRun, Plan, mean_softmax, networks_of, plans_for
+from StrokeSegLib.inference.batches import BatchedRun, Plan, mean_probabilities, networks_of, plans_for
 from StrokeSegLib.inference.devices import choose_device
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.networks.sunet import monte_carlo_dropout
@@ -122,12 +122,12 @@ class PatchPrediction:
         patches = self._patches(corners).to(device, memory_format=torch.channels_last)
         if not self._mc_passes:
             with torch.inference_mode():
-                return mean_softmax(networks, patches).cpu()
+                return mean_probabilities(networks, patches).cpu()
         generators = [device] if device.type == "cuda" else []
         # Seeded by the place in the run, the same study gives the same result.
         with torch.inference_mode(), torch.random.fork_rng(generators), monte_carlo_dropout(networks):
             torch.manual_seed(indices.start)
-            total = sum(mean_softmax(networks, patches) for _ in range(self._mc_passes))
+            total = sum(mean_probabilities(networks, patches) for _ in range(self._mc_passes))
         return (total / self._mc_passes).cpu()
 
     def _patches(self, corners: np.ndarray) -> torch.Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from StrokeSegLib.inference.batches import BatchedRun, Plan, mean_softmax, networks_of, plans_for
+from StrokeSegLib.inference.batches import BatchedRun, Plan, mean_probabilities, networks_of, plans_for
 from StrokeSegLib.inference.devices import choose_device
 from StrokeSegLib.models import ModelBundle
 
@@ -73,7 +73,7 @@ class SlicePrediction:
             if self._half is None and device.type == "cuda":
                 self._half = half_precision_agrees(networks, tensor, torch.float16)
             with torch.autocast(device.type, torch.float16, enabled=bool(self._half) and device.type == "cuda"):
-                probabilities = mean_softmax(networks, tensor)
+                probabilities = mean_probabilities(networks, tensor)
         return probabilities[:, :, :rows, :columns].cpu().numpy()
 
 
@@ -92,8 +92,8 @@ def predict_slices(
 
 def half_precision_agrees(networks: list[torch.nn.Module], batch: torch.Tensor, dtype: torch.dtype) -> bool:
     """Whether the networks give the same labels, and nearly the same probabilities, in half precision."""
-    full = mean_softmax(networks, batch)
+    full = mean_probabilities(networks, batch)
     with torch.autocast(batch.device.type, dtype):
-        half = mean_softmax(networks, batch)
+        half = mean_probabilities(networks, batch)
     same_labels = torch.equal(full.argmax(dim=1), half.argmax(dim=1))
     return same_labels and bool((full - half).abs().max() <= HALF_PRECISION_TOLERANCE)

@@ -1,6 +1,6 @@
 """The torch modules, nothing else: an architecture's name and arguments in, a network out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 SMP_FPN = "smp-fpn"
 SUNET = "sunet"
+ASPECTS_UNETS = "aspects-unets"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,14 @@ def _sunet(in_channels: int, classes: int, filters: int) -> "torch.nn.Module":
     return SUNet(in_channels, classes, filters)
 
 
-ARCHITECTURES = {SMP_FPN: _smp_fpn, SUNET: _sunet}
+def _aspects_unets(encoder_name: str, decoder_channels: Sequence[int], in_channels: int) -> "torch.nn.Module":
+    """U-Nets of infarct and of anatomy, see `StrokeSegLib.networks.aspects.AspectsUNets`."""
+    from StrokeSegLib.networks.aspects import AspectsUNets
+
+    return AspectsUNets(encoder_name, decoder_channels, in_channels)
+
+
+ARCHITECTURES = {SMP_FPN: _smp_fpn, SUNET: _sunet, ASPECTS_UNETS: _aspects_unets}
 
 
 def build(architecture: Architecture) -> "torch.nn.Module":
@@ -56,3 +64,10 @@ def build(architecture: Architecture) -> "torch.nn.Module":
         return ARCHITECTURES[architecture.name](**architecture.arguments).eval()
     except (TypeError, KeyError, ValueError) as error:
         raise BundleError(f"The arguments of the architecture “{architecture.name}” do not fit it: {error}.") from error
+
+
+def probabilities(network: "torch.nn.Module", images: "torch.Tensor") -> "torch.Tensor":
+    """Float32 probabilities of a network's channels: a softmax over all, or what its own ``probabilities`` makes."""
+    logits = network(images).float()
+    own = getattr(network, "probabilities", None)
+    return own(logits) if own else logits.softmax(dim=1)

@@ -1,5 +1,7 @@
 """How synthetic patients are drawn: ranges of anatomy, tissues, acute infarcts and of what imitates them."""
 
+import dataclasses
+
 from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.phantom.draws import Draws
 from StrokeSegLib.phantom.patient import (
@@ -33,7 +35,7 @@ def draw_patient(seed: int, options: PhantomOptions | None = None) -> PatientDes
     options = options or PhantomOptions()
     return PatientDescription(
         seed=seed,
-        pose=_draw_pose(Draws(seed, "pose")),
+        pose=_turned(_draw_pose(Draws(seed, "pose")), Draws(seed, "rotation"), options.rotation_deg),
         tissues=_draw_tissues(Draws(seed, "tissues")),
         lesions=_draw_lesions(Draws(seed, "lesions"), options),
         distractors=_draw_distractors(Draws(seed, "distractors")),
@@ -50,6 +52,14 @@ def _draw_pose(draws: Draws) -> Pose:
         warp_correlation_mm=(60.0, 24.0),
         seed=draws.seed(),
     )
+
+
+def _turned(pose: Pose, draws: Draws, rotation_deg: float | None) -> Pose:
+    """The pose with other rotations, each up to a greatest one; unchanged for None."""
+    if rotation_deg is None:
+        return pose
+    rotations = tuple(draws.uniform(-rotation_deg, rotation_deg) for _ in range(3))
+    return dataclasses.replace(pose, rotation_deg=rotations)
 
 
 def _draw_tissues(draws: Draws) -> Tissues:

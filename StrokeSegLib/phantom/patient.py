@@ -32,11 +32,14 @@ class PhantomOptions:
         lesion: one of `LESION_CHOICES`; anything but ``random`` and ``none`` gives one lesion of that kind.
         side: of that lesion; None draws it.
         hours: range of the age of lesions since onset.
+        rotation_deg: pitch, roll and yaw of the head are each drawn evenly up to this, either way; None draws them as
+            patients lie.
     """
 
     lesion: str = "random"
     side: Side | None = None
     hours: tuple[float, float] = (0.5, 36.0)
+    rotation_deg: float | None = None
 
     def __post_init__(self):
         if self.lesion not in LESION_CHOICES:

@@ -5,8 +5,12 @@ from functools import cached_property
 
 import numpy as np
 
+from StrokeSegLib.aspects.regions import classes_of_regions
+from StrokeSegLib.errors import DataError
 from StrokeSegLib.inference.patches import MARGIN, PATCH
-from StrokeSegLib.methods import ctp_core, ncct_core_penumbra
+from StrokeSegLib.methods import ctp_core
+from StrokeSegLib.methods.prepared_slices import Preparation, prepare
+from StrokeSegLib.methods.prepared_slices import PreparedSlices as SlicesOfScan
 from StrokeSegLib.perfusion import perfusion_of
 from Training.data.case import Case
 
@@ -17,7 +21,8 @@ class PreparedSlices:
 
     Args:
         images: float32 ``(slice, channel, row, column)``.
-        labels: uint8 ``(slice, row, column)``.
+        labels: uint8 ``(slice, row, column)``, or ``(slice, map, row, column)`` where the network has several outputs:
+            of lesions first.
     """
 
     images: np.ndarray
@@ -27,14 +32,14 @@ class PreparedSlices:
         return len(self.images)
 
     def drawn(self, lesion: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Image ``(channel, row, column)`` and labels ``(row, column)`` of a slice; one with a lesion if there is."""
+        """Image ``(channel, row, column)`` and labels of a slice; one with a lesion if there is."""
         affected = self._affected if lesion else ()
         index = random.choice(affected) if len(affected) else random.integers(len(self.images))
         return self.images[index], self.labels[index]
 
     @cached_property
     def _affected(self) -> np.ndarray:
-        return np.flatnonzero(self.labels.any(axis=(1, 2)))
+        return np.flatnonzero((self.labels if self.labels.ndim == 3 else self.labels[:, 0]).any(axis=(1, 2)))
 
 
 @dataclass(frozen=True)
@@ -80,16 +85,38 @@ class PreparedPatches:
         return np.flatnonzero(self.foreground).astype(np.int32)
 
 
-def prepared_slices(case: Case, preparation: ncct_core_penumbra.Preparation) -> PreparedSlices:
-    """Slices of a non-contrast CT.
+def prepared_slices(case: Case, preparation: Preparation) -> PreparedSlices:
+    """Slices of a non-contrast CT with its lesions.
 
     Raises:
         StrokeSegError: the case cannot be read, or has no brain where the preparation needs one.
     """
     labelled = case.read()
-    slices = ncct_core_penumbra.prepare(labelled.study, preparation)
-    images = np.stack([slices[index] for index in range(len(slices))])
-    return PreparedSlices(images, np.stack([slices.labels(index, each) for index, each in enumerate(labelled.labels)]))
+    slices = prepare(labelled.study, preparation)
+    return PreparedSlices(_images(slices), _labels(slices, labelled.labels))
+
+
+def prepared_aspects(case: Case, preparation: Preparation) -> PreparedSlices:
+    """Slices of a non-contrast CT with its infarct (core and penumbra in one) and the classes of the anatomy.
+
+    Raises:
+        StrokeSegError: the case cannot be read, lacks the regions, or has no brain where the preparation needs one.
+    """
+    labelled = case.read()
+    if labelled.regions is None:
+        raise DataError(f"Case {case.name} has no ASPECTS regions; this method learns them beside the infarct.")
+    slices = prepare(labelled.study, preparation)
+    maps = ((labelled.labels > 0).astype(np.uint8), classes_of_regions(labelled.regions))
+    return PreparedSlices(_images(slices), np.stack([_labels(slices, labels) for labels in maps], axis=1))
+
+
+def _images(slices: SlicesOfScan) -> np.ndarray:
+    return np.stack([slices[index] for index in range(len(slices))])
+
+
+def _labels(slices: SlicesOfScan, labels: np.ndarray) -> np.ndarray:
+    """Labels of a scan on the network's grid, those in the middle of each slab."""
+    return np.stack([slices.labels(index, labels[slices.middle(index)]) for index in range(len(slices))])
 
 
 def prepared_patches(case: Case, preparation: ctp_core.Preparation) -> PreparedPatches:

@@ -8,6 +8,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.phantom import (
+    PhantomOptions,
     acquire,
     acquire_perfusion,
     draw_patient,
@@ -27,6 +28,12 @@ VALIDATION_SEED = 900_000_000
 EVALUATION_SEED = 950_000_000
 """Patients of evaluations have the seeds from here on; neither training nor its validation sees them."""
 
+TURNED_SHARE, TURNED_DEG = 1 / 3, 25.0
+"""Part of the patients scored for ASPECTS whose heads are turned up to so far in pitch, roll and yaw."""
+
+ASPECTS_THICKNESS_MM = (2.5, 8.0)
+"""Of their slices: thinner ones are averaged to slabs before the network sees them."""
+
 PERFUSION_SLICES = 8
 """Of a synthetic CT perfusion scan: drawing one takes seconds, and its neighbours are alike."""
 
@@ -39,6 +46,19 @@ def synthetic_ct(seed: int) -> Case:
     def load() -> LabelledStudy:
         scan = acquire(draw_patient(seed), random_acquisition(seed), draw_scanner(seed))
         return LabelledStudy(scan.study, scan.labels)
+
+    return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
+
+
+def synthetic_aspects(seed: int) -> Case:
+    """The non-contrast CT of a synthetic patient with its ASPECTS regions; a third of the heads lie far turned."""
+    turned = np.random.default_rng(seed).random() < TURNED_SHARE
+    options = PhantomOptions(rotation_deg=TURNED_DEG if turned else None)
+
+    def load() -> LabelledStudy:
+        geometry = random_acquisition(seed, thickness_mm=ASPECTS_THICKNESS_MM)
+        scan = acquire(draw_patient(seed, options), geometry, draw_scanner(seed))
+        return LabelledStudy(scan.study, scan.labels, scan.aspects)
 
     return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
 

@@ -1,0 +1,1 @@
+"""ASPECTS: regions, affected rule, score."""

@@ -1,0 +1,41 @@
+"""Two independent U-Nets side by side, one for infarct and one for anatomy (Upadhyay et al. 2022, Deep-ASPECTS)."""
+
+from collections.abc import Sequence
+
+import segmentation_models_pytorch as smp
+import torch
+
+ANATOMY = ("background", "caudate", "lentiform", "internal capsule", "insula", "M1+M4", "M2+M5", "M3+M6")
+"""The classes of the anatomy, of either side and either level; a label is the place in this list."""
+
+
+class AspectsUNets(torch.nn.Module):
+    """Logits ``(batch, 1 + 8, row, column)``: infarct, then the classes of the anatomy.
+
+    The paper's parameter counts fit EfficientNet-B6 encoders and decoder channels of (128, 64, 32, 16, 8).
+
+    Args:
+        encoder_name: of segmentation-models-pytorch.
+        decoder_channels: of each U-Net, from the deepest of five levels up.
+        in_channels: of the input.
+    """
+
+    def __init__(self, encoder_name: str, decoder_channels: Sequence[int], in_channels: int):
+        super().__init__()
+        self.infarct, self.anatomy = (
+            smp.Unet(
+                encoder_name,
+                encoder_weights=None,
+                decoder_channels=tuple(decoder_channels),
+                in_channels=in_channels,
+                classes=classes,
+            )
+            for classes in (1, len(ANATOMY))
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.infarct(images), self.anatomy(images)], dim=1)
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Probability of infarct, then of each class of the anatomy."""
+        return torch.cat([logits[:, :1].sigmoid(), logits[:, 1:].softmax(dim=1)], dim=1)

@@ -1,0 +1,73 @@
+"""Parts of a loss: how far probabilities are from a reference."""
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch.nn import functional
+
+
+def soft_dice(probabilities: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Dice of probabilities against 0/1, pooled over the batch; 1 where both are empty."""
+    overlap = (probabilities * reference).sum()
+    return (2 * overlap + 1) / (probabilities.sum() + reference.sum() + 1)
+
+
+def generalised_dice(probabilities: torch.Tensor, labels: torch.Tensor, power: float) -> torch.Tensor:
+    """Generalised Dice of Sudre et al. 2017, eq. 2, over all classes, pooled over the batch.
+
+    Args:
+        probabilities: ``(batch, class, row, column)``.
+        labels: ``(batch, row, column)``.
+        power: each class weighs its reference volume to the power of −power: 2 in the paper, 1 in the code of Clèrigues
+            et al. 2019.
+    """
+    classes = probabilities.shape[1]
+    reference = functional.one_hot(labels, classes).movedim(-1, 1)
+    over = (0, 2, 3)
+    volume = reference.sum(dim=over)
+    weights = volume.clamp(min=1).to(probabilities.dtype) ** -power
+    overlap = (weights * (probabilities * reference).sum(dim=over)).sum()
+    return 2 * overlap / (weights * (probabilities.sum(dim=over) + volume)).sum()
+
+
+def focal(logits: torch.Tensor, labels: torch.Tensor, gamma: float, alpha: float) -> torch.Tensor:
+    """Focal loss of Lin et al. 2017, eq. 5, mean over pixels.
+
+    Args:
+        logits: ``(batch, class, row, column)``.
+        labels: ``(batch, row, column)``.
+        gamma: how much less a pixel counts that is already right.
+        alpha: weight of every class but background, which weighs 1 − alpha.
+    """
+    cross_entropy = functional.cross_entropy(logits, labels, reduction="none")
+    weights = torch.where(labels > 0, alpha, 1 - alpha)
+    return (weights * (1 - (-cross_entropy).exp()) ** gamma * cross_entropy).mean()
+
+
+def boundary(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Boundary loss of Kervadec et al. 2019, eq. 5: probability weighted by signed distance, mean over pixels.
+
+    Summed over all classes but background. Distances are parts of the slice's width, so that the loss does not depend
+    on the resolution; a class that a slice does not hold adds nothing there.
+
+    Args:
+        probabilities: ``(batch, class, row, column)``.
+        labels: ``(batch, row, column)``.
+    """
+    distances = signed_distances(labels.cpu().numpy(), probabilities.shape[1]) / labels.shape[-1]
+    weights = torch.from_numpy(distances).to(probabilities)
+    return (weights * probabilities[:, 1:]).sum(dim=1).mean()
+
+
+def signed_distances(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Pixels to the border of each class but background, negative inside: float32 ``(batch, class − 1, row, column)``.
+
+    Zero for a class that a slice does not hold.
+    """
+    distances = np.zeros((len(labels), classes - 1, *labels.shape[1:]), np.float32)
+    for index, plane in enumerate(labels):
+        for label in np.setdiff1d(np.unique(plane), [0]).tolist():
+            inside = plane == label
+            outwards, inwards = (ndimage.distance_transform_edt(mask) for mask in (~inside, inside))
+            distances[index, label - 1] = np.where(inside, 1 - inwards, outwards)
+    return distances
