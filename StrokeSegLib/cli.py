@@ -163,7 +163,7 @@ def _segmented(case, quiet: bool) -> None:
     findings = segment_case(case, _silence if quiet else _show_progress)
     for warning in findings.warnings:
         sys.stdout.write(f"warning: {warning}\n")
-    for name, volume_ml in findings.volumes_ml.items():
+    for name, volume_ml in findings.lesion_volumes_ml.items():
         sys.stdout.write(f"{name:<12} {volume_ml:8.1f} ml\n")
     if findings.mismatch is not None:
         ratio = findings.mismatch.ratio

@@ -2,10 +2,13 @@
 
 A request is ``{"id", "command": "segment", "input", "output"}`` with, where wanted, ``"methods", "models", "device",
 "side", "settings", "stack", "maps", "units", "times_s", "clinical"``, or ``{"id", "command": "cancel" | "models"}``,
-or, for trial criteria of corrected volumes, ``{"id", "command": "judge", "core_ml", "hypoperfused_ml", "clinical"}``.
+or, for trial criteria of corrected volumes, ``{"id", "command": "judge", "core_ml", "hypoperfused_ml", "clinical"}``,
+or, for ASPECTS of corrected regions, ``{"id", "command": "score", "regions": [{"name", "side", "volume_ml",
+"affected_ml", "mean_hu"}]}`` with, where wanted, ``"rule", "side", "overrides": [{"name", "side", "affected"}]``.
 Events carry the request's ``id`` and ``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``,
-``stage``), ``log`` (``message``), ``models``, ``criteria`` (``core_ml``, ``hypoperfused_ml``, ``criteria``), ``done``,
-and ``error`` (``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The process ends when stdin closes.
+``stage``), ``log`` (``message``), ``models``, ``criteria`` (``core_ml``, ``hypoperfused_ml``, ``criteria``),
+``aspects`` (``aspects`` as in `results.json`), ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled``
+or ``bug``). The process ends when stdin closes.
 """
 
 import json
@@ -122,13 +125,30 @@ class Worker:
         answers = {criterion.name: ANSWERS[criterion.answer] for criterion in criteria}
         self._send(request["id"], "criteria", criteria=answers, **volumes)
 
+    def _score(self, request: dict) -> None:
+        from StrokeSegLib.aspects import AffectedRule, RegionMeasurement, score
+        from StrokeSegLib.aspects.content import aspects_content
+        from StrokeSegLib.atlas.labels import AspectsRegion, Side
+
+        def region(entry: dict) -> AspectsRegion:
+            return AspectsRegion(entry["name"], Side(entry["side"]))
+
+        measurements = [
+            RegionMeasurement(region(entry), entry["volume_ml"], entry["affected_ml"], entry["mean_hu"])
+            for entry in request["regions"]
+        ]
+        overrides = {region(entry): entry["affected"] for entry in request.get("overrides", ())}
+        rule = AffectedRule(**request.get("rule", {}))
+        aspects = score(measurements, rule, request.get("side", "auto"), overrides)
+        self._send(request["id"], "aspects", aspects=aspects_content(aspects))
+
     def _send(self, identity: str | None, event: str, **content) -> None:
         with self._writing:
             self._events.write(json.dumps({"id": identity, "event": event, **content}, ensure_ascii=False) + "\n")
             self._events.flush()
 
 
-COMMANDS = {"segment": Worker._segment, "models": Worker._models, "judge": Worker._judge}
+COMMANDS = {"segment": Worker._segment, "models": Worker._models, "judge": Worker._judge, "score": Worker._score}
 
 
 def _warm_up() -> None:

@@ -38,6 +38,7 @@ def combined(parts: Sequence[Findings]) -> Findings:
         perfusion=_only(part.perfusion for part in parts),
         mismatch=_only(part.mismatch for part in parts),
         criteria=next((part.criteria for part in parts if part.criteria), ()),
+        aspects=_only(part.aspects for part in parts),
         clinical=next((part.clinical for part in parts if part.criteria), parts[0].clinical),
     )
 

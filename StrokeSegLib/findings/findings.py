@@ -6,8 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from StrokeSegLib.aspects import AspectsScore
 from StrokeSegLib.findings.criteria import NOTHING_GIVEN, ClinicalInputs, Criterion
 from StrokeSegLib.findings.mismatch import Mismatch
+from StrokeSegLib.findings.terminology import TERMS
 from StrokeSegLib.findings.volumes import volumes_ml
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.models import ModelBundle
@@ -80,6 +82,7 @@ class Findings:
         mismatch: where thresholds on the maps were applied.
         clinical: what was given besides the scan.
         criteria: of the trials, where there is a mismatch to judge them by.
+        aspects: the score of both sides, where regions were looked for.
     """
 
     study: Study
@@ -93,6 +96,7 @@ class Findings:
     mismatch: Mismatch | None = None
     clinical: ClinicalInputs = NOTHING_GIVEN
     criteria: tuple[Criterion, ...] = ()
+    aspects: AspectsScore | None = None
 
     @cached_property
     def volumes_ml(self) -> dict[str, float]:
@@ -102,3 +106,8 @@ class Findings:
             by_label = volumes_ml(layer.labels, self.study.ct.geometry)
             volumes.update({segment.name: float(by_label[segment.label]) for segment in layer.segments})
         return volumes
+
+    @property
+    def lesion_volumes_ml(self) -> dict[str, float]:
+        """Volume of each segment that is a lesion, not anatomy, by name."""
+        return {name: volume for name, volume in self.volumes_ml.items() if TERMS[name].is_lesion}

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 
+from StrokeSegLib.aspects.content import aspects_content
 from StrokeSegLib.findings import Findings, MethodRun
 from StrokeSegLib.findings.criteria import Answer
 from StrokeSegLib.findings.mismatch import Mismatch
@@ -36,8 +37,9 @@ def write_results(findings: Findings, path: Path) -> None:
         "device": findings.device,
         "acquisition": {**asdict(study.acquisition), "choice": study.choice},
         "geometry": _geometry(study.ct.geometry, study.grid),
-        "volumes_ml": {name: round(volume, 4) for name, volume in findings.volumes_ml.items()},
+        "volumes_ml": {name: round(volume, 4) for name, volume in findings.lesion_volumes_ml.items()},
         "warnings": list(findings.warnings),
+        **({} if findings.aspects is None else {"aspects": aspects_content(findings.aspects)}),
         **_perfusion_parts(findings),
         "timings_s": {stage: round(seconds, 3) for stage, seconds in findings.timings_s.items()},
     }

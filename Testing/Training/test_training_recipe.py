@@ -42,7 +42,7 @@ def test_a_setting_on_the_command_line_replaces_the_recipes_value(recipe_file):
     ("changes", "sentence"),
     [
         ({"optimizer": {}}, "“optimizer” is unknown"),
-        ({"loss": {"dice": 1.0, "focal": 1.0}}, "“loss.focal” is unknown"),
+        ({"loss": {"dice": 1.0, "tversky": 1.0}}, "“loss.tversky” is unknown"),
         ({"seed": "many"}, "“seed” is 'many'"),
         ({"loss": {"dice": True}}, "“loss.dice” is True"),
         ({"preparation": {"mean_hu": 0, "std_hu": 1, "size": [224]}}, "“preparation.size”"),

@@ -21,8 +21,8 @@ def names(kind):
 def test_the_schema_knows_every_setting_of_a_method_and_no_other(method, group):
     rules = [rule["then"]["properties"] for rule in SCHEMA["allOf"] if method.ID in json.dumps(rule["if"])]
     known = set().union(*(rule.get(group, {}).get("properties", {}) for rule in rules))
-    if any("$ref" in rule.get(group, {}) for rule in rules):
-        known |= set(SCHEMA["$defs"]["perfusion_settings"]["properties"])
+    references = {rule.get(group, {}).get("$ref", "").rpartition("/")[2] for rule in rules} - {""}
+    known = known.union(*(SCHEMA["$defs"][name]["properties"] for name in references))
     assert known == names({"preparation": method.Preparation, "prediction": method.Prediction}[group])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from StrokeSegLib.errors import DataError
-from StrokeSegLib.imaging import read_study
+from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.imaging.files import read_file
 from Training.data.case import LabelledStudy
 
@@ -13,16 +13,23 @@ POSITION_TOLERANCE_MM = 0.1
 """Scan and mask lie on one grid when no corner differs by more."""
 
 
-def read_pair(scan: Path, mask: Path) -> LabelledStudy:
-    """A scan (file or DICOM folder) and its mask (file).
+def read_pair(scan: Path, mask: Path, regions: Path | None = None) -> LabelledStudy:
+    """A scan (file or DICOM folder), its mask (file), and its ASPECTS regions (file) where there are.
 
     Raises:
-        DataError: there is no mask, or it does not lie on the scan's grid.
-        ImageError: either cannot be read.
+        DataError: there is no mask, or one does not lie on the scan's grid.
+        ImageError: one of them cannot be read.
     """
     if not mask.exists():
         raise DataError(f"{scan.name} has no mask; {mask.name} was looked for in {mask.parent}.")
-    study, reference = read_study(scan), read_file(mask)
+    study = read_study(scan)
+    labels = _on_slices(study, scan, mask)
+    return LabelledStudy(study, labels, _on_slices(study, scan, regions) if regions else None)
+
+
+def _on_slices(study: Study, scan: Path, mask: Path) -> np.ndarray:
+    """Labels uint8 ``(slice, row, column)`` of a mask that lies on the scan's grid."""
+    reference = read_file(mask)
     ours, theirs = study.grid.geometry if scan.is_dir() else study.ct.geometry, reference.ct.geometry
     labels = reference.ct.voxels
     if labels.shape == ours.shape:
@@ -34,11 +41,11 @@ def read_pair(scan: Path, mask: Path) -> LabelledStudy:
             labels = study.grid.to_slices(labels)
     whole = labels.astype(np.int64)
     if not np.array_equal(whole, labels):
-        raise DataError(f"{mask.name} holds fractions; a mask holds 0, 1 and 2.")
-    return LabelledStudy(study, _small(whole, mask))
+        raise DataError(f"{mask.name} holds fractions; a mask holds whole numbers.")
+    return _small(whole, mask)
 
 
 def _small(values: np.ndarray, mask: Path) -> np.ndarray:
     if values.min() < 0 or values.max() > 255:
-        raise DataError(f"{mask.name} holds values from {values.min()} to {values.max()}; a mask holds 0, 1 and 2.")
+        raise DataError(f"{mask.name} holds values from {values.min()} to {values.max()}; they are no labels.")
     return values.astype(np.uint8)

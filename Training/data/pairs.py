@@ -1,6 +1,7 @@
 """Pairs in two folders: ``images/NAME.nii.gz`` (or .nrrd, or a DICOM folder) and ``labels/NAME.nii.gz`` (or .nrrd).
 
-`patients.csv` beside them, with the columns ``case,patient``, says which scans are of one patient; without it each scan
+`regions/NAME.nii.gz` (or .nrrd) beside them holds the ASPECTS regions by their labels 1 to 20, for a method that learns
+them too. `patients.csv`, with the columns ``case,patient``, says which scans are of one patient; without it each scan
 is a patient.
 """
 
@@ -25,10 +26,14 @@ def cases(folder: Path) -> list[Case]:
 
 
 def _read(folder: Path, scan: Path, name: str) -> LabelledStudy:
-    masks = [file for file in sorted((folder / "labels").glob("*")) if _stem(file) == name]
-    if not masks:
+    mask, regions = (_file(folder / kind, name) for kind in ("labels", "regions"))
+    if mask is None:
         raise DataError(f"there is no mask {name} in {folder / 'labels'}.")
-    return read_pair(scan, masks[0])
+    return read_pair(scan, mask, regions)
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((file for file in sorted(folder.glob("*")) if _stem(file) == name), None)
 
 
 def _stem(file: Path) -> str | None:

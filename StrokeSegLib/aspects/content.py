@@ -1,0 +1,49 @@
+"""The score as plain values, as `results.json` and the worker's events hold it."""
+
+from dataclasses import asdict
+
+from StrokeSegLib.aspects.score import AspectsScore, HemisphereScore, RegionFinding
+
+
+def aspects_content(aspects: AspectsScore) -> dict:
+    """A score as JSON values; `results.schema.json` describes them."""
+    content = {
+        "side": aspects.side.value if aspects.side else None,
+        "side_source": aspects.side_source,
+        "rule": asdict(aspects.rule),
+        "right": _hemisphere(aspects.right),
+        "left": _hemisphere(aspects.left),
+        "warnings": list(aspects.warnings),
+    }
+    if aspects.anatomy is not None:
+        content["anatomy"] = aspects.anatomy
+    if aspects.agreement:
+        content["agreement"] = {name: round(dice, 4) for name, dice in aspects.agreement.items()}
+    return content
+
+
+def _hemisphere(hemisphere: HemisphereScore) -> dict:
+    return {
+        "score": hemisphere.score,
+        "missing": list(hemisphere.missing_names),
+        "regions": {finding.region.name: _region(finding) for finding in hemisphere.regions},
+    }
+
+
+def _region(finding: RegionFinding) -> dict:
+    return {
+        "affected": finding.affected,
+        "fraction": round(finding.fraction, 4),
+        "volume_ml": round(finding.volume_ml, 4),
+        "affected_ml": round(finding.affected_ml, 4),
+        "mean_hu": _rounded(finding.mean_hu),
+        "hu_ratio": _rounded(finding.hu_ratio),
+        "net_water_uptake_percent": _rounded(finding.net_water_uptake_percent),
+        "marked_by_hu": finding.marked_by_hu,
+        "in_view": finding.in_view,
+        "source": finding.source,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

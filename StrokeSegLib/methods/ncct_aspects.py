@@ -1,0 +1,257 @@
+"""Infarct, the ASPECTS regions of both sides and the score on non-contrast CT (Upadhyay et al. 2022, Deep-ASPECTS).
+
+One network marks infarct, another the anatomy without sides or levels; these come from the head atlas registered to
+the scan, which also gives regions of its own. A bundle without networks scores by the atlas and the HU of its regions
+alone.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from StrokeSegLib import inference
+from StrokeSegLib.aspects.level import supraganglionic_slices
+from StrokeSegLib.aspects.measurement import measure_regions
+from StrokeSegLib.aspects.regions import regions_of_classes
+from StrokeSegLib.aspects.score import AffectedRule, score
+from StrokeSegLib.atlas import load
+from StrokeSegLib.atlas.labels import ASPECTS_REGIONS
+from StrokeSegLib.atlas.registration import TRUSTED_FIT, register_head
+from StrokeSegLib.errors import ImageError
+from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
+from StrokeSegLib.findings.clusters import large_clusters
+from StrokeSegLib.findings.side import only_side_note
+from StrokeSegLib.imaging import Study
+from StrokeSegLib.imaging.midsagittal import midsagittal_plane
+from StrokeSegLib.methods.prepared_slices import Preparation, prepare
+from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.networks.aspects import ANATOMY
+
+ID = "ncct-aspects"
+
+WANTED = "ncct"
+
+INFARCT = Segment("infarct", 1)
+
+REGIONS = tuple(Segment(f"ASPECTS {region.name} {region.side.value}", region.label) for region in ASPECTS_REGIONS)
+
+NETWORK, ATLAS = "network", "atlas"
+
+INFARCT_AND_CLASSES = (0, *range(2, 1 + len(ANATOMY)))
+"""The networks' channels but the background of the anatomy."""
+
+NETWORKS_DONE, REGISTERED = 0.75, 0.95
+"""Progress fractions at which the networks and the registration have ended."""
+
+
+POOR_FIT_WARNING = "The head atlas fits this scan poorly: check the ASPECTS regions, their sides and levels."
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How probabilities become labels and a score.
+
+    Args:
+        infarct_threshold: a voxel is infarct where its probability exceeds it.
+        minimum_infarct_ml: connected infarcts below this are dropped.
+        regions: whether regions are those that the ``network`` finds or those of the registered ``atlas``.
+        basis: whether a region is affected by the ``infarct`` in it or by its ``hu``, see `AffectedRule`.
+        minimum_fraction, minimum_ml, hu_ratio, hu_difference: of the `AffectedRule`.
+    """
+
+    infarct_threshold: float = 0.5
+    minimum_infarct_ml: float = 0.0
+    regions: str = NETWORK
+    basis: str = "infarct"
+    minimum_fraction: float = AffectedRule.minimum_fraction
+    minimum_ml: float = AffectedRule.minimum_ml
+    hu_ratio: float = AffectedRule.hu_ratio
+    hu_difference: float = AffectedRule.hu_difference
+
+    @property
+    def rule(self) -> AffectedRule:
+        """When a region is affected."""
+        return AffectedRule(
+            minimum_fraction=self.minimum_fraction,
+            minimum_ml=self.minimum_ml,
+            hu_ratio=self.hu_ratio,
+            hu_difference=self.hu_difference,
+            basis=self.basis,
+        )
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What the networks find on the scan's slices.
+
+    Args:
+        infarct: boolean ``(slice, row, column)``.
+        classes: uint8 ``(slice, row, column)``, the classes of the anatomy.
+        probability: float32 ``(slice, row, column)`` of infarct, where it was asked for.
+        device: where the networks ran.
+        warnings: what went differently than asked for.
+    """
+
+    infarct: np.ndarray
+    classes: np.ndarray
+    probability: np.ndarray | None
+    device: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The regions of a scan.
+
+    Args:
+        regions: uint8 ``(slice, row, column)``, `AspectsRegion.label`.
+        left: boolean ``(slice, row, column)``, the patient's left.
+        source: ``network`` or ``atlas``.
+        agreement: Dice between network and atlas of each region in either, by name and side; empty without both.
+        warnings: what the reader must know of them.
+    """
+
+    regions: np.ndarray
+    left: np.ndarray
+    source: str
+    agreement: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def segment(
+    study: Study,
+    bundle: ModelBundle,
+    device: str,
+    side: str,
+    keep_probabilities: bool,
+    progress: Callable[[float, str], None],
+) -> Findings:
+    """Infarct, regions and score of a study.
+
+    Args:
+        study: a head CT.
+        bundle: a bundle of this method.
+        device: see `inference.choose_device`.
+        side: ``left`` or ``right`` is the hemisphere that is scored, and infarct beyond it is dropped; ``auto`` scores
+            the one with more affected tissue, and shows both.
+        keep_probabilities: whether the findings carry the probability of infarct.
+        progress: called with a fraction and a stage; it may raise `Cancelled`.
+
+    Raises:
+        ImageError: no brain is found, or, without networks, the atlas cannot be registered.
+    """
+    started = time.perf_counter()
+    prediction = Prediction(**bundle.prediction)
+
+    def while_segmenting(fraction: float, stage: str) -> None:
+        progress(fraction * NETWORKS_DONE, stage)
+
+    found = None
+    if bundle.weights:
+        found = _segmented(study, bundle, prediction, device, keep_probabilities, while_segmenting)
+    predicted = time.perf_counter()
+    progress(NETWORKS_DONE if found else 0.0, "registering the head atlas")
+    anatomy = _anatomy(study, found, prediction)
+    registered = time.perf_counter()
+    progress(REGISTERED, "scoring")
+    infarct = np.zeros(study.ct.voxels.shape, bool) if found is None else found.infarct
+    if side != "auto":
+        infarct &= anatomy.left if side == "left" else ~anatomy.left
+    if prediction.minimum_infarct_ml:
+        infarct = large_clusters(infarct, study.ct.geometry.voxel_volumes_ml, prediction.minimum_infarct_ml)
+    scored = score(measure_regions(study.ct, anatomy.regions, infarct), prediction.rule, side)
+    scored = replace(scored, anatomy=anatomy.source, agreement=anatomy.agreement)
+    layers = (SegmentLayer(anatomy.regions, REGIONS),)
+    if found is not None:
+        layers = (SegmentLayer(infarct.astype(np.uint8), (INFARCT,)), *layers)
+    return Findings(
+        study=study,
+        layers=layers,
+        runs=(MethodRun.of(bundle),),
+        device=found.device if found else "cpu",
+        probabilities={INFARCT.name: found.probability} if keep_probabilities and found else {},
+        warnings=study.warnings
+        + (found.warnings if found else ())
+        + anatomy.warnings
+        + scored.warnings
+        + only_side_note(side),
+        timings_s={
+            "networks": predicted - started,
+            "registration": registered - predicted,
+            "scoring": time.perf_counter() - registered,
+        },
+        aspects=scored,
+    )
+
+
+def _segmented(
+    study: Study,
+    bundle: ModelBundle,
+    prediction: Prediction,
+    device: str,
+    keep_probability: bool,
+    progress: Callable[[float, str], None],
+) -> Segmented:
+    """Infarct and anatomy by the networks, within the brain."""
+    slices = prepare(study, Preparation(**bundle.preparation))
+    shape = study.ct.geometry.shape
+    infarct, classes = np.zeros(shape, bool), np.zeros(shape, np.uint8)
+    probability = np.zeros(shape, np.float32) if keep_probability else None
+    forecast = inference.predict_slices(bundle, slices, device, progress)
+    for index, probabilities in forecast:
+        slab = slices.slabs[index]
+        # Background of the anatomy is what its seven classes leave.
+        on_scan = slices.maps_on_scan(index, probabilities[INFARCT_AND_CLASSES])
+        likeliest = on_scan[1:].argmax(axis=0) + 1
+        is_class = on_scan[1:].max(axis=0) > 1 - on_scan[1:].sum(axis=0)
+        infarct[slab] = (on_scan[0] > prediction.infarct_threshold) & study.brain[slab]
+        classes[slab] = np.where(is_class, likeliest, 0) * study.brain[slab]
+        if keep_probability:
+            probability[slab] = on_scan[0]
+    return Segmented(infarct, classes, probability, forecast.device, forecast.warnings)
+
+
+def _anatomy(study: Study, found: Segmented | None, prediction: Prediction) -> Anatomy:
+    """The regions by network or atlas, whichever is asked for and possible."""
+    try:
+        registration = register_head(study)
+    except ImageError as error:
+        if found is None:
+            raise
+        return _anatomy_by_network(study, found.classes, error)
+    by_atlas = registration.labels_on_scan(load().aspects)
+    warnings = () if registration.fit >= TRUSTED_FIT else (POOR_FIT_WARNING,)
+    if found is None:
+        return Anatomy(by_atlas, registration.left, ATLAS, warnings=warnings)
+    by_network = regions_of_classes(found.classes, registration.left, registration.supraganglionic)
+    regions = by_network if prediction.regions == NETWORK else by_atlas
+    return Anatomy(regions, registration.left, prediction.regions, agreement(by_network, by_atlas), warnings)
+
+
+def _anatomy_by_network(study: Study, classes: np.ndarray, error: ImageError) -> Anatomy:
+    """The network's regions, sides by the mid-sagittal plane and levels by the slices that show deep nuclei."""
+    geometry = study.ct.geometry
+    left = midsagittal_plane(study.brain, geometry).left_side(geometry)
+    above = np.broadcast_to(supraganglionic_slices(classes, geometry)[:, None, None], classes.shape)
+    warning = f"The ASPECTS regions are the network's alone, not checked against the head atlas: {error}"
+    return Anatomy(regions_of_classes(classes, left, above), left, NETWORK, warnings=(warning,))
+
+
+def agreement(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """Dice of each region between two label maps ``(slice, row, column)``, by name and side; not of one in neither."""
+    sizes, shared = np.zeros((2, len(ASPECTS_REGIONS) + 1))
+    for ours, theirs in zip(first, second, strict=True):
+        sizes += _counts(ours) + _counts(theirs)
+        shared += _counts(ours[ours == theirs])
+    return {
+        f"{region.name} {region.side.value}": float(2 * shared[region.label] / sizes[region.label])
+        for region in ASPECTS_REGIONS
+        if sizes[region.label]
+    }
+
+
+def _counts(regions: np.ndarray) -> np.ndarray:
+    """Voxels of each label 0…20."""
+    return np.bincount(regions.ravel(), minlength=len(ASPECTS_REGIONS) + 1)
