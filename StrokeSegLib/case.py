@@ -37,11 +37,13 @@ class Case:
         settings: ``preparation.…=value`` and ``prediction.…=value`` that override the bundles' for this run; of several
             methods, ``METHOD:prediction.…=value`` overrides that one's alone.
         save_probabilities: also write a probability map for each segment.
+        save_scan: also write the scan without its header, for exports that need its voxels.
         stack: where the input's slices really lie, if its file cannot say so.
         maps: files of ``cbf``, ``cbv``, ``mtt`` and ``tmax`` on the grid of the input, in place of a series.
         units: of a map, by its name, where the file does not say it.
         times_s: of the frames of a perfusion series, where the input does not say them.
         clinical: what the trials' criteria ask for besides the scan.
+        files: of an input folder that holds several DICOM studies, those of one; empty for all.
     """
 
     input: Path
@@ -52,11 +54,13 @@ class Case:
     side: str = "auto"
     settings: tuple[str, ...] = ()
     save_probabilities: bool = False
+    save_scan: bool = False
     stack: SliceStack | None = None
     maps: Mapping[str, Path] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     times_s: tuple[float, ...] | None = None
     clinical: ClinicalInputs = NOTHING_GIVEN
+    files: tuple[Path, ...] = ()
 
 
 def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
@@ -82,7 +86,7 @@ def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings
             progress=_part(_between_reading_and_writing(progress), len(parts), len(bundles)),
         )
         parts.append(part)
-    return _written(combined(parts), case.output, read_s, progress)
+    return _written(combined(parts), case, read_s, progress)
 
 
 def map_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
@@ -107,7 +111,7 @@ def map_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
         timings_s={"perfusion": perf_counter() - started},
         perfusion=perfusion,
     )
-    return _written(findings, case.output, read_s, progress)
+    return _written(findings, case, read_s, progress)
 
 
 def _bundles(case: Case, chosen: tuple[str, ...]) -> tuple[ModelBundle, ...]:
@@ -141,7 +145,7 @@ def _read(case: Case, bundles: tuple[ModelBundle, ...], progress: Callable[[floa
     progress(0.0, "reading the scan")
     started = perf_counter()
     wanted = methods.wanted(bundles[0].method) if bundles and not case.maps else "any"
-    study = read_study(case.input, case.stack, wanted, case.times_s)
+    study = read_study(case.input, case.stack, wanted, case.times_s, case.files)
     if case.maps:
         study = replace(study, maps=read_maps(study.ct, case.maps, case.units, study.nominal_geometry))
     return study, perf_counter() - started
@@ -156,9 +160,9 @@ def _part(progress: Callable[[float, str], None], number: int, parts: int) -> Ca
     return lambda fraction, stage: progress((number + fraction) / parts, stage)
 
 
-def _written(findings: Findings, output: Path, read_s: float, progress: Callable[[float, str], None]) -> Findings:
+def _written(findings: Findings, case: Case, read_s: float, progress: Callable[[float, str], None]) -> Findings:
     findings = replace(findings, timings_s={"read": read_s, **findings.timings_s})
     progress(WRITING, "writing the results")
-    reports.write(findings, output)
+    reports.write(findings, case.output, case.save_scan)
     progress(1.0, "done")
     return findings

@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "--side", choices=["auto", "left", "right"], default="auto", help="report one hemisphere alone"
     )
     segment.add_argument("--save-probabilities", action="store_true")
+    segment.add_argument("--save-scan", action="store_true", help="write the scan without its header, for exports")
     segment.add_argument(
         "--map", dest="maps", action="append", default=[], metavar="NAME=FILE", help="cbf, cbv, mtt or tmax, of a CT"
     )
@@ -147,6 +148,7 @@ def _segment(options: argparse.Namespace) -> None:
             side=options.side,
             settings=tuple(options.settings),
             save_probabilities=options.save_probabilities,
+            save_scan=options.save_scan,
             maps={name: Path(file) for name, file in _by_name(options.maps, "--map").items()},
             units=_by_name(options.units, "--unit"),
             times_s=_times(options.times),

@@ -25,5 +25,9 @@ class DataError(StrokeSegError):
     """A training data set or recipe that cannot be used as it is."""
 
 
+class CaseError(StrokeSegError):
+    """A case folder that is incomplete or damaged, or a correction or scan that does not belong to it."""
+
+
 class Cancelled(StrokeSegError):
     """The user stopped the run; nothing was written."""

@@ -1,14 +1,14 @@
 """The process behind the panel: requests in, events out, one JSON object a line; torch and the models stay warm.
 
 A request is ``{"id", "command": "segment", "input", "output"}`` with, where wanted, ``"methods", "models", "device",
-"side", "settings", "stack", "maps", "units", "times_s", "clinical"``, or ``{"id", "command": "cancel" | "models"}``,
-or, for trial criteria of corrected volumes, ``{"id", "command": "judge", "core_ml", "hypoperfused_ml", "clinical"}``,
-or, for ASPECTS of corrected regions, ``{"id", "command": "score", "regions": [{"name", "side", "volume_ml",
-"affected_ml", "mean_hu"}]}`` with, where wanted, ``"rule", "side", "overrides": [{"name", "side", "affected"}]``.
-Events carry the request's ``id`` and ``event``: ``ready`` (``pid``) once at the start, ``progress`` (``fraction``,
-``stage``), ``log`` (``message``), ``models``, ``criteria`` (``core_ml``, ``hypoperfused_ml``, ``criteria``),
-``aspects`` (``aspects`` as in `results.json`), ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled``
-or ``bug``). The process ends when stdin closes.
+"side", "settings", "save_probabilities", "stack", "maps", "units", "times_s", "clinical", "files"``, or ``{"id",
+"command": "cancel" | "models"}``, or, for trial criteria of corrected volumes, ``{"id", "command": "judge", "core_ml",
+"hypoperfused_ml", "clinical"}``, or, for ASPECTS of corrected regions, ``{"id", "command": "score", "regions":
+[{"name", "side", "volume_ml", "affected_ml", "mean_hu"}]}`` with, where wanted, ``"rule", "side", "overrides":
+[{"name", "side", "affected"}]``. Events carry the request's ``id`` and ``event``: ``ready`` (``pid``) once at the
+start, ``progress`` (``fraction``, ``stage``), ``log`` (``message``), ``memory`` (``peak_mb`` of a run), ``models``,
+``criteria`` (``core_ml``, ``hypoperfused_ml``, ``criteria``), ``aspects`` (``aspects`` as in `results.json`), ``done``,
+and ``error`` (``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The process ends when stdin closes.
 """
 
 import json
@@ -17,7 +17,6 @@ import os
 import sys
 import threading
 import traceback
-from pathlib import Path
 from queue import Queue
 from typing import TextIO
 
@@ -73,31 +72,18 @@ class Worker:
         self._cancelled.discard(identity)
 
     def _segment(self, request: dict) -> None:
-        from StrokeSegLib.case import Case, segment_case
-        from StrokeSegLib.findings import ClinicalInputs
-        from StrokeSegLib.imaging import SliceStack
+        from StrokeSegLib.case import segment_case
+        from StrokeSegLib.process_memory import forget_peak, peak_memory_mb
+        from StrokeSegLib.segment_request import case_of
 
         def report(fraction: float, stage: str) -> None:
             if request["id"] in self._cancelled:
                 raise Cancelled("The run was cancelled; nothing was written.")
             self._send(request["id"], "progress", fraction=round(fraction, 4), stage=stage)
 
-        optional = {key: request[key] for key in ("device", "side") if request.get(key)}
-        stack = SliceStack(**request["stack"]) if request.get("stack") else None
-        case = Case(
-            input=Path(request["input"]),
-            output=Path(request["output"]),
-            methods=tuple(request.get("methods", ())),
-            models=tuple(request.get("models", ())),
-            settings=tuple(request.get("settings", ())),
-            stack=stack,
-            maps={name: Path(file) for name, file in request.get("maps", {}).items()},
-            units=request.get("units", {}),
-            times_s=tuple(request["times_s"]) if request.get("times_s") else None,
-            clinical=ClinicalInputs(**request.get("clinical", {})),
-            **optional,
-        )
-        segment_case(case, report)
+        forget_peak()
+        segment_case(case_of(request), report)
+        self._send(request["id"], "memory", peak_mb=peak_memory_mb())
 
     def _models(self, request: dict) -> None:
         from StrokeSegLib.models import list_bundles

@@ -15,23 +15,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from StrokeSegLib import models
 from StrokeSegLib.errors import DataError, StrokeSegError
+from StrokeSegLib.methods import ncct_aspects
+from Training import aspects_evaluation, evaluation
+from Training.aspects_evaluation import AspectsEvaluation
 from Training.data.case import Case
 from Training.data.sources import open_source
 from Training.data.splits import split
 from Training.data.synthetic import EVALUATION_SEED
-from Training.evaluation import CaseFigures, Evaluation, evaluate
+from Training.evaluation import Evaluation
 from Training.recipe import SOURCES, DataSettings, read_recipe
 from Training.trainable import TRAINABLE
 
-TABLE = (
-    "dice_3d",
-    "dice_core",
-    "dice_penumbra",
-    "dice_affected",
-    "affected_error_ml",
-    "hausdorff_95_affected_mm",
-    "auc",
-)
+EVALUATIONS = {ncct_aspects.ID: aspects_evaluation.evaluate}
+"""By method; the others mark core and penumbra."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,39 +36,45 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING)
     try:
         bundle = models.find_bundle(options.model).overridden(options.set)
-        evaluation = evaluate(bundle, _cases(options, bundle.method), options.device, _progress)
+        measure = EVALUATIONS.get(bundle.method, evaluation.evaluate)
+        measured = measure(bundle, _cases(options, bundle.method), options.device, _progress)
         summary = {"model": bundle.name, "model_version": bundle.version, "model_sha256": bundle.sha256}
         summary |= {"data": str(options.data or options.source), "part": options.part, "overrides": bundle.overrides}
-        summary |= evaluation.summary()
+        summary |= measured.summary()
         if options.output:
-            write(evaluation, summary, options.output)
+            write(measured, summary, options.output)
     except StrokeSegError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     sys.stderr.write("\n")
-    sys.stdout.write(table(evaluation, summary))
+    sys.stdout.write(table(measured, summary))
     return 0
 
 
-def table(evaluation: Evaluation, summary: dict) -> str:
+def table(measured: Evaluation | AspectsEvaluation, summary: dict) -> str:
     """The table for the eye: a line a scan, then means and pooled figures."""
-    lines = [f"{'case':<24}" + "".join(f"{name:>26}" for name in TABLE)]
-    for case in evaluation.cases:
-        lines.append(f"{case.case[:24]:<24}" + "".join(f"{getattr(case, name):>26.3f}" for name in TABLE))
+    lines = [f"{'case':<24}" + "".join(f"{name:>26}" for name in measured.table)]
+    for case in measured.cases:
+        lines.append(f"{case.case[:24]:<24}" + "".join(_cell(getattr(case, name)) for name in measured.table))
     means = summary["mean"]
-    lines.append(f"{'mean':<24}" + "".join(f"{means.get(name, float('nan')):>26.3f}" for name in TABLE))
-    lines += [f"pooled {name:<28} {value}" for name, value in summary["pooled"].items()]
-    lines += [f"{name:<35} {value}" for name, value in summary["lesions"].items()]
+    lines.append(f"{'mean':<24}" + "".join(_cell(means.get(name, "")) for name in measured.table))
+    lines += [f"mean {name:<30} {value}" for name, value in means.items() if name not in measured.table]
+    for group in ("pooled", "bins", "kappa_by_region", "lesions"):
+        lines += [f"{group} {name:<28} {value}" for name, value in summary.get(group, {}).items()]
     return "\n".join(lines) + "\n"
 
 
-def write(evaluation: Evaluation, summary: dict, folder: Path) -> None:
+def _cell(value: float | str) -> str:
+    return f"{value:>26}" if isinstance(value, str) else f"{value:>26.3f}"
+
+
+def write(measured: Evaluation | AspectsEvaluation, summary: dict, folder: Path) -> None:
     """cases.csv and summary.json."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "cases.csv").open("w", encoding="utf-8", newline="") as file:
-        rows = csv.DictWriter(file, [entry.name for entry in dataclasses.fields(CaseFigures)])
+        rows = csv.DictWriter(file, [entry.name for entry in dataclasses.fields(measured.cases[0])])
         rows.writeheader()
-        rows.writerows(dataclasses.asdict(case) for case in evaluation.cases)
+        rows.writerows(dataclasses.asdict(case) for case in measured.cases)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
@@ -80,7 +82,7 @@ def _cases(options: argparse.Namespace, method: str) -> list[Case]:
     if method not in TRAINABLE:
         raise DataError(f"There is nothing to measure “{method}” on; known are {', '.join(TRAINABLE)}.")
     if options.source == "synthetic":
-        return [TRAINABLE[method].synthetic(EVALUATION_SEED + number) for number in range(options.patients)]
+        return [TRAINABLE[method].evaluated(EVALUATION_SEED + number) for number in range(options.patients)]
     if options.data is None:
         raise DataError("Give the data set's folder with --data.")
     cases = open_source(DataSettings(options.source, str(options.data), pixel_mm=options.pixel_mm))

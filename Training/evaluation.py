@@ -14,6 +14,17 @@ CORE, PENUMBRA = metrics.CORE, metrics.PENUMBRA
 
 CLASSES = ("core", "penumbra", "affected")
 
+TABLE = (
+    "dice_3d",
+    "dice_core",
+    "dice_penumbra",
+    "dice_affected",
+    "affected_error_ml",
+    "hausdorff_95_affected_mm",
+    "auc",
+)
+"""Columns for the eye."""
+
 
 @dataclass(frozen=True)
 class CaseFigures:
@@ -65,6 +76,8 @@ class Evaluation:
     overlap: np.ndarray
     counts: metrics.ProbabilityCounts
     warnings: tuple[str, ...]
+
+    table = TABLE
 
     def summary(self) -> dict[str, object]:
         """JSON values: means and standard deviations (population) over scans, pooled figures, curves."""

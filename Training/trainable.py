@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
-from StrokeSegLib.methods import ctp_core, ncct_core_penumbra
+from StrokeSegLib.methods import ctp_core, ncct_aspects, ncct_core_penumbra
 from StrokeSegLib.methods.prepared_slices import Preparation
 from StrokeSegLib.networks.aspects import ANATOMY
 from Training.data.case import Case
@@ -14,7 +14,7 @@ from Training.data.preparing import (
     prepared_patches,
     prepared_slices,
 )
-from Training.data.synthetic import synthetic_aspects, synthetic_ct, synthetic_perfusion
+from Training.data.synthetic import synthetic_aspects, synthetic_ct, synthetic_head, synthetic_perfusion
 from Training.recipe import Recipe
 
 
@@ -46,7 +46,8 @@ class Trainable:
         preparation: makes the method's preparation of a recipe's settings.
         prepared: makes samples of a case.
         samples: what it makes.
-        synthetic: the synthetic patient of a seed.
+        synthetic: the synthetic patient of a seed, as training draws them.
+        evaluated: the synthetic patient of a seed, as evaluation draws them.
     """
 
     outputs: tuple[Output, ...]
@@ -55,6 +56,7 @@ class Trainable:
     prepared: Callable[[Case, object], PreparedSlices | PreparedPatches]
     samples: type[PreparedSlices] | type[PreparedPatches]
     synthetic: Callable[[int], Case]
+    evaluated: Callable[[int], Case]
 
     @property
     def in_patches(self) -> bool:
@@ -78,8 +80,9 @@ TRAINABLE = {
         prepared=prepared_slices,
         samples=PreparedSlices,
         synthetic=synthetic_ct,
+        evaluated=synthetic_ct,
     ),
-    "ncct-aspects": Trainable(
+    ncct_aspects.ID: Trainable(
         outputs=(
             Output(1, {"infarct": (1,)}),
             Output(len(ANATOMY), {name: (label,) for label, name in enumerate(ANATOMY) if label}),
@@ -89,6 +92,7 @@ TRAINABLE = {
         prepared=prepared_aspects,
         samples=PreparedSlices,
         synthetic=synthetic_aspects,
+        evaluated=synthetic_head,
     ),
     ctp_core.ID: Trainable(
         outputs=(Output(2, {"core": (1,)}),),
@@ -97,6 +101,7 @@ TRAINABLE = {
         prepared=prepared_patches,
         samples=PreparedPatches,
         synthetic=synthetic_perfusion,
+        evaluated=synthetic_perfusion,
     ),
 }
 """By method."""

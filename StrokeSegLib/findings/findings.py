@@ -47,6 +47,8 @@ class MethodRun:
     preparation: Mapping[str, object]
     prediction: Mapping[str, object]
     overrides: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    """Names of what the model marks."""
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> "MethodRun":
@@ -62,6 +64,7 @@ class MethodRun:
             preparation=bundle.preparation,
             prediction=bundle.prediction,
             overrides=bundle.overrides,
+            segments=tuple(bundle.labels),
         )
 
 
@@ -83,6 +86,8 @@ class Findings:
         clinical: what was given besides the scan.
         criteria: of the trials, where there is a mismatch to judge them by.
         aspects: the score of both sides, where regions were looked for.
+        automatic: what was found before a reader corrected it; None as long as nobody did.
+        edited: names of the segments that the reader changed.
     """
 
     study: Study
@@ -97,6 +102,8 @@ class Findings:
     clinical: ClinicalInputs = NOTHING_GIVEN
     criteria: tuple[Criterion, ...] = ()
     aspects: AspectsScore | None = None
+    automatic: "Findings | None" = None
+    edited: tuple[str, ...] = ()
 
     @cached_property
     def volumes_ml(self) -> dict[str, float]:

@@ -20,18 +20,21 @@ MISSING_SLICE_TOLERANCE = 0.1
 """A gap within this fraction of a whole multiple of the usual gap means slices that are missing."""
 
 
-def read_dicom(path: Path, wanted: Wanted = "any", times_s: Sequence[float] | None = None) -> Study:
+def read_dicom(
+    path: Path, wanted: Wanted = "any", times_s: Sequence[float] | None = None, files: Sequence[Path] = ()
+) -> Study:
     """The non-contrast head CT or the CT perfusion series in a DICOM file or folder.
 
     Args:
         path: file or folder.
         wanted: which of the two.
         times_s: of a perfusion series' frames, where its headers' are missing or wrong.
+        files: of the folder, the only ones to read.
 
     Raises:
         ImageError: nothing that is wanted, several patients, damaged files, images that contradict each other.
     """
-    series, choice = choose_series(read_headers(path), wanted)
+    series, choice = choose_series(read_headers(path, files), wanted)
     check_decodable(series.images)
     return _perfusion(series, choice, times_s) if series.is_time_series else _single(series, choice)
 

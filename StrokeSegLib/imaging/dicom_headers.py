@@ -1,7 +1,7 @@
 """What the headers in a DICOM folder say, one record an image; no pixels are decoded here."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.dicom_times import ImageTimes, image_times
 
 CT_IMAGE_CLASSES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
+
+PREAMBLE_BYTES = 132
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,17 @@ class ImageHeader:
         return bool(self.image_type) and self.image_type[0] == "ORIGINAL"
 
 
-def read_headers(path: Path) -> list[ImageHeader]:
+def read_headers(path: Path, files: Sequence[Path] = ()) -> list[ImageHeader]:
     """Headers of a DICOM file, or of all DICOM images in a folder and its subfolders; other files are passed over.
+
+    Args:
+        path: file or folder.
+        files: of the folder, the only ones to read.
 
     Raises:
         ImageError: a ``.dcm`` file that is no longer readable as DICOM (it is named), or no DICOM at all.
     """
-    files = [path] if path.is_file() else _files_below(path)
+    files = files or ([path] if path.is_file() else _files_below(path))
     headers = []
     for file in files:
         dataset, missing = _read_header(file)
@@ -88,6 +94,11 @@ def read_headers(path: Path) -> list[ImageHeader]:
     return headers
 
 
+def begins_as_dicom(start: bytes) -> bool:
+    """Whether a file's first `PREAMBLE_BYTES` are DICOM's; files without preamble begin with group 0008."""
+    return start[128:] == b"DICM" or start[:2] == b"\x08\x00"
+
+
 def _files_below(folder: Path) -> list[Path]:
     return sorted(Path(root, name) for root, _, names in os.walk(folder) for name in names if name != "DICOMDIR")
 
@@ -95,9 +106,8 @@ def _files_below(folder: Path) -> list[Path]:
 def _read_header(path: Path) -> tuple[pydicom.Dataset | None, int]:
     """The header and the number of pixel bytes missing behind it; None for a file that is not DICOM."""
     with open(path, "rb") as file:
-        start = file.read(132)
-        # Files written without preamble begin with group 0008, little endian.
-        if start[128:] != b"DICM" and start[:2] != b"\x08\x00":
+        start = file.read(PREAMBLE_BYTES)
+        if not begins_as_dicom(start):
             if path.suffix.lower() == ".dcm":
                 raise ImageError(f"{path.name} is damaged: it does not begin as a DICOM file; copy it again.")
             return None, 0

@@ -68,11 +68,11 @@ class RegularGrid:
         """Whether the grid is the stack itself."""
         return self.geometry.shape == self.slice_shape and not self.shifts.any()
 
-    def from_slices(self, voxels: np.ndarray) -> np.ndarray:
-        """Voxels of the stack ``(slice, row, column)`` placed on the grid; 0 where no slice reaches."""
+    def from_slices(self, voxels: np.ndarray, outside: float = 0) -> np.ndarray:
+        """Voxels of the stack ``(slice, row, column)`` placed on the grid; ``outside`` where no slice reaches."""
         if self.is_identity:
             return voxels
-        on_grid = np.zeros(self.geometry.shape, voxels.dtype)
+        on_grid = np.full(self.geometry.shape, outside, voxels.dtype)
         rows, columns = self.slice_shape[1:]
         for plane, index in enumerate(self.slice_of_plane):
             row, column = self.shifts[index]

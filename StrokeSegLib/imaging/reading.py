@@ -22,7 +22,11 @@ SMALLEST_MATRIX = 64
 
 
 def read_study(
-    path: Path | str, stack: SliceStack | None = None, wanted: Wanted = "any", times_s: Sequence[float] | None = None
+    path: Path | str,
+    stack: SliceStack | None = None,
+    wanted: Wanted = "any",
+    times_s: Sequence[float] | None = None,
+    files: Sequence[Path] = (),
 ) -> Study:
     """A study from a DICOM folder or file, a NIfTI, NRRD or MetaImage file, or a case folder of ISLES 2018.
 
@@ -32,6 +36,7 @@ def read_study(
         wanted: ``ncct`` a non-contrast CT, ``ctp`` a CT perfusion series or maps; ``any`` takes what there is, of a
             folder that holds both the non-contrast CT.
         times_s: of the frames of a perfusion series in seconds, where the input does not say them or says them wrongly.
+        files: of a DICOM folder that holds several studies, those of one.
 
     Raises:
         ImageError: the input is missing, damaged or not what is wanted; the sentence says what to do.
@@ -44,7 +49,7 @@ def read_study(
     elif path.is_file() and path.name.lower().endswith(SUFFIXES):
         study = read_file(path, wanted, times_s)
     else:
-        study = read_dicom(path, wanted, times_s)
+        study = read_dicom(path, wanted, times_s, files)
     return with_warnings(study if stack is None else _placed(study, stack))
 
 

@@ -13,6 +13,7 @@ from StrokeSegLib.findings import Findings, MethodRun
 from StrokeSegLib.findings.criteria import Answer
 from StrokeSegLib.findings.mismatch import Mismatch
 from StrokeSegLib.imaging import RegularGrid, SliceGeometry
+from StrokeSegLib.imaging.geometry import POSITION_TOLERANCE_MM
 from StrokeSegLib.perfusion import BloodCurve, Motion, Perfusion
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
@@ -130,6 +131,7 @@ def _method(run: MethodRun) -> dict:
             "prediction": dict(run.prediction),
             "overrides": list(run.overrides),
         },
+        "segments": list(run.segments),
     }
 
 
@@ -151,7 +153,24 @@ def _geometry(geometry: SliceGeometry, grid: RegularGrid) -> dict:
             "plane_of_slice": grid.plane_of_slice.tolist(),
             "first_pixel_of_slice": grid.shifts.tolist(),
         }
+    if not _lies_as_written(geometry, grid):
+        content["stack"] = {
+            "positions_mm": geometry.positions_mm.tolist(),
+            "row_direction": geometry.row_direction.tolist(),
+            "column_direction": geometry.column_direction.tolist(),
+        }
     return content
+
+
+def _lies_as_written(geometry: SliceGeometry, grid: RegularGrid) -> bool:
+    """Whether origin, spacing and direction of the written files say where each slice lies."""
+    written = grid.geometry
+    steps_mm = np.arange(written.shape[0])[:, None] * written.slice_spacing_mm * written.direction[:, 2]
+    return (
+        grid.is_identity
+        and bool(np.abs(written.positions_mm[0] + steps_mm - geometry.positions_mm).max() <= POSITION_TOLERANCE_MM)
+        and np.allclose(written.direction[:, :2].T, (geometry.row_direction, geometry.column_direction))
+    )
 
 
 def distinct_mm(distances_mm: np.ndarray) -> list[float]:

@@ -10,6 +10,8 @@ from StrokeSegLib.findings.terminology import TERMS
 from StrokeSegLib.imaging import SliceGeometry, Study
 from StrokeSegLib.imaging.axes import StoredAxes
 
+AIR_HU = -1000
+
 COMPRESSION_LEVEL = 1
 """Label maps shrink a hundredfold at the fastest level already."""
 
@@ -73,9 +75,18 @@ def write_maps(findings: Findings, folder: Path) -> None:
         _write_nrrd(folder / f"{name}.nrrd", [_stored(findings.study, values)], findings.study, {})
 
 
-def _stored(study: Study, voxels: np.ndarray) -> np.ndarray:
+def write_scan(study: Study, path: Path) -> None:
+    """Write the CT in HU on the grid of the segmentation, `AIR_HU` where no slice reaches; nothing of its header.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    _write_nrrd(path, [_stored(study, study.ct.voxels, AIR_HU)], study, {})
+
+
+def _stored(study: Study, voxels: np.ndarray, outside: float = 0) -> np.ndarray:
     """Voxels of the slices on the grid, in the order of the scan's own file."""
-    return study.stored.to_stored(study.grid.from_slices(voxels))
+    return study.stored.to_stored(study.grid.from_slices(voxels, outside))
 
 
 def _extent(mask: np.ndarray) -> str:

@@ -10,7 +10,7 @@ from StrokeSegLib.errors import OutputError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.reports.html import write_html
 from StrokeSegLib.reports.results import write_results
-from StrokeSegLib.reports.segmentation import write_maps, write_probabilities, write_segmentation
+from StrokeSegLib.reports.segmentation import write_maps, write_probabilities, write_scan, write_segmentation
 
 
 def check_writable(folder: Path) -> None:
@@ -31,11 +31,11 @@ def check_writable(folder: Path) -> None:
         _remove_if_empty(made)
 
 
-def write(findings: Findings, folder: Path) -> None:
+def write(findings: Findings, folder: Path, with_scan: bool = False) -> None:
     """Write all files of a case into a folder.
 
     These are ``results.json`` and ``report.html``, ``segmentation.seg.nrrd`` where anything was looked for, and the
-    probability and perfusion maps that there are.
+    probability and perfusion maps that there are, and the scan itself, without its header, if asked for.
 
     Files are made in a hidden folder beside the results and moved there when all are whole; older results of the same
     names are replaced.
@@ -53,6 +53,8 @@ def write(findings: Findings, folder: Path) -> None:
             write_segmentation(findings, partial / "segmentation.seg.nrrd")
         write_probabilities(findings, partial)
         write_maps(findings, partial)
+        if with_scan:
+            write_scan(findings.study, partial / "ct.nrrd")
         write_results(findings, partial / "results.json")
         write_html(findings, partial / "report.html")
         for file in sorted(partial.iterdir()):

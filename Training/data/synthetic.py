@@ -11,6 +11,7 @@ from StrokeSegLib.phantom import (
     PhantomOptions,
     acquire,
     acquire_perfusion,
+    axial_geometry,
     draw_patient,
     draw_perfusion_scanner,
     draw_scanner,
@@ -33,6 +34,9 @@ TURNED_SHARE, TURNED_DEG = 1 / 3, 25.0
 
 ASPECTS_THICKNESS_MM = (2.5, 8.0)
 """Of their slices: thinner ones are averaged to slabs before the network sees them."""
+
+THICK_MM, THIN_MM, WHOLE_HEAD_MM = 5.0, 1.25, 150.0
+"""Distances between the slices of whole heads, and what the slices cover."""
 
 PERFUSION_SLICES = 8
 """Of a synthetic CT perfusion scan: drawing one takes seconds, and its neighbours are alike."""
@@ -61,6 +65,24 @@ def synthetic_aspects(seed: int) -> Case:
         return LabelledStudy(scan.study, scan.labels, scan.aspects)
 
     return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
+
+
+def synthetic_head(seed: int) -> Case:
+    """The non-contrast CT of a whole synthetic head with its ASPECTS regions as a case.
+
+    Of four seeds in turn the slices are thick, thin, thick, thin, and the heads of the second two far turned.
+    """
+    thin, turned = seed % 2, seed // 2 % 2
+    gap_mm = THIN_MM if thin else THICK_MM
+    options = PhantomOptions(rotation_deg=TURNED_DEG if turned else None)
+
+    def load() -> LabelledStudy:
+        geometry = axial_geometry((round(WHOLE_HEAD_MM / gap_mm), 240, 224), (gap_mm, 1.0, 1.0))
+        scan = acquire(draw_patient(seed, options), geometry, draw_scanner(seed))
+        return LabelledStudy(scan.study, scan.labels, scan.aspects)
+
+    name = f"synthetic-{seed}-{'thin' if thin else 'thick'}{'-turned' if turned else ''}"
+    return Case(patient=f"synthetic-{seed}", name=name, load=load)
 
 
 def synthetic_perfusion(seed: int) -> Case:

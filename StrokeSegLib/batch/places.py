@@ -1,0 +1,50 @@
+"""Where the cases of a batch run: in processes on this machine, or wherever a Dask scheduler has workers.
+
+Both give a function that takes a request and returns a future of its outcome, so that a batch is one and the same.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from StrokeSegLib.batch.processes import Outcome, WorkerProcesses
+from StrokeSegLib.errors import StrokeSegError
+
+Submit = Callable[[dict], "Future[Outcome]"]
+
+
+@contextmanager
+def on_this_machine(workers: int) -> Iterator[Submit]:
+    """Worker processes here, which share the processor's cores; on leaving all end, whatever they do."""
+    processes = WorkerProcesses(threads=max(1, _cores() // workers))
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield lambda request: pool.submit(processes.segment, request)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        processes.end()
+        pool.shutdown(wait=True)
+
+
+def on_dask(address: str, folder: Path) -> AbstractContextManager[Submit]:
+    """The workers of a Dask scheduler.
+
+    Args:
+        address: of the scheduler.
+        folder: of the batch, as all machines know it.
+
+    Raises:
+        StrokeSegError: Dask is not installed, or no scheduler answers.
+    """
+    try:
+        from StrokeSegLib.batch.cluster import on_cluster
+    except ImportError as error:
+        raise StrokeSegError("A scheduler needs Dask; install it with: pip install 'strokeseg[batch]'.") from error
+    return on_cluster(address, folder)
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
