@@ -12,7 +12,7 @@ if __name__ == "__main__":  # run as a file: Slicer --python-script StrokeSegLib
 from StrokeSegLib import __version__
 from StrokeSegLib.errors import StrokeSegError
 
-USER_ERROR = 2
+BUG, USER_ERROR = 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,14 +21,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args([one for one in arguments if one != "--"])
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        options.command(options)
+        return options.command(options) or 0
     except StrokeSegError as error:
         sys.stderr.write(f"strokeseg: {error}\n")
         return USER_ERROR
     except KeyboardInterrupt:
         sys.stderr.write("strokeseg: stopped; nothing was written.\n")
         return USER_ERROR
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,34 +39,29 @@ def _parser() -> argparse.ArgumentParser:
 
     segment = commands.add_parser("segment", help="segment one scan")
     _add_input(segment)
-    segment.add_argument(
-        "--method", dest="methods", action="append", default=[], metavar="ID", help="by default what the input allows"
-    )
-    segment.add_argument(
-        "--model",
-        dest="models",
-        action="append",
-        default=[],
-        metavar="BUNDLE",
-        help="name or path; the newest of each method by default",
-    )
-    segment.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    segment.add_argument(
-        "--side", choices=["auto", "left", "right"], default="auto", help="report one hemisphere alone"
-    )
-    segment.add_argument("--save-probabilities", action="store_true")
-    segment.add_argument("--save-scan", action="store_true", help="write the scan without its header, for exports")
+    _add_run(segment)
     segment.add_argument(
         "--map", dest="maps", action="append", default=[], metavar="NAME=FILE", help="cbf, cbv, mtt or tmax, of a CT"
-    )
-    segment.add_argument(
-        "--unit", dest="units", action="append", default=[], metavar="NAME=UNIT", help="of a map, as tmax=ms"
     )
     segment.add_argument("--age", type=float, metavar="YEARS", help="for the trials' criteria, as the next three")
     segment.add_argument("--nihss", type=int, metavar="POINTS")
     segment.add_argument("--hours", type=float, metavar="H", help="since the patient was last known well")
     segment.add_argument("--aspects", type=int, metavar="POINTS")
     segment.set_defaults(command=_segment)
+
+    batch = commands.add_parser("batch", help="segment all studies of a folder or of a table")
+    batch.add_argument(
+        "source", type=Path, metavar="FOLDER|MANIFEST.csv", help="a table has the column input, and others at will"
+    )
+    batch.add_argument("--output", type=Path, required=True, metavar="DIR")
+    place = batch.add_mutually_exclusive_group()
+    place.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine")
+    place.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, whose workers then run the cases")
+    batch.add_argument("--resume", action="store_true", help="go on with what lies in the output folder")
+    _add_run(batch)
+    batch.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    batch.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    batch.set_defaults(command=_batch)
 
     perfusion = commands.add_parser("perfusion", help="make the maps of a CT perfusion series, without segmenting")
     _add_input(perfusion)
@@ -111,6 +105,30 @@ def _add_input(command: argparse.ArgumentParser) -> None:
         "--times", type=Path, metavar="FILE", help="seconds of the frames of a perfusion series, in a text file"
     )
     command.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    """How scans are run, one or many."""
+    command.add_argument(
+        "--method", dest="methods", action="append", default=[], metavar="ID", help="by default what the input allows"
+    )
+    command.add_argument(
+        "--model",
+        dest="models",
+        action="append",
+        default=[],
+        metavar="BUNDLE",
+        help="name or path; the newest of each method by default",
+    )
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    command.add_argument(
+        "--side", choices=["auto", "left", "right"], default="auto", help="report one hemisphere alone"
+    )
+    command.add_argument(
+        "--unit", dest="units", action="append", default=[], metavar="NAME=UNIT", help="of a map, as tmax=ms"
+    )
+    command.add_argument("--save-probabilities", action="store_true")
+    command.add_argument("--save-scan", action="store_true", help="write the scan without its header, for exports")
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:
@@ -176,6 +194,47 @@ def _segmented(case, quiet: bool) -> None:
     sys.stdout.write(f"report       {case.output / 'report.html'}\n")
 
 
+def _batch(options: argparse.Namespace) -> int:
+    """Run a batch; 1 if a case met a bug, 2 if one failed for another reason."""
+    from StrokeSegLib import batch
+    from StrokeSegLib.case import Case
+
+    if options.workers < 1:
+        raise StrokeSegError("A batch needs at least one worker; give --workers 1 or more.")
+    usual = Case(
+        input=options.source,
+        output=options.output,
+        methods=tuple(options.methods),
+        models=tuple(str(Path(model).absolute()) if Path(model).exists() else model for model in options.models),
+        device=options.device,
+        side=options.side,
+        settings=tuple(options.settings),
+        save_probabilities=options.save_probabilities,
+        save_scan=options.save_scan,
+        units=_by_name(options.units, "--unit"),
+    )
+    if options.scheduler:
+        place = batch.on_dask(options.scheduler, options.output)
+    else:
+        place = batch.on_this_machine(options.workers)
+    result = batch.run_batch(
+        batch.studies_in(options.source, usual),
+        options.output,
+        usual,
+        place,
+        options.resume,
+        (lambda progress: None) if options.quiet else _show_batch_progress,
+    )
+    for name, sentence in result.failures.items():
+        sys.stdout.write(f"{name}: {sentence}\n")
+    done = result.counts[batch.Status.DONE]
+    sys.stdout.write(f"{done} cases done, {len(result.failures)} failed\n")
+    sys.stdout.write(f"summary      {options.output / batch.SUMMARY_FILE}\n")
+    if result.counts[batch.Status.BUG]:
+        return BUG
+    return USER_ERROR if result.failures else 0
+
+
 def _perfusion(options: argparse.Namespace) -> None:
     from StrokeSegLib.case import Case, map_case
 
@@ -225,6 +284,21 @@ def _show_progress(fraction: float, stage: str) -> None:
     end = "\n" if fraction >= 1 else ""
     sys.stderr.write(f"\r\033[K{fraction:4.0%} {stage}{end}" if sys.stderr.isatty() else f"{fraction:4.0%} {stage}\n")
     sys.stderr.flush()
+
+
+def _show_batch_progress(progress) -> None:
+    fraction = progress.finished / progress.total
+    stage = f"{progress.finished} of {progress.total} cases"
+    if progress.failed:
+        stage += f", {progress.failed} failed"
+    if progress.remaining_s:
+        stage += f", {_duration(progress.remaining_s)} left"
+    _show_progress(fraction, stage)
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"
 
 
 def _phantom(options: argparse.Namespace) -> None:

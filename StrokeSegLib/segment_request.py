@@ -34,11 +34,11 @@ def case_of(request: dict) -> Case:
 
 
 def request_of(case: Case) -> dict:
-    """The request for a case whose input says where its slices lie (no `stack`)."""
+    """The request for a case whose input says where its slices lie (no `stack`); paths become absolute."""
     return {
         "command": "segment",
-        "input": str(case.input),
-        "output": str(case.output),
+        "input": str(case.input.absolute()),
+        "output": str(case.output.absolute()),
         "methods": list(case.methods),
         "models": list(case.models),
         "device": case.device,
@@ -46,9 +46,9 @@ def request_of(case: Case) -> dict:
         "settings": list(case.settings),
         "save_probabilities": case.save_probabilities,
         "save_scan": case.save_scan,
-        "maps": {name: str(file) for name, file in case.maps.items()},
+        "maps": {name: str(file.absolute()) for name, file in case.maps.items()},
         "units": dict(case.units),
         "times_s": None if case.times_s is None else list(case.times_s),
         "clinical": asdict(case.clinical),
-        "files": [str(file) for file in case.files],
+        "files": [str(file.absolute()) for file in case.files],
     }

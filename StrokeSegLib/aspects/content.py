@@ -1,8 +1,10 @@
 """The score as plain values, as `results.json` and the worker's events hold it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
-from StrokeSegLib.aspects.score import AspectsScore, HemisphereScore, RegionFinding
+from StrokeSegLib.aspects.score import AffectedRule, AspectsScore, HemisphereScore, RegionFinding
+from StrokeSegLib.atlas.labels import REGION_NAMES, AspectsRegion, Side
 
 
 def aspects_content(aspects: AspectsScore) -> dict:
@@ -20,6 +22,31 @@ def aspects_content(aspects: AspectsScore) -> dict:
     if aspects.agreement:
         content["agreement"] = {name: round(dice, 4) for name, dice in aspects.agreement.items()}
     return content
+
+
+def aspects_of(content: Mapping) -> AspectsScore:
+    """The score that `aspects_content` wrote, rounded as it was written.
+
+    Raises:
+        KeyError: the content is not of this form.
+    """
+    return AspectsScore(
+        side=None if content["side"] is None else Side(content["side"]),
+        right=_hemisphere_of(content["right"], Side.RIGHT),
+        left=_hemisphere_of(content["left"], Side.LEFT),
+        rule=AffectedRule(**content["rule"]),
+        side_source=content["side_source"],
+        warnings=tuple(content["warnings"]),
+        anatomy=content.get("anatomy"),
+        agreement=content.get("agreement", {}),
+    )
+
+
+def _hemisphere_of(content: Mapping, side: Side) -> HemisphereScore:
+    regions = tuple(
+        RegionFinding(region=AspectsRegion(name, side), **content["regions"][name]) for name in REGION_NAMES
+    )
+    return HemisphereScore(side, regions, content["score"])
 
 
 def _hemisphere(hemisphere: HemisphereScore) -> dict:

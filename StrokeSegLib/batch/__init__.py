@@ -1,6 +1,19 @@
 """Many studies in one go: found, run in several processes or on several machines, resumable, summed up in one table."""
 
-from StrokeSegLib.batch.run import run_batch
+from StrokeSegLib.batch.folder import SUMMARY_FILE
+from StrokeSegLib.batch.places import on_dask, on_this_machine
+from StrokeSegLib.batch.processes import Status
+from StrokeSegLib.batch.run import BatchProgress, BatchResult, run_batch
 from StrokeSegLib.batch.studies import BatchStudy, studies_in
 
-__all__ = ["BatchStudy", "run_batch", "studies_in"]
+__all__ = [
+    "SUMMARY_FILE",
+    "BatchProgress",
+    "BatchResult",
+    "BatchStudy",
+    "Status",
+    "on_dask",
+    "on_this_machine",
+    "run_batch",
+    "studies_in",
+]

@@ -45,21 +45,25 @@ class BatchFolder:
                 another process works on it.
             StrokeSegError: the batch was begun with other settings.
         """
+        lock = FileLock(self.path / LOCK_FILE, timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path / LOCK_FILE, timeout=0):
-                self._check(settings, resume)
-                self._clean()
-                running = Path(tempfile.mkdtemp(prefix=RUNNING_PREFIX, dir=self.path))
-                running.chmod(0o755)  # Workers on other machines may be other users.
-                try:
-                    yield running
-                finally:
-                    self._clean()
+            lock.acquire()
+            self._check(settings, resume)
+            self._clean()
+            running = Path(tempfile.mkdtemp(prefix=RUNNING_PREFIX, dir=self.path))
+            running.chmod(0o755)  # Workers on other machines may be other users.
         except Timeout as error:
-            raise OutputError(f"Another batch is writing to {self.path}; wait for it or choose another folder.") from error
+            raise OutputError(
+                f"Another batch is writing to {self.path}; wait for it or choose a new folder."
+            ) from error
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written ({error.strerror or error}).") from error
+        try:
+            yield running
+        finally:
+            self._clean()
+            lock.release()
 
     def record(self, name: str) -> dict | None:
         """What was recorded of a case; None if it is not finished."""

@@ -8,12 +8,16 @@ from pathlib import Path
 from StrokeSegLib.batch.naming import is_safe, unique_names
 from StrokeSegLib.case import Case
 from StrokeSegLib.errors import StrokeSegError
-from StrokeSegLib.findings import ClinicalInputs
 
 COLUMNS = ("input", "case", "age", "nihss", "hours", "aspects", "side", "method", "model", "maps")
-"""Of these only ``input`` is needed; a path is relative to the table's folder; a row's word goes before the command's."""
+"""Only ``input`` is needed; paths are relative to the table's folder; a row's word goes before the command's."""
 
-CLINICAL = {"age": ("age_years", float), "nihss": ("nihss", int), "hours": ("hours", float), "aspects": ("aspects", int)}
+CLINICAL = {
+    "age": ("age_years", float),
+    "nihss": ("nihss", int),
+    "hours": ("hours", float),
+    "aspects": ("aspects", int),
+}
 """Columns of clinical facts: the field of `ClinicalInputs`, and its type."""
 
 SEPARATOR = "|"

@@ -85,7 +85,7 @@ class WorkerProcess:
 
     def __init__(self, threads: int):
         self._pid: int | None = None
-        self._log = tempfile.TemporaryFile("ab+")
+        self._log = tempfile.TemporaryFile("ab+")  # noqa: SIM115 (open as long as the process)
         environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
         # A group of its own: Ctrl-C in the terminal is for the batch, which then ends its processes.
         windows = os.name == "nt"

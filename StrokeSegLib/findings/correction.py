@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from StrokeSegLib.aspects.measurement import measure_regions
-from StrokeSegLib.aspects.score import AspectsScore, score
+from StrokeSegLib.aspects.score import EDITED, AspectsScore, score
 from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, AspectsRegion
 from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.criteria import trial_criteria
@@ -44,7 +44,8 @@ def corrected(
     if findings.mismatch is not None and {CORE, PENUMBRA} & set(edited):
         mismatch = _mismatch(result, findings.mismatch)
         result = replace(result, mismatch=mismatch, criteria=trial_criteria(mismatch, findings.clinical))
-    if findings.aspects is not None:
+    regions = {aspects_segment_name(region) for region in ASPECTS_REGIONS}
+    if findings.aspects is not None and (region_overrides or side != "auto" or {INFARCT, *regions} & set(edited)):
         aspects = _aspects(result, findings.aspects, region_overrides or {}, side)
         others = [warning for warning in findings.warnings if warning not in findings.aspects.warnings]
         result = replace(result, aspects=aspects, warnings=(*others, *aspects.warnings))
@@ -104,5 +105,7 @@ def _aspects(
             regions[inside] = region.label
     infarct = mask(findings.layers, INFARCT)
     measured = measure_regions(findings.study.ct, regions, np.zeros(shape, bool) if infarct is None else infarct)
+    if side == "auto" and automatic.side_source == EDITED:
+        side = automatic.side.value
     anew = score(measured, automatic.rule, side, overrides)
     return replace(anew, anatomy=automatic.anatomy, agreement=automatic.agreement)

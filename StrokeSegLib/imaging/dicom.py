@@ -34,7 +34,15 @@ def read_dicom(
     Raises:
         ImageError: nothing that is wanted, several patients, damaged files, images that contradict each other.
     """
-    series, choice = choose_series(read_headers(path, files), wanted)
+    return study_of(*choose_series(read_headers(path, files), wanted), times_s)
+
+
+def study_of(series: Series, choice: str, times_s: Sequence[float] | None = None) -> Study:
+    """The study of a series; ``choice`` says in a sentence why it was taken.
+
+    Raises:
+        ImageError: damaged files, images that contradict each other, times that are missing.
+    """
     check_decodable(series.images)
     return _perfusion(series, choice, times_s) if series.is_time_series else _single(series, choice)
 

@@ -27,7 +27,6 @@ from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 from StrokeSegLib.methods.prepared_slices import Preparation, prepare
 from StrokeSegLib.models import ModelBundle
-from StrokeSegLib.networks.aspects import ANATOMY
 
 ID = "ncct-aspects"
 
@@ -39,8 +38,8 @@ REGIONS = tuple(Segment(f"ASPECTS {region.name} {region.side.value}", region.lab
 
 NETWORK, ATLAS = "network", "atlas"
 
-INFARCT_AND_CLASSES = (0, *range(2, 1 + len(ANATOMY)))
-"""The networks' channels but the background of the anatomy."""
+BACKGROUND_CHANNEL = 1
+"""Of the networks' channels, between infarct and the classes of the anatomy."""
 
 NETWORKS_DONE, REGISTERED = 0.75, 0.95
 """Progress fractions at which the networks and the registration have ended."""
@@ -202,10 +201,9 @@ def _segmented(
     forecast = inference.predict_slices(bundle, slices, device, progress)
     for index, probabilities in forecast:
         slab = slices.slabs[index]
-        # Background of the anatomy is what its seven classes leave.
-        on_scan = slices.maps_on_scan(index, probabilities[INFARCT_AND_CLASSES])
+        on_scan = slices.maps_on_scan(index, np.delete(probabilities, BACKGROUND_CHANNEL, axis=0))
         likeliest = on_scan[1:].argmax(axis=0) + 1
-        is_class = on_scan[1:].max(axis=0) > 1 - on_scan[1:].sum(axis=0)
+        is_class = on_scan[1:].max(axis=0) > 1 - on_scan[1:].sum(axis=0)  # Background is what they leave.
         infarct[slab] = (on_scan[0] > prediction.infarct_threshold) & study.brain[slab]
         classes[slab] = np.where(is_class, likeliest, 0) * study.brain[slab]
         if keep_probability:

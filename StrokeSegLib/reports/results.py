@@ -44,7 +44,7 @@ def write_results(findings: Findings, path: Path) -> None:
         **_perfusion_parts(findings),
         "timings_s": {stage: round(seconds, 3) for stage, seconds in findings.timings_s.items()},
     }
-    _validator().validate(content)
+    validator().validate(content)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -179,5 +179,6 @@ def distinct_mm(distances_mm: np.ndarray) -> list[float]:
 
 
 @lru_cache(maxsize=1)
-def _validator() -> jsonschema.Draft202012Validator:
+def validator() -> jsonschema.Draft202012Validator:
+    """Of `results.json`."""
     return jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))

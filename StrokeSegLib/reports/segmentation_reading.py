@@ -119,12 +119,9 @@ def _read_nrrd(path: Path) -> tuple[tuple[Volume, ...], StoredAxes, dict]:
     except (OSError, EOFError, nrrd.NRRDError, ValueError, KeyError, TypeError) as error:
         raise CaseError(f"{path.name} cannot be read ({error}); save or make it again.") from error
     spacing_mm = np.linalg.norm(steps, axis=1)
-    if voxels.ndim == 3:
-        voxels = voxels[None]
-    else:
-        # C order turns the header's axes round.
-        voxels = np.moveaxis(voxels, int(np.flatnonzero(~is_space[::-1])[0]), 0)
-    placed = [axial_volume(layer, tuple(spacing_mm), origin, (steps / spacing_mm[:, None]).T) for layer in voxels]
+    # C order turns the header's axes round.
+    layers = voxels[None] if is_space.all() else np.moveaxis(voxels, int(np.flatnonzero(~is_space[::-1])[0]), 0)
+    placed = [axial_volume(layer, tuple(spacing_mm), origin, (steps / spacing_mm[:, None]).T) for layer in layers]
     return tuple(volume for volume, _ in placed), placed[0][1], header
 
 

@@ -1,0 +1,214 @@
+"""A batch from beginning to end: what is not finished is run, case by case, whatever becomes of the others."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, as_completed
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+
+from StrokeSegLib import __version__, methods, models
+from StrokeSegLib.batch.folder import SUMMARY_FILE, BatchFolder
+from StrokeSegLib.batch.places import Submit
+from StrokeSegLib.batch.processes import Outcome, Status
+from StrokeSegLib.batch.studies import BatchStudy
+from StrokeSegLib.batch.summary import summary_csv, summary_row
+from StrokeSegLib.case import Case
+from StrokeSegLib.errors import BundleError, Cancelled, StrokeSegError
+from StrokeSegLib.segment_request import request_of
+
+SCHEMA_VERSION = 1
+
+SUMMARY_EVERY_S = 5.0
+"""Seconds between writings of the summary while cases come in."""
+
+OF_PLACE = ("command", "input", "output", "files", "maps", "device")
+"""What a request says of this computer rather than of the results."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """How far a batch is.
+
+    Args:
+        finished, total: cases, those of earlier runs included.
+        failed: of the finished ones.
+        remaining_s: at the speed of this run; None before its first case.
+    """
+
+    finished: int
+    total: int
+    failed: int
+    remaining_s: float | None
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of a batch's cases: the sentence of each that failed, and how many there were of each status."""
+
+    failures: dict[str, str]
+    counts: Counter[Status]
+
+
+def run_batch(
+    studies: Sequence[BatchStudy],
+    output: Path,
+    usual: Case,
+    place: AbstractContextManager[Submit],
+    resume: bool,
+    progress: Callable[[BatchProgress], None],
+) -> BatchResult:
+    """Run the studies that are not finished, and write their summary.
+
+    Args:
+        studies: all of the batch; those that failed earlier are run again.
+        output: folder of the batch: ``batch.json``, ``summary.csv`` and a folder for each case.
+        usual: what the studies have in common.
+        place: where they run.
+        resume: whether to go on with what lies in the folder.
+        progress: called at the start and after every case.
+
+    Raises:
+        OutputError: the folder cannot be used.
+        StrokeSegError: other settings than before; a model is missing; the place cannot be reached or is lost.
+        Cancelled: Ctrl-C; the finished cases stay.
+    """
+    folder = BatchFolder(output)
+    with folder.opened(_settings(usual), resume) as running:
+        run = _Run(folder, running, studies, progress)
+        try:
+            run.go(place)
+        finally:
+            run.write_summary()
+        return run.result()
+
+
+class _Run:
+    """The state of one run: what is finished, and the rows of the summary."""
+
+    def __init__(
+        self,
+        folder: BatchFolder,
+        running: Path,
+        studies: Sequence[BatchStudy],
+        progress: Callable[[BatchProgress], None],
+    ):
+        self._folder, self._running, self._progress = folder, running, progress
+        self._studies = {study.name: study for study in studies}
+        self._records: dict[str, dict] = {}
+        self._rows: dict[str, dict[str, object]] = {}
+        self._summary_written = monotonic()
+        for study in studies:
+            record = folder.record(study.name)
+            if record is not None and record["status"] == Status.DONE.value:
+                if record["request"] != _kept(request_of(study.case)):
+                    raise StrokeSegError(
+                        f"The case {study.name} was made with other settings; remove its folder from {folder.path} "
+                        "to have it made again, or choose a new folder."
+                    )
+                self._add(study.name, record)
+
+    def go(self, place: AbstractContextManager[Submit]) -> None:
+        waiting = [name for name in self._studies if name not in self._records]
+        started, before = monotonic(), len(self._records)
+        self._report(None)
+        if not waiting:
+            return
+        try:
+            with place as submit:
+                futures = {submit(self._request(name)): name for name in waiting}
+                for future in as_completed(futures):
+                    self._finish(futures.pop(future), future)
+                    done = len(self._records) - before
+                    self._report((monotonic() - started) / done * (len(waiting) - done))
+        except CancelledError as error:
+            raise StrokeSegError("The scheduler was lost; start it and go on with --resume.") from error
+        except KeyboardInterrupt as error:
+            count = f"{len(self._records)} of {len(self._studies)}"
+            raise Cancelled(f"Stopped; {count} cases are finished, and --resume goes on with the others.") from error
+
+    def write_summary(self) -> None:
+        """All rows, in the order of the names."""
+        self._folder.write(SUMMARY_FILE, summary_csv([self._rows[name] for name in sorted(self._rows)]))
+        self._summary_written = monotonic()
+
+    def result(self) -> BatchResult:
+        """What became of the cases."""
+        counts = Counter(Status(record["status"]) for record in self._records.values())
+        failures = {name: record["error"] for name, record in self._records.items() if record["error"]}
+        return BatchResult(dict(sorted(failures.items())), counts)
+
+    def _request(self, name: str) -> dict:
+        return {"id": name, **request_of(replace(self._studies[name].case, output=self._running.resolve() / name))}
+
+    def _finish(self, name: str, future: Future[Outcome]) -> None:
+        try:
+            outcome = future.result()
+        except CancelledError:
+            raise
+        except Exception as error:  # Dask gives up a task whose workers died one after another.
+            outcome = Outcome(Status.DIED, f"The machine that worked on it was lost ({error}); resume to try again.")
+        study = self._studies[name]
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "case": name,
+            "input": study.source,
+            "status": outcome.status.value,
+            "error": outcome.sentence,
+            "request": _kept(request_of(study.case)),
+            "strokeseg_version": __version__,
+            "seconds": round(outcome.seconds, 2),
+            "peak_memory_mb": outcome.peak_memory_mb,
+        }
+        self._folder.finish(name, self._running / name, record, outcome.log)
+        if outcome.sentence:
+            logger.info("%s: %s", name, outcome.sentence)
+        self._add(name, record)
+        if monotonic() - self._summary_written > SUMMARY_EVERY_S:
+            self.write_summary()
+
+    def _add(self, name: str, record: dict) -> None:
+        self._records[name] = record
+        self._rows[name] = summary_row(record, self._folder.path / name / "results.json")
+
+    def _report(self, remaining_s: float | None) -> None:
+        failed = sum(record["status"] != Status.DONE.value for record in self._records.values())
+        self._progress(BatchProgress(len(self._records), len(self._studies), failed, remaining_s))
+
+
+def _kept(request: dict) -> dict:
+    """The part of a request that decides what the results are."""
+    kept = {key: value for key, value in request.items() if key not in OF_PLACE}
+    return {**kept, "models": [Path(model).name for model in request["models"]]}
+
+
+def _settings(usual: Case) -> dict:
+    """What all cases have in common, and the models that are newest now: a resumed batch must not mix two."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "settings": _kept(request_of(usual)),
+        "models": {bundle.method: [bundle.name, bundle.version, bundle.sha256] for bundle in _models(usual)},
+    }
+
+
+def _models(usual: Case) -> list[models.ModelBundle]:
+    """Those that were named, and the newest of every other method that is asked for, or that a scan could choose.
+
+    Raises:
+        BundleError: a model that was named, or of a method that was, is missing.
+    """
+    named = [models.find_bundle(name) for name in usual.models]
+    known = {bundle.method for bundle in named}
+    found = [models.find_bundle(None, method) for method in usual.methods if method not in known]
+    if usual.models or usual.methods:
+        return named + found
+    for method in methods.METHODS:
+        try:
+            found.append(models.find_bundle(None, method))
+        except BundleError:
+            continue
+    return found
