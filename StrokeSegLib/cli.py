@@ -185,6 +185,11 @@ def _segmented(case, quiet: bool) -> None:
         sys.stdout.write(f"warning: {warning}\n")
     for name, volume_ml in findings.lesion_volumes_ml.items():
         sys.stdout.write(f"{name:<12} {volume_ml:8.1f} ml\n")
+    if findings.aspects is not None:
+        for hemisphere in findings.aspects.hemispheres:
+            points = "not scoreable" if hemisphere.score is None else hemisphere.score
+            affected = ", ".join(hemisphere.affected_names) or "no region"
+            sys.stdout.write(f"{'ASPECTS':<12} {hemisphere.side.value} {points} ({affected} affected)\n")
     if findings.mismatch is not None:
         ratio = findings.mismatch.ratio
         said = "ratio undefined" if ratio is None else f"ratio {ratio:.1f}"

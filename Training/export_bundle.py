@@ -64,6 +64,7 @@ def export(
     licence: str = "Apache-2.0",
     prediction: Mapping[str, object] = NOTHING,
     evaluation: dict | None = None,
+    fine_tuning: Mapping[str, object] = NOTHING,
 ) -> models.ModelBundle:
     """Write the bundle of checkpoints whose runs' recipes lie beside their folders.
 
@@ -74,6 +75,7 @@ def export(
         version, licence: of the model.
         prediction: how its probabilities become labels, see the method's `Prediction`.
         evaluation: what `evaluate.py` wrote.
+        fine_tuning: on what, where the network was fine-tuned.
 
     Raises:
         DataError: no checkpoint of a training run, or runs of different recipes.
@@ -101,7 +103,14 @@ def export(
             "slices_seen": steps * recipe.optimisation.batch,
             "date": date.today().isoformat(),
             "code_version": __version__,
-            "initial": initial and {"name": initial.name, "sha256": initial.sha256, **initial.provenance},
+            "initial": initial
+            and {
+                "name": initial.name,
+                "version": initial.version,
+                "sha256": initial.sha256,
+                **initial.provenance,
+            },
+            **({"fine_tuning": dict(fine_tuning)} if fine_tuning else {}),
             "recipe": _without_places(dataclasses.asdict(recipe)),
         },
         "evaluation": evaluation or {},

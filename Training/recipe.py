@@ -65,6 +65,8 @@ class DataSettings:
             them only the training part by folds and fold is used.
         slices_per_epoch: of synthetic patients; slices or patches.
         validation_patients, validation_slices: synthetic patients held out, and slices or patches taken of each.
+        rehearsed_patients: synthetic patients added to the training part of a data set, so that a network that learned
+            of such patients does not forget them.
     """
 
     source: str
@@ -83,6 +85,7 @@ class DataSettings:
     slices_per_epoch: int = 2400
     validation_patients: int = 24
     validation_slices: int = 6
+    rehearsed_patients: int = 0
 
 
 @dataclass(frozen=True)
@@ -279,6 +282,15 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
         raise DataError(f"The recipe {path} cannot be read as YAML.") from error
     if not isinstance(content, dict):
         raise DataError(f"The recipe {path} holds no settings.")
+    return recipe_of(content, settings)
+
+
+def recipe_of(content: dict, settings: Sequence[str] = ()) -> Recipe:
+    """A recipe of YAML's values, with ``key.key=value`` settings replacing some of them.
+
+    Raises:
+        DataError: an unknown or missing key, or a value of the wrong type.
+    """
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:

@@ -22,6 +22,7 @@ from StrokeSegLib.errors import DataError, StrokeSegError
 from Training.data import cpaisd
 from Training.data.sources import open_source
 from Training.data.splits import split
+from Training.data.synthetic import REHEARSAL_SEED
 from Training.learning import Learning
 from Training.loading import DataSetSamples, SyntheticSamples, measured_constants
 from Training.recipe import PreparationSettings, Recipe, read_recipe
@@ -81,7 +82,9 @@ def _data(recipe: Recipe, output: Path, stream: int) -> tuple[Recipe, lightning.
         mean_hu, std_hu = published or measured_constants(parts.training)
         recipe = dataclasses.replace(recipe, preparation=dataclasses.replace(settings, mean_hu=mean_hu, std_hu=std_hu))
     preparation = trainable.preparation_of(recipe)
-    return recipe, DataSetSamples(recipe, parts.training, parts.validation, preparation, output / "prepared")
+    rehearsed = (trainable.synthetic(REHEARSAL_SEED + number) for number in range(recipe.data.rehearsed_patients))
+    training = (*parts.training, *rehearsed)
+    return recipe, DataSetSamples(recipe, training, parts.validation, preparation, output / "prepared")
 
 
 def _trainer(recipe: Recipe, output: Path) -> lightning.Trainer:

@@ -1,61 +1,218 @@
-"""Volumes of segments as they are now, corrections included."""
+"""What segments measure as they are now, corrections included; only what has changed is measured anew."""
+
+from dataclasses import dataclass
 
 import numpy as np
-import slicer
-import vtk
-from vtk.util.numpy_support import vtk_to_numpy
 
 from StrokeSegPanel.geometry import voxel_volumes_ml
+from StrokeSegPanel.planes import Layer, Planes, grid_of, layers_of
+from StrokeSegPanel.scans import voxels_of
+
+REGION_PREFIX = "ASPECTS "
+"""Begins the names of the segments of ASPECTS regions: ``ASPECTS M1 left``."""
+
+INFARCT = "infarct"
+"""The segment by which ASPECTS regions are affected, as in `StrokeSegLib.findings.correction`."""
+
+TISSUE_HU = (20, 80)
+"""Voxels that count for a region's density; as in `StrokeSegLib.aspects.measurement`."""
+
+DIGITS = 4
+"""Of what is measured, as in `results.json`."""
 
 
-def segment_volumes_ml(segmentation, volume) -> dict[str, float]:
-    """Volume of each segment by name, each slice counted with its own extent.
+@dataclass(frozen=True)
+class MeasuredSegment:
+    """One segment.
 
-    Segments are measured on their own labels, edits included; where an edit has left the scan's grid they are first
-    brought back onto it.
+    Args:
+        segment_id: in the segmentation.
+        title: its name now.
+        name: the one that the run gave it, or its name now where no run knows it.
+        volume_ml: with each slice's own extent.
+        edited: whether its voxels are others than those of the run.
     """
-    per_voxel_ml = voxel_volumes_ml(volume)
-    on_scan = _image_on_grid_of(volume)
+
+    segment_id: str
+    title: str
+    name: str
+    volume_ml: float
+    edited: bool
+
+    @property
+    def is_region(self) -> bool:
+        return self.name.startswith(REGION_PREFIX)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All segments of a result.
+
+    Args:
+        segments: in their order.
+        removed: names of those that the run made and that are gone.
+        regions: what ASPECTS is scored by, as the worker's request ``score`` names it; empty without regions.
+    """
+
+    segments: tuple[MeasuredSegment, ...]
+    removed: tuple[str, ...]
+    regions: tuple[dict, ...]
+
+    @property
+    def volumes_ml(self) -> dict[str, float]:
+        """By the names that the run gave."""
+        return {segment.name: segment.volume_ml for segment in self.segments}
+
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """Names of the run's segments that the reader changed or removed, and of those that were added."""
+        return (*(segment.name for segment in self.segments if segment.edited), *self.removed)
+
+
+class Measuring:
+    """Measures one result again and again; layers that rest are not looked at twice.
+
+    Args:
+        segmentation: as it is corrected.
+        automatic: as the run left it.
+        volume: the scan.
+    """
+
+    def __init__(self, segmentation, automatic, volume):
+        self._segmentation, self._volume = segmentation, volume
+        self._grid = grid_of(volume)
+        self._automatic = layers_of(automatic)
+        self._automatic_planes = [Planes(layer.image, self._grid) for layer in self._automatic]
+        self._names = _names_by_id(automatic)
+        self._kept: dict[tuple, object] = {}
+
+    def measure(self) -> Measured:
+        """What the segments measure now.
+
+        Raises:
+            BentSlicesError: the scan's transform bends its slices.
+        """
+        layers, names = layers_of(self._segmentation), self._names_now()
+        voxel_ml = voxel_volumes_ml(self._volume)
+        infarct = next((layer for layer in layers for key in layer.labels if names[key] == INFARCT), None)
+        fresh, found, regions = {}, {}, []
+
+        def kept(key: tuple, make):
+            fresh[key] = self._kept[key] if key in self._kept else make()
+            return fresh[key]
+
+        for layer in layers:
+            key = (layer.state, tuple(names[segment_id] for segment_id in layer.labels), voxel_ml.tobytes())
+            found |= kept(("segments", key), lambda: self._segments(layer, names, voxel_ml))
+            in_layer = {names[key]: label for key, label in layer.labels.items() if names[key].startswith(REGION_PREFIX)}
+            if in_layer:
+                density = kept(("density", key), lambda: self._density(layer, voxel_ml))
+                affected = kept(
+                    ("affected", key, infarct and infarct.state),
+                    lambda: self._affected_ml(layer, infarct, names, voxel_ml),
+                )
+                volumes = {names[segment_id]: found[segment_id][0] for segment_id in layer.labels}
+                regions += [
+                    _region(name, volumes[name], affected[label], density[label]) for name, label in in_layer.items()
+                ]
+        self._kept = fresh
+        content = self._segmentation.GetSegmentation()
+        segments = tuple(
+            MeasuredSegment(segment_id, content.GetSegment(segment_id).GetName(), names[segment_id], *found[segment_id])
+            for segment_id in content.GetSegmentIDs()
+        )
+        removed = tuple(name for name in self._names.values() if name not in names.values())
+        return Measured(segments, removed, tuple(sorted(regions, key=lambda one: (one["side"], one["name"]))))
+
+    def _names_now(self) -> dict[str, str]:
+        """The run's name of each segment by ID: by its name, else by its ID, as exports find them."""
+        titles = _names_by_id(self._segmentation)
+        taken = set(titles.values())
+        return {
+            segment_id: self._names[segment_id]
+            if title not in self._names.values() and self._names.get(segment_id, title) not in taken
+            else title
+            for segment_id, title in titles.items()
+        }
+
+    def _segments(self, layer: Layer, names: dict[str, str], voxel_ml: np.ndarray) -> dict[str, tuple[float, bool]]:
+        """Volume in ml, and whether the voxels changed, by segment ID."""
+        ids_before = {name: segment_id for segment_id, name in self._names.items()}
+        before = {segment_id: ids_before.get(names[segment_id]) for segment_id in layer.labels}
+        planes, size = Planes(layer.image, self._grid), _size(layer)
+        others = [n for n, one in enumerate(self._automatic) if set(before.values()) & set(one.labels)]
+        # How many voxels have a label now and a label before.
+        together = {n: np.zeros((size, _size(self._automatic[n])), int) for n in others}
+        volumes_ml = np.zeros(size)
+        for index, one_ml in enumerate(voxel_ml):
+            now = planes[index]
+            volumes_ml += one_ml * np.bincount(now[now > 0], minlength=size)
+            for n, counts in together.items():
+                was = self._automatic_planes[n][index]
+                labelled = (now > 0) | (was > 0)
+                pairs = now[labelled].astype(int) * counts.shape[1] + was[labelled]
+                counts += np.bincount(pairs, minlength=counts.size).reshape(counts.shape)
+        edited = {}
+        for segment_id, label in layer.labels.items():
+            match = next((n for n in others if before[segment_id] in self._automatic[n].labels), None)
+            edited[segment_id] = match is None or _differs(
+                together[match], label, self._automatic[match].labels[before[segment_id]]
+            )
+        return {
+            segment_id: (round(float(volumes_ml[label]), DIGITS), edited[segment_id])
+            for segment_id, label in layer.labels.items()
+        }
+
+    def _density(self, layer: Layer, voxel_ml: np.ndarray) -> np.ndarray:
+        """Mean HU of each label over voxels of brain tissue; not a number where there is none."""
+        hu_of, planes = voxels_of(self._volume), Planes(layer.image, self._grid)
+        sums, counts = np.zeros((2, _size(layer)))
+        for index, one_ml in enumerate(voxel_ml):
+            plane = planes[index]
+            inside = plane > 0
+            labels, hu = plane[inside], hu_of[index][inside]
+            tissue = (hu >= TISSUE_HU[0]) & (hu <= TISSUE_HU[1])
+            sums += np.bincount(labels[tissue], hu[tissue], minlength=len(sums)) * one_ml
+            counts += np.bincount(labels[tissue], minlength=len(counts)) * one_ml
+        return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+
+    def _affected_ml(
+        self, layer: Layer, infarct: Layer | None, names: dict[str, str], voxel_ml: np.ndarray
+    ) -> np.ndarray:
+        """Infarct in each label."""
+        planes, affected_ml = Planes(layer.image, self._grid), np.zeros(_size(layer))
+        if infarct is None:
+            return affected_ml
+        value = next(label for segment_id, label in infarct.labels.items() if names[segment_id] == INFARCT)
+        infarcted = Planes(infarct.image, self._grid)
+        for index, one_ml in enumerate(voxel_ml):
+            labels = planes[index][infarcted[index] == value]
+            affected_ml += one_ml * np.bincount(labels[labels > 0], minlength=len(affected_ml))
+        return affected_ml
+
+
+def _names_by_id(segmentation) -> dict[str, str]:
     content = segmentation.GetSegmentation()
-    volumes = {}
-    for index in range(content.GetNumberOfSegments()):
-        segment_id = content.GetNthSegmentID(index)
-        labels = slicer.vtkOrientedImageData()
-        segmentation.GetBinaryLabelmapRepresentation(segment_id, labels)
-        counts = _voxels_per_slice(labels, on_scan)
-        volumes[content.GetNthSegment(index).GetName()] = float(counts @ per_voxel_ml)
-    return volumes
+    return {segment_id: content.GetSegment(segment_id).GetName() for segment_id in content.GetSegmentIDs()}
 
 
-def _image_on_grid_of(volume):
-    """An oriented image without voxels on the volume's grid."""
-    image = slicer.vtkOrientedImageData()
-    image.SetDimensions(volume.GetImageData().GetDimensions())
-    ijk_to_ras = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(ijk_to_ras)
-    image.SetImageToWorldMatrix(ijk_to_ras)
-    return image
+def _size(layer: Layer) -> int:
+    """One more than the largest label in a layer, those included that no segment claims."""
+    return max([*layer.labels.values(), round(layer.image.GetScalarRange()[1])]) + 1
 
 
-def _voxels_per_slice(labels, on_scan) -> np.ndarray:
-    """Number of labelled voxels in each slice of the scan's grid."""
-    resample = slicer.vtkOrientedImageDataResample
-    if not resample.DoGeometriesMatchIgnoreOrigin(labels, on_scan) or labels.IsEmpty():
-        aligned = slicer.vtkOrientedImageData()
-        resample.ResampleOrientedImageToReferenceOrientedImage(labels, on_scan, aligned)
-        labels = aligned
-    first_i, last_i, first_j, last_j, first_k, last_k = labels.GetExtent()
-    counts = np.zeros(on_scan.GetDimensions()[2])
-    if last_i < first_i:
-        return counts
-    shape = (last_k - first_k + 1, last_j - first_j + 1, last_i - first_i + 1)
-    voxels = vtk_to_numpy(labels.GetPointData().GetScalars()).reshape(shape)
-    to_scan = vtk.vtkMatrix4x4()
-    on_scan.GetWorldToImageMatrix(to_scan)
-    to_world = vtk.vtkMatrix4x4()
-    labels.GetImageToWorldMatrix(to_world)
-    first = round(to_scan.MultiplyPoint(to_world.MultiplyPoint((first_i, first_j, first_k, 1)))[2])
-    for offset, labelled in enumerate(np.count_nonzero(voxels, axis=(1, 2))):
-        if 0 <= first + offset < len(counts):
-            counts[first + offset] += labelled
-    return counts
+def _differs(together: np.ndarray, label: int, was: int) -> bool:
+    """Whether a label now and a label before mark different voxels, from how often labels occur together."""
+    same = together[label, was]
+    return bool(same != together[label].sum() or same != together[:, was].sum())
+
+
+def _region(name: str, volume_ml: float, affected_ml: float, mean_hu: float) -> dict:
+    region, side = name.removeprefix(REGION_PREFIX).split(" ")
+    return {
+        "name": region,
+        "side": side,
+        "volume_ml": volume_ml,
+        "affected_ml": round(float(affected_ml), DIGITS),
+        "mean_hu": None if np.isnan(mean_hu) else round(float(mean_hu), DIGITS),
+    }

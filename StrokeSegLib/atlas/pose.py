@@ -65,7 +65,7 @@ class Poses:
         return Poses(self.centre_mm[chosen], self.rotation[chosen], self.stretch[chosen])
 
     def turned(self, points_mm: np.ndarray) -> np.ndarray:
-        """``(batch, n, 3)`` points of the patient ``(n, 3)`` or ``(batch, n, 3)``, shifted and turned, not stretched."""
+        """``(batch, n, 3)`` points of the patient ``(n, 3)``, shifted and turned, not yet stretched."""
         return ((points_mm - self.centre_mm[:, None]) @ self.rotation.transpose(0, 2, 1)).astype(np.float32)
 
     def stretched(self, turned_mm: np.ndarray) -> np.ndarray:
@@ -186,7 +186,8 @@ def _prior(poses: Poses) -> tuple[np.ndarray, np.ndarray]:
     precision[6:9], precision[9:] = SCALE_SD**-2.0, SHEAR_SD**-2.0
     deviation = np.zeros((len(poses.rotation), STEPS))
     deviation[:, 3:6] = [rotation_vector(rotation) for rotation in poses.rotation]
-    deviation[:, 6:] = [[stretch[place] - MEAN_SCALE * (place[0] == place[1]) for place in STRETCH] for stretch in poses.stretch]
+    unusual = poses.stretch - MEAN_SCALE * np.eye(3)
+    deviation[:, 6:] = np.stack([unusual[:, i, j] for i, j in STRETCH], axis=1)
     return np.tile(np.diag(precision), (len(deviation), 1, 1)), -deviation * precision
 
 
@@ -206,9 +207,7 @@ def rotation_by(vector: np.ndarray) -> np.ndarray:
 
 def rotation_vector(rotation: np.ndarray) -> np.ndarray:
     """The vector of `rotation_by`, for turns below 180°."""
-    skew = np.array(
-        [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
-    )
+    skew = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
     sine, cosine = np.linalg.norm(skew) / 2, (np.trace(rotation) - 1) / 2
     angle = np.arctan2(sine, cosine)
     return skew / 2 * (angle / sine if sine > 1e-9 else 1.0)

@@ -130,10 +130,9 @@ def register_head(study: Study) -> HeadRegistration:
     best, _ = posing.improved(poses[np.argmin(cost)[None]], samples, appearance(3.0), 5)
     affine = _affine(best)
     places = (samples.points_mm @ affine[:, :3].T + affine[:, 3]).astype(np.float32)
-    low, high = np.array([-90, -90, -75]), np.array([90, 125, 100])
-    warp = Warp.none(low, high)
-    warp = warping.improved(warp, samples, places, appearance(5.0), 6)
-    warp = warping.improved(warp, samples, places, appearance(3.0), 6)
+    warp = Warp.none(np.array([-84, -84, -72]), np.array([84, 120, 96]))
+    for blur_mm, iterations in ((5.0, 3), (3.0, 3), (2.0, 4)):
+        warp = warping.improved(warp, samples, places, appearance(blur_mm), iterations)
     return HeadRegistration(geometry, affine, warp, _pose(best), _fit(samples, places, warp))
 
 

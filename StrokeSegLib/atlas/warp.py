@@ -13,12 +13,12 @@ from StrokeSegLib.atlas.appearance import Appearance
 from StrokeSegLib.atlas.pose import Comparison, compare
 from StrokeSegLib.atlas.samples import Samples
 
-NODE_MM = 10.0
+NODE_MM = 12.0
 
-MEMBRANE, BENDING = 0.5, 4.0
+MEMBRANE, BENDING = 3e-4, 8e-4
 """Weights of the squared first and second differences between nodes, per node."""
 
-SOLVER_STEPS = 25
+SOLVER_STEPS = 20
 """Of conjugate gradients in each Gauss–Newton step."""
 
 LARGEST_STEP_MM = 3.0
@@ -86,7 +86,7 @@ def improved(warp: Warp, samples: Samples, places_mm: np.ndarray, look: Appearan
 
 @dataclass(frozen=True)
 class _System:
-    """Normal equations of one step: six distinct entries of each node's matrix ``(6, nodes…)`` and three of its side."""
+    """Normal equations of one step: six entries of each node's symmetric matrix ``(6, nodes…)`` and its right-hand side."""
 
     matrix: np.ndarray
     side: np.ndarray

@@ -74,8 +74,8 @@ class Findings:
 
     Args:
         study: the scan, on whose slices all labels lie.
-        layers: label maps; segments of different layers may overlap. The first parts the affected tissue, later ones
-            show it from another side.
+        layers: label maps; segments of different layers may overlap. The first of lesions parts the affected tissue,
+            later ones show it from another side, or are of anatomy.
         runs: the methods that made them.
         device: where the networks ran.
         probabilities: float32 ``(slice, row, column)`` by segment name, where they were asked for.
@@ -113,6 +113,12 @@ class Findings:
             by_label = volumes_ml(layer.labels, self.study.ct.geometry)
             volumes.update({segment.name: float(by_label[segment.label]) for segment in layer.segments})
         return volumes
+
+    @property
+    def affected_layer(self) -> SegmentLayer | None:
+        """The layer that parts the affected tissue; None where only anatomy was looked for."""
+        lesions = (layer for layer in self.layers if all(TERMS[segment.name].is_lesion for segment in layer.segments))
+        return next(lesions, None)
 
     @property
     def lesion_volumes_ml(self) -> dict[str, float]:

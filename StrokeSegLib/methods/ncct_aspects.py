@@ -22,7 +22,9 @@ from StrokeSegLib.atlas.registration import TRUSTED_FIT, register_head
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.findings.clusters import large_clusters
+from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
 from StrokeSegLib.findings.side import only_side_note
+from StrokeSegLib.findings.terminology import aspects_segment_name
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 from StrokeSegLib.methods.prepared_slices import Preparation, prepare
@@ -34,7 +36,7 @@ WANTED = "ncct"
 
 INFARCT = Segment("infarct", 1)
 
-REGIONS = tuple(Segment(f"ASPECTS {region.name} {region.side.value}", region.label) for region in ASPECTS_REGIONS)
+REGIONS = tuple(Segment(aspects_segment_name(region), region.label) for region in ASPECTS_REGIONS)
 
 NETWORK, ATLAS = "network", "atlas"
 
@@ -160,7 +162,9 @@ def segment(
         infarct &= anatomy.left if side == "left" else ~anatomy.left
     if prediction.minimum_infarct_ml:
         infarct = large_clusters(infarct, study.ct.geometry.voxel_volumes_ml, prediction.minimum_infarct_ml)
-    scored = score(measure_regions(study.ct, anatomy.regions, infarct), prediction.rule, side)
+    bleeding = likely_haemorrhage(study)
+    measured = measure_regions(study.ct, anatomy.regions, infarct, bleeding.mask if bleeding else None)
+    scored = score(measured, prediction.rule, side)
     scored = replace(scored, anatomy=anatomy.source, agreement=anatomy.agreement)
     layers = (SegmentLayer(anatomy.regions, REGIONS),)
     if found is not None:
@@ -171,7 +175,8 @@ def segment(
         runs=(MethodRun.of(bundle),),
         device=found.device if found else "cpu",
         probabilities={INFARCT.name: found.probability} if keep_probabilities and found else {},
-        warnings=study.warnings
+        warnings=haemorrhage_warnings(bleeding)
+        + study.warnings
         + (found.warnings if found else ())
         + anatomy.warnings
         + scored.warnings
@@ -219,7 +224,7 @@ def _anatomy(study: Study, found: Segmented | None, prediction: Prediction) -> A
         if found is None:
             raise
         return _anatomy_by_network(study, found.classes, error)
-    by_atlas = registration.labels_on_scan(load().aspects)
+    by_atlas = registration.labels_on_scan(load().aspects) * study.brain
     warnings = () if registration.fit >= TRUSTED_FIT else (POOR_FIT_WARNING,)
     if found is None:
         return Anatomy(by_atlas, registration.left, ATLAS, warnings=warnings)

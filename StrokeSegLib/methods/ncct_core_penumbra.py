@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from StrokeSegLib import inference
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
+from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
 from StrokeSegLib.findings.side import keep_side
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.methods.prepared_slices import Preparation, prepare
@@ -88,7 +89,13 @@ def segment(
         runs=(MethodRun.of(bundle),),
         device=forecast.device,
         probabilities=kept_probabilities,
-        warnings=study.warnings + forecast.warnings + side_warnings + _outside_brain(labels, study.brain),
+        warnings=(
+            haemorrhage_warnings(likely_haemorrhage(study))
+            + study.warnings
+            + forecast.warnings
+            + side_warnings
+            + _outside_brain(labels, study.brain)
+        ),
         timings_s={"prepare": prepared - started, "predict": time.perf_counter() - prepared},
     )
 

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import FileDataset
 
 from StrokeSegLib.imaging import PerfusionSeries, SliceGeometry, Volume
 from StrokeSegLib.phantom.scanner import PADDING_HU
-
-INTERCEPT_HU = -1024
+from StrokeSegLib.reports.ct_image import INTERCEPT_HU, ct_image
 
 FIRST_FRAME = datetime(2000, 1, 1, 12, 0, 0)
 
@@ -37,7 +35,8 @@ def write_series(ct: Volume, folder: Path, name: str, tilt_deg: float) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(len(ct.voxels)):
-        write_slice(ct, index, folder / f"{index + 1:05d}.dcm", name, tilt_deg)
+        path = folder / f"{index + 1:05d}.dcm"
+        _write(ct.voxels[index], ct.geometry, index, path, name, tilt_deg, index, None)
 
 
 def write_perfusion_series(
@@ -64,11 +63,6 @@ def write_perfusion_series(
             _write(pixels, geometry, index, folder / f"{image + 1:05d}.dcm", name, tilt_deg, image, frame)
 
 
-def write_slice(ct: Volume, index: int, path: Path, name: str, tilt_deg: float) -> None:
-    """Write one slice of a series; arguments as in `write_series`."""
-    _write(ct.voxels[index], ct.geometry, index, path, name, tilt_deg, index, None)
-
-
 def _write(
     pixels: np.ndarray,
     geometry: SliceGeometry,
@@ -80,36 +74,12 @@ def _write(
     frame: _Frame | None,
 ) -> None:
     """Write HU ``(row, column)`` of a slice as image ``number`` of its series."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = _uid(name, f"image {number}")
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    image.SpecificCharacterSet = "ISO_IR 192"
-    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-    image.StudyInstanceUID, image.SeriesInstanceUID = _uid(name, "study"), _uid(name, "series")
-    image.FrameOfReferenceUID, image.PositionReferenceIndicator = _uid(name, "frame of reference"), ""
-    image.PatientName, image.PatientID = "SYNTHETIC^PATIENT", name
-    image.PatientBirthDate, image.PatientSex, image.ReferringPhysicianName = "", "O", ""
-    image.StudyDate, image.StudyTime, image.StudyID, image.AccessionNumber = "20000101", "120000", "1", ""
+    image = ct_image(pixels, geometry, index, name, tilt_deg, number)
+    image.PatientName, image.StudyDate, image.StudyTime = "SYNTHETIC^PATIENT", "20000101", "120000"
     image.StudyDescription, image.SeriesDescription = "Synthetic head CT", "Synthetic NCCT"
-    image.Modality, image.ImageType = "CT", ["DERIVED", "PRIMARY", "AXIAL"]
     image.Manufacturer, image.ManufacturerModelName = "StrokeSeg", "Phantom"
-    image.BodyPartExamined, image.PatientPosition, image.KVP = "HEAD", "HFS", 120
-    image.ConvolutionKernel, image.GantryDetectorTilt = "SYNTHETIC", f"{tilt_deg:.4f}"
-    image.SeriesNumber, image.AcquisitionNumber, image.InstanceNumber = 1, 1, number + 1
-    image.ImagePositionPatient = [f"{value:.6f}" for value in geometry.positions_mm[index]]
-    image.ImageOrientationPatient = [f"{value:.10f}" for value in (*geometry.row_direction, *geometry.column_direction)]
-    image.SliceLocation = f"{geometry.heights_mm[index]:.6f}"
-    image.SliceThickness = f"{geometry.slice_extents_mm[index]:.6f}"
-    image.PixelSpacing = [f"{value:.8f}" for value in geometry.pixel_spacing_mm]
-    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
-    image.Rows, image.Columns = geometry.shape[1:]
-    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 16, 15, 1
+    image.KVP, image.ConvolutionKernel = 120, "SYNTHETIC"
     image.PixelPaddingValue = PADDING_HU - INTERCEPT_HU
-    image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, INTERCEPT_HU, "HU"
-    image.WindowCenter, image.WindowWidth = 40, 40
-    image.PixelData = (pixels - INTERCEPT_HU).astype("<i2").tobytes()
     if frame is not None:
         _tell_frame(image, frame)
     pydicom.dcmwrite(path, image, enforce_file_format=True)
@@ -127,7 +97,3 @@ def _tell_frame(image: FileDataset, frame: _Frame) -> None:
     image.AcquisitionDate = image.ContentDate = taken.strftime("%Y%m%d")
     image.AcquisitionTime = image.ContentTime = taken.strftime("%H%M%S.%f")
     image.AcquisitionDateTime = taken.strftime("%Y%m%d%H%M%S.%f")
-
-
-def _uid(name: str, part: str) -> str:
-    return generate_uid(entropy_srcs=["StrokeSeg phantom", name, part])

@@ -5,9 +5,6 @@ import json
 from enum import Enum
 from pathlib import Path
 
-import nibabel
-import numpy as np
-
 from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.errors import OutputError, StrokeSegError
 from StrokeSegLib.imaging import SliceGeometry
@@ -19,6 +16,7 @@ from StrokeSegLib.phantom.patient import PatientDescription, PhantomOptions
 from StrokeSegLib.phantom.perfusion import SyntheticPerfusion, acquire_perfusion, shuttle_times, uniform_times
 from StrokeSegLib.phantom.scanner import axial_geometry, draw_perfusion_scanner, draw_scanner
 from StrokeSegLib.phantom.truth import AFFECTED_FRACTION, aspects_regions, aspects_score, volumes_ml
+from StrokeSegLib.reports.nifti import write_nifti
 
 DEMO_SEED = 8502
 """With ``lesion="m1"``: a large right-sided infarct some eight hours old that shows in the stroke window."""
@@ -47,8 +45,6 @@ SAMPLINGS = ("uniform", "shuttle")
 FORMATS = ("dicom", "nifti")
 
 LARGEST_TILT_DEG = 45.0
-
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def write_phantom(
@@ -166,36 +162,6 @@ def phantom_geometry(spacing_mm: tuple[float, float, float], tilt_deg: float, ki
     if kind == "ctp":
         return axial_geometry(shape, (z_mm, y_mm, x_mm), tilt_deg, PERFUSION_MIDDLE_MM)
     return axial_geometry(shape, (z_mm, y_mm, x_mm), tilt_deg)
-
-
-def write_nifti(voxels: np.ndarray, geometry: SliceGeometry, path: Path, step_s: float | None = None) -> None:
-    """Write a stack of evenly spaced slices, the shear of a tilt in its sform.
-
-    Args:
-        voxels: ``(slice, row, column)``, or ``(slice, row, column, time)``.
-        geometry: where they lie.
-        path: of the file.
-        step_s: between frames.
-    """
-    step_mm = geometry.positions_mm[1] - geometry.positions_mm[0]
-    rows_mm, columns_mm = geometry.pixel_spacing_mm
-    affine = np.eye(4)
-    affine[:3] = np.column_stack(
-        [
-            geometry.row_direction * columns_mm,
-            geometry.column_direction * rows_mm,
-            step_mm,
-            geometry.positions_mm[0],
-        ]
-    )
-    affine = LPS_TO_RAS @ affine
-    image = nibabel.Nifti1Image(voxels.swapaxes(0, 2), affine)
-    image.set_sform(affine, code="scanner")
-    image.set_qform(None if geometry.is_sheared else affine, code="unknown" if geometry.is_sheared else "scanner")
-    image.header.set_xyzt_units("mm", "sec" if step_s else None)
-    if step_s:
-        image.header.set_zooms((*image.header.get_zooms()[:3], step_s))
-    nibabel.save(image, path)
 
 
 def truth_json(scan: SyntheticStudy | SyntheticPerfusion) -> str:

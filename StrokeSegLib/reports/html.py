@@ -9,6 +9,7 @@ import numpy as np
 from StrokeSegLib import __version__
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.terminology import TERMS
+from StrokeSegLib.reports.aspects_figure import aspects_figure
 from StrokeSegLib.reports.curves import curve_plot, vessel_places
 from StrokeSegLib.reports.map_pictures import CORE_OUTLINE, HYPOPERFUSED_OUTLINE, SCALES, map_picture
 from StrokeSegLib.reports.pictures import key_slices, slice_picture
@@ -20,7 +21,7 @@ MAP_SLICES = 6
 
 
 def write_html(findings: Findings, path: Path) -> None:
-    """Write the report: volumes, warnings, perfusion, key slices, extent by slice, scan, models, settings.
+    """Write the report: volumes, warnings, ASPECTS, perfusion, key slices, extent by slice, scan, models, settings.
 
     Raises:
         OSError: the file cannot be written.
@@ -44,6 +45,8 @@ def write_html(findings: Findings, path: Path) -> None:
         outlines={"hypoperfused": HYPOPERFUSED_OUTLINE, "core": CORE_OUTLINE},
         plot=findings.perfusion and curve_plot(findings.perfusion),
         places=findings.perfusion and vessel_places(findings),
+        levels=findings.aspects and aspects_figure(findings),
+        regions=findings.aspects and list(zip(*(side.regions for side in findings.aspects.hemispheres), strict=True)),
         pictures=pictures,
         bars=_bars(findings),
         gaps_mm=distinct_mm(geometry.gaps_mm),
@@ -57,8 +60,8 @@ def write_html(findings: Findings, path: Path) -> None:
 
 def _affected_ml(findings: Findings) -> dict[str, float]:
     """Volumes of the segments that part the affected tissue, which together are all of it."""
-    names = [segment.name for layer in findings.layers[:1] for segment in layer.segments]
-    return {name: findings.volumes_ml[name] for name in names}
+    layer = findings.affected_layer
+    return {} if layer is None else {segment.name: findings.volumes_ml[segment.name] for segment in layer.segments}
 
 
 def _maps(findings: Findings) -> list[dict]:
@@ -73,13 +76,12 @@ def _maps(findings: Findings) -> list[dict]:
 
 def _slice_volumes(findings: Findings, index: int) -> dict[str, float]:
     """Volume of each segment that parts the affected tissue in one slice, those present."""
-    volumes = {}
-    for layer in findings.layers[:1]:
-        counts = np.bincount(layer.labels[index].ravel(), minlength=256)
-        for segment in layer.segments:
-            if counts[segment.label]:
-                volumes[segment.name] = counts[segment.label] * findings.study.ct.geometry.voxel_volumes_ml[index]
-    return volumes
+    layer = findings.affected_layer
+    if layer is None:
+        return {}
+    voxel_ml = findings.study.ct.geometry.voxel_volumes_ml[index]
+    counts = np.bincount(layer.labels[index].ravel(), minlength=256)
+    return {segment.name: counts[segment.label] * voxel_ml for segment in layer.segments if counts[segment.label]}
 
 
 def _bars(findings: Findings) -> list[dict]:

@@ -22,8 +22,8 @@ FILL_OPACITY = 0.28
 def key_slices(findings: Findings, count: int) -> list[int]:
     """Slices to show, ascending: those with most affected tissue, else spread evenly through the brain."""
     affected = np.zeros(findings.study.ct.geometry.shape[0], int)
-    for layer in findings.layers[:1]:
-        affected = (layer.labels > 0).sum(axis=(1, 2))
+    if findings.affected_layer is not None:
+        affected = (findings.affected_layer.labels > 0).sum(axis=(1, 2))
     if affected.any():
         largest = np.argsort(-affected, kind="stable")[:count]
         return sorted(int(index) for index in largest if affected[index])
@@ -36,12 +36,10 @@ def slice_picture(findings: Findings, index: int) -> str:
     """One slice, its affected tissue filled lightly and outlined, as a PNG data URI; patient's right on the left."""
     view = findings.study.head_field_of_view
     hu = findings.study.ct.voxels[index][view].astype(np.float32)
-    low, high = STROKE_WINDOW_HU
-    grey = ((hu - low) / (high - low)).clip(0, 1) * 255
     size = picture_size(findings, hu.shape, PICTURE_WIDTH)
-    picture = np.asarray(Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR))
-    picture = np.repeat(picture[..., None], 3, axis=2).astype(np.float32)
-    for layer in findings.layers[:1]:
+    picture = stroke_window(hu, size)
+    layer = findings.affected_layer
+    if layer is not None:
         labels = Image.fromarray(layer.labels[index][view]).resize(size, Image.Resampling.NEAREST)
         for segment in layer.segments:
             mask = np.asarray(labels) == segment.label
@@ -52,6 +50,14 @@ def slice_picture(findings: Findings, index: int) -> str:
     marked = Image.fromarray(picture.astype(np.uint8))
     mark_sides(marked)
     return data_uri(marked)
+
+
+def stroke_window(hu: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """``(row, column, 3)`` float32, 0…255, of HU ``(row, column)``; ``size`` is the picture's width and height."""
+    low, high = STROKE_WINDOW_HU
+    grey = (((hu - low) / (high - low)).clip(0, 1) * 255).astype(np.uint8)
+    large = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BILINEAR))
+    return np.repeat(large[..., None], 3, axis=2).astype(np.float32)
 
 
 def picture_size(findings: Findings, shape: tuple[int, int], width: int) -> tuple[int, int]:

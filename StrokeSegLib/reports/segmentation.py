@@ -1,5 +1,6 @@
 """Labels, probabilities and perfusion maps as files that Slicer opens where they lie on the patient."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nrrd
@@ -51,19 +52,19 @@ def write_segmentation(findings: Findings, path: Path) -> None:
     _write_nrrd(path, layers, findings.study, fields)
 
 
-def write_probabilities(findings: Findings, folder: Path) -> None:
-    """Write ``probability-<segment>.nrrd`` (float32) on the grid of the segmentation.
+def write_probabilities(findings: Findings, place: Callable[[str], Path]) -> None:
+    """Write ``probability-<segment>.nrrd`` (float32) on the grid of the segmentation, where ``place`` says.
 
     Raises:
         OSError: a file cannot be written.
     """
     for name, probability in findings.probabilities.items():
         stored = _stored(findings.study, probability)
-        _write_nrrd(folder / f"probability-{name}.nrrd", [stored], findings.study, {})
+        _write_nrrd(place(f"probability-{name}.nrrd"), [stored], findings.study, {})
 
 
-def write_maps(findings: Findings, folder: Path) -> None:
-    """Write ``cbf.nrrd``, ``cbv.nrrd``, ``mtt.nrrd`` and ``tmax.nrrd`` (float32) on the grid of the segmentation.
+def write_maps(findings: Findings, place: Callable[[str], Path]) -> None:
+    """Write ``cbf.nrrd``, ``cbv.nrrd``, ``mtt.nrrd`` and ``tmax.nrrd`` (float32) as the segmentation, by ``place``.
 
     Raises:
         OSError: a file cannot be written.
@@ -72,7 +73,7 @@ def write_maps(findings: Findings, folder: Path) -> None:
         return
     maps = findings.perfusion.maps
     for name, values in (("cbf", maps.cbf), ("cbv", maps.cbv), ("mtt", maps.mtt), ("tmax", maps.tmax)):
-        _write_nrrd(folder / f"{name}.nrrd", [_stored(findings.study, values)], findings.study, {})
+        _write_nrrd(place(f"{name}.nrrd"), [_stored(findings.study, values)], findings.study, {})
 
 
 def write_scan(study: Study, path: Path) -> None:

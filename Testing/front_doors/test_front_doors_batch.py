@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
@@ -40,7 +41,7 @@ def write_dicom(folder, study, series="1", geometry=GEOMETRY, **attributes):
 
 
 def usual(**settings):
-    return Case(input="", output="", **settings)
+    return Case(input=Path(), output=Path(), **settings)
 
 
 def names_in(folder):

@@ -20,12 +20,14 @@ class Parts:
 
 
 def split(cases: Sequence[Case], data: DataSettings, seed: int) -> Parts:
-    """The data set's own split where it has one, else folds or fractions of its patients, the same for the same seed.
+    """The data set's own split where it has training and validation parts, else folds or fractions of its patients.
+
+    Those are the same for the same seed.
 
     Raises:
         DataError: a part that training needs is empty.
     """
-    if any(case.part for case in cases) and data.folds is None:
+    if {"train", "val"} <= {case.part for case in cases} and data.folds is None:
         part_of = {case.patient: case.part for case in cases}
     else:
         part_of = _drawn(sorted({case.patient for case in cases}), data, seed)

@@ -29,6 +29,9 @@ VALIDATION_SEED = 900_000_000
 EVALUATION_SEED = 950_000_000
 """Patients of evaluations have the seeds from here on; neither training nor its validation sees them."""
 
+REHEARSAL_SEED = 0
+"""Patients mixed into a data set have the seeds from here on."""
+
 TURNED_SHARE, TURNED_DEG = 1 / 3, 25.0
 """Part of the patients scored for ASPECTS whose heads are turned up to so far in pitch, roll and yaw."""
 
