@@ -1,10 +1,8 @@
 """The StrokeSeg module of 3D Slicer: one panel, one button."""
 
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import qt
 import slicer
 import vtk
@@ -13,16 +11,19 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
 from StrokeSegPanel import dependencies
+from StrokeSegPanel.choices import offer
 from StrokeSegPanel.logic import RunRequest, SegmentationLogic
 from StrokeSegPanel.maps import SCALES
 from StrokeSegPanel.parameters import UNKNOWN, StrokeSegParameterNode
-from StrokeSegPanel.results import Results, fill_table, keep_criteria, unjudged
+from StrokeSegPanel.replacing import REPLACE, ask_before_replacing, corrections_of
+from StrokeSegPanel.result_section import ResultSection
+from StrokeSegPanel.results import Results, newest_result_of
 from StrokeSegPanel.scans import series_of, shown_volume
+from StrokeSegPanel.selftest import StrokeSegTest  # noqa: F401 - Slicer looks for it here
 
 LIBRARY_ROOT = next(
     folder for folder in Path(__file__).resolve().parents if (folder / "StrokeSegLib" / "__init__.py").exists()
@@ -31,16 +32,16 @@ LIBRARY_ROOT = next(
 if str(LIBRARY_ROOT) not in sys.path:
     sys.path.append(str(LIBRARY_ROOT))
 
-EDITING_PAUSE_MS = 300
-"""The table is measured anew when a segment has rested for this long."""
-
 LOADING_PAUSE_MS = 300
 """The scan is looked at anew when no node has been added to the scene for this long."""
 
 PERFUSION_PREFIX = "ctp-"
 """A method's id begins with what it reads."""
 
-USUAL_METHODS = ("ncct-core-penumbra", "ctp-threshold")
+TOGETHER = " + "
+"""Between methods that run together."""
+
+USUAL_METHODS = (("ncct-core-penumbra", "ncct-aspects"), ("ctp-threshold",))
 """Listed first, and so the default, each for its kind of scan."""
 
 JUDGED_METHOD = "ctp-threshold"
@@ -49,12 +50,6 @@ JUDGED_METHOD = "ctp-threshold"
 MAP_NAMES = tuple(scale.name for scale in SCALES)
 NEEDED_MAPS = ("cbf", "cbv", "tmax")
 """MTT follows from CBV and CBF."""
-
-ROW_HEIGHT, LEAST_ROWS, BORDER = 24, 3, 6
-"""Of the table, in pixels; it shows all rows without scrolling, the trials' criteria included."""
-
-MAP_OPACITY = 0.6
-"""Of a map over the scan, which stays to be seen."""
 
 
 class StrokeSeg(ScriptedLoadableModule):
@@ -86,7 +81,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._missing: list[str] = []
         self._models: list[dict] = []
         self._running: RunRequest | None = None
-        self._shown_segmentation = None
+        self._scan_shown = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -97,26 +92,15 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         slicer.modules.terminologies.logic().LoadTerminologyFromFile(self.resourcePath("StrokeSeg-terminology.json"))
 
         self.logic = SegmentationLogic(str(LIBRARY_ROOT), self)
-        self._report_folder = qt.QTemporaryDir()
-        self._measuring = qt.QTimer()
-        self._measuring.singleShot = True
-        self._measuring.connect("timeout()", self._measure)
+        self.results = ResultSection(self.ui, self.logic, self._say)
         self._loading = qt.QTimer()
         self._loading.singleShot = True
         self._loading.connect("timeout()", self._on_loaded)
 
-        table = self.ui.resultsTable
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
-        table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-
         self.ui.segmentButton.connect("clicked(bool)", self._on_segment_clicked)
         self.ui.installButton.connect("clicked(bool)", self._on_install_clicked)
-        self.ui.reportButton.connect("clicked(bool)", self._on_report_clicked)
         self.ui.methodCombo.connect("currentIndexChanged(int)", self._on_method_chosen)
         self.ui.modelCombo.connect("currentIndexChanged(int)", self._on_model_chosen)
-        self.ui.mapCombo.connect("currentIndexChanged(int)", self._on_map_chosen)
-        self.ui.curvesButton.connect("clicked(bool)", self._on_curves_clicked)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
         self.addObserver(scene, scene.EndCloseEvent, self._on_scene_end_close)
@@ -125,14 +109,15 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.enter()
 
     def cleanup(self):
-        self._measuring.stop()
         self._loading.stop()
+        self.results.close()
         self.logic.close()
         self._disconnect_parameters()
         self.removeObservers()
-        self._report_folder.remove()
+        self.results.remove_files()
 
     def enter(self):
+        self.results.correction.end()
         self._connect_parameters()
         self._missing = dependencies.missing()
         if not self._missing:
@@ -175,14 +160,15 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def on_done(self, results: Results) -> None:
         self._running = None
+        self.results.close()
         self._parameters.resultSegmentation = results.segmentation
         self._refresh()
 
-    def on_criteria(self, identity: str, core_ml: float, hypoperfused_ml: float, criteria: dict) -> None:
-        results = Results.of(slicer.mrmlScene.GetNodeByID(identity))
-        if results is not None and results.scan is not None:
-            keep_criteria(results.segmentation, core_ml, hypoperfused_ml, criteria)
-            fill_table(results.table, results.segmentation, results.scan)
+    def on_criteria(self, identity: str, judged_ml: dict[str, float], criteria: dict) -> None:
+        self.results.live.on_criteria(identity, judged_ml, criteria)
+
+    def on_aspects(self, identity: str, request: dict, aspects: dict) -> None:
+        self.results.live.on_aspects(identity, request, aspects)
 
     def on_stopped(self, message: str) -> None:
         self._running = None
@@ -197,9 +183,12 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.logic.cancel()
             return
         replaced = self._parameters.outputSegmentation
-        question = _("All segments of “{name}” will be replaced by the new result.")
-        if replaced and not slicer.util.confirmOkCancelDisplay(question.format(name=replaced.GetName())):
-            return
+        if replaced is not None:
+            answer = ask_before_replacing(replaced.GetName(), corrections_of(replaced))
+            if answer is None:
+                return
+            if answer != REPLACE:
+                self._parameters.outputSegmentation = None
         self._say("")
         self.ui.logText.clear()
         self.on_progress(0, _("handing over the scan"))
@@ -220,7 +209,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         }
         return RunRequest(
             volume=shown_volume(parameters.inputVolume),
-            method=parameters.method,
+            methods=tuple(parameters.method.split(TOGETHER)),
             model=parameters.model,
             device=parameters.device,
             side=parameters.side,
@@ -249,25 +238,9 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._say(str(error))
         self.enter()
 
-    def _on_report_clicked(self, _checked=False):
-        path = Path(self._report_folder.path()) / "report.html"
-        path.write_text(Results.of(self._parameters.resultSegmentation).report.GetText(), encoding="utf-8")
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
-
-    def _on_map_chosen(self, _index=None):
-        results = Results.of(self._parameters.resultSegmentation)
-        titles = {scale.title: scale.name for scale in SCALES}
-        shown = results.maps.get(titles.get(self.ui.mapCombo.currentText))
-        slicer.util.setSliceViewerLayers(
-            background=(shown and results.scan) or "keep-current", foreground=shown, foregroundOpacity=MAP_OPACITY
-        )
-
-    def _on_curves_clicked(self, _checked=False):
-        chart = Results.of(self._parameters.resultSegmentation).chart
-        slicer.modules.plots.logic().ShowChartInLayout(chart)
-
     def _on_scan_changed(self, _caller=None, _event=None):
-        """Offer other methods where the chosen scan is of another kind."""
+        """Show the results of another scan that was chosen, and offer other methods where it is of another kind."""
+        self._show_results_of_scan()
         listed = [self.ui.methodCombo.itemText(index) for index in range(self.ui.methodCombo.count)]
         methods = self._methods_for_scan()
         if listed != methods or (methods and self._parameters.method not in methods):
@@ -275,20 +248,32 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         else:
             self._refresh()
 
+    def _show_results_of_scan(self):
+        """Where another scan is chosen, its own result is shown, the newest one if there are several."""
+        scan = shown_volume(self._parameters.inputVolume)
+        if scan is self._scan_shown:
+            return
+        self._scan_shown = scan
+        shown = Results.of(self._parameters.resultSegmentation)
+        if shown is None or shown.scan is not scan:
+            self._parameters.resultSegmentation = newest_result_of(scan)
+
     def _list_methods(self, methods: list[str]):
-        _fill(self.ui.methodCombo, methods, self._parameters.method)
+        offer(self.ui.methodCombo, methods, self._parameters.method)
         self._on_method_chosen()
 
     def _methods_for_scan(self) -> list[str]:
+        """The usual ones first; those that belong together as one entry, and each by itself."""
         perfusion = bool(self._chosen_maps()) or series_of(self._parameters.inputVolume) is not None
         found = {model["method"] for model in self._models}
-        methods = [method for method in found if method.startswith(PERFUSION_PREFIX) == perfusion]
-        return sorted(methods, key=lambda method: (method not in USUAL_METHODS, method))
+        single = sorted(method for method in found if method.startswith(PERFUSION_PREFIX) == perfusion)
+        usual = [TOGETHER.join(methods) for methods in USUAL_METHODS if set(methods) <= set(single)]
+        return list(dict.fromkeys([*usual, *single]))
 
     def _on_method_chosen(self, _index=None):
         method = self.ui.methodCombo.currentText
         names = dict.fromkeys(model["name"] for model in self._models if model["method"] == method)
-        _fill(self.ui.modelCombo, list(names), self._parameters.model)
+        offer(self.ui.modelCombo, list(names), self._parameters.model)
         self._parameters.method = method
         self._on_model_chosen()
 
@@ -300,7 +285,8 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _on_scene_start_close(self, _caller, _event):
         self.logic.close()
-        self._observe_edits_of(None)
+        self.results.close()
+        self._scan_shown = None
         self._disconnect_parameters()
 
     def _on_scene_end_close(self, _caller, _event):
@@ -321,29 +307,9 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._running and node in self._running.nodes:
             self.logic.abort()
             self._say(_("The run was cancelled because “{name}” was removed.").format(name=node.GetName()))
-
-    def _observe_edits_of(self, segmentation):
-        edited = slicer.vtkSegmentation.SourceRepresentationModified
-        if segmentation is self._shown_segmentation:
-            return
-        if self._shown_segmentation is not None:
-            self.removeObserver(self._shown_segmentation.GetSegmentation(), edited, self._on_edited)
-        if segmentation is not None:
-            self.addObserver(segmentation.GetSegmentation(), edited, self._on_edited)
-        self._shown_segmentation = segmentation
-
-    def _on_edited(self, _caller, _event):
-        self._measuring.start(EDITING_PAUSE_MS)
-
-    def _measure(self):
-        """Bring the table up to date with the corrected segments."""
-        results = Results.of(self._parameters.resultSegmentation)
-        if results is None or results.scan is None:
-            return
-        volumes_ml = fill_table(results.table, results.segmentation, results.scan)
-        judged_by = unjudged(results.segmentation, volumes_ml)
-        if judged_by is not None and not self._missing:
-            self.logic.judge(results.segmentation.GetID(), *judged_by)
+        shown = self.results.live.results
+        if shown is not None and node in (shown.segmentation, shown.automatic, shown.table):
+            self.results.close()
 
     # What is shown
 
@@ -366,7 +332,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.stageLabel.visible = running
         self._refresh_inputs()
         self._refresh_model()
-        self._refresh_results()
+        self.results.show(self._parameters.resultSegmentation)
 
     def _why_not_ready(self) -> str:
         """What is missing for a run; empty if nothing is."""
@@ -393,40 +359,13 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.clinical.visible = self._parameters.method == JUDGED_METHOD
 
     def _refresh_model(self):
-        chosen = next((model for model in self._models if model["name"] == self._parameters.model), None)
-        description = _("Version {version}. {intended_use}\nTraining data: {training_data}")
-        self.ui.modelLabel.text = description.format(**chosen) if chosen else ""
-
-    def _refresh_results(self):
-        segmentation = self._parameters.resultSegmentation
-        results = Results.of(segmentation)
-        self._observe_edits_of(segmentation)
-        self.ui.resultsTable.setMRMLTableNode(results.table if results else None)
-        self.ui.resultsTable.visible = results is not None
-        rows = results.table.GetNumberOfRows() if results else 0
-        self.ui.resultsTable.minimumHeight = (max(rows, LEAST_ROWS) + 1) * ROW_HEIGHT + BORDER
-        self.ui.reportButton.enabled = results is not None
-        self.ui.warningsLabel.text = "\n".join(f"⚠ {warning}" for warning in results.warnings) if results else ""
-        self.ui.warningsLabel.visible = bool(results and results.warnings)
-        self.ui.perfusionViews.visible = bool(results and results.maps)
-        self.ui.curvesButton.enabled = bool(results and results.chart)
-        self._refresh_maps(results.maps if results else {})
-
-    def _refresh_maps(self, maps: dict):
-        """Offer the maps; the one that lies over the scan is current."""
-        titles = {maps[scale.name].GetID(): scale.title for scale in SCALES if scale.name in maps}
-        views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-        shown = views[0].GetForegroundVolumeID() if views else None
-        _fill(self.ui.mapCombo, [_("none"), *titles.values()], titles.get(shown, ""))
-
-
-def _fill(combo, items: list[str], chosen: str) -> None:
-    """Give a combo box its items without telling anyone; the chosen one is current, or else the first."""
-    blocked = combo.blockSignals(True)
-    combo.clear()
-    combo.addItems(items)
-    combo.setCurrentIndex(items.index(chosen) if chosen in items else min(len(items), 1) - 1)
-    combo.blockSignals(blocked)
+        self.ui.modelCombo.enabled = self.ui.modelCombo.count > 0
+        chosen = [model for model in self._models if model["name"] == self._parameters.model]
+        if TOGETHER in self._parameters.method:
+            newest = {model["method"]: model for model in reversed(self._models)}
+            chosen = [newest[method] for method in self._parameters.method.split(TOGETHER)]
+        description = _("{name} {version}. {intended_use}\nTraining data: {training_data}")
+        self.ui.modelLabel.text = "\n".join(description.format(**model) for model in chosen)
 
 
 class StrokeSegLogic(ScriptedLoadableModuleLogic):
@@ -434,101 +373,3 @@ class StrokeSegLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         return StrokeSegParameterNode(super().getParameterNode())
-
-
-class StrokeSegTest(ScriptedLoadableModuleTest):
-    """Runs in Slicer's own test mode; needs the packages and a model of core and penumbra."""
-
-    SLOWEST_RUN_S = 300
-
-    def setUp(self):
-        slicer.mrmlScene.Clear()
-        self.delayDisplay("A clean scene")
-
-    def runTest(self):
-        for name in sorted(name for name in dir(self) if name.startswith("test_")):
-            self.setUp()
-            getattr(self, name)()
-
-    def test_the_button_segments_a_head_and_cancels_a_second_run(self):
-        slicer.util.selectModule("StrokeSeg")
-        panel = slicer.modules.strokeseg.widgetRepresentation().self()
-        volume = _sample_head()
-        panel._parameters.inputVolume = volume
-        self._wait_until(lambda: panel.ui.segmentButton.enabled)
-        panel.ui.segmentButton.click()
-        self._wait_until(lambda: not panel.logic.is_running)
-        assert panel.ui.messageLabel.text == ""
-        segmentation = panel._parameters.resultSegmentation.GetSegmentation()
-        names = [segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())]
-        assert names == ["core", "penumbra"]
-        assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode").GetNumberOfRows() == 2
-
-        before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-        panel.ui.segmentButton.click()
-        panel.ui.segmentButton.click()
-        self._wait_until(lambda: not panel.logic.is_running)
-        assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
-        self.delayDisplay("Segmented and cancelled")
-
-    def test_a_sequence_becomes_maps_curves_and_mismatch(self):
-        slicer.util.selectModule("StrokeSeg")
-        panel = slicer.modules.strokeseg.widgetRepresentation().self()
-        panel._parameters.inputVolume = _sample_series()
-        self._wait_until(lambda: panel._parameters.method == JUDGED_METHOD and panel.ui.segmentButton.enabled)
-        panel.ui.segmentButton.click()
-        self._wait_until(lambda: not panel.logic.is_running)
-        assert panel.ui.messageLabel.text == ""
-        results = Results.of(panel._parameters.resultSegmentation)
-        assert list(results.maps) == list(MAP_NAMES)
-        assert results.chart.GetNthPlotSeriesNode(0) is not None
-        findings = [results.table.GetCellText(row, 0) for row in range(results.table.GetNumberOfRows())]
-        assert {"core", "Mismatch ratio", "DEFUSE 3"} <= set(findings)
-        panel.ui.mapCombo.setCurrentText("Tmax")
-        panel.ui.curvesButton.click()
-        self.delayDisplay("Mapped and segmented")
-
-    def _wait_until(self, condition):
-        deadline = time.monotonic() + self.SLOWEST_RUN_S
-        while not condition():
-            assert time.monotonic() < deadline
-            slicer.app.processEvents()
-
-
-def _sample_head():
-    """A volume node of an ellipsoid head in HU: brain, skull and scalp, air outside."""
-    shape, spacing_mm = (24, 256, 256), (6.0, 0.9, 0.9)
-    axes = [(np.arange(n) - (n - 1) / 2) * step for n, step in zip(shape, spacing_mm, strict=True)]
-    slices, rows, columns = np.meshgrid(*axes, indexing="ij")
-    hu = np.full(shape, -1000, np.int16)
-    for margin_mm, tissue_hu in ((11, 40), (6, 900), (0, 34)):
-        inside = (slices / (60 + margin_mm)) ** 2 + (rows / (80 + margin_mm)) ** 2 + (columns / (65 + margin_mm)) ** 2
-        hu[inside <= 1] = tissue_hu
-    ijk_to_ras = np.diag([-spacing_mm[2], -spacing_mm[1], spacing_mm[0], 1.0])
-    ijk_to_ras[:3, 3] = (-axes[2][0], -axes[1][0], axes[0][0])
-    return slicer.util.addVolumeFromArray(hu, ijk_to_ras, name="Head CT")
-
-
-def _sample_series():
-    """A volume node that shows the sequence of a synthetic patient's CT perfusion."""
-    from StrokeSegLib.phantom import axial_geometry, draw_patient
-    from StrokeSegLib.phantom.patient import PhantomOptions
-    from StrokeSegLib.phantom.perfusion import acquire_perfusion, uniform_times
-    from StrokeSegLib.phantom.scanner import draw_perfusion_scanner
-
-    geometry = axial_geometry((8, 96, 96), (10.0, 2.4, 2.4))
-    patient = draw_patient(11, PhantomOptions(lesion="m1"))
-    scan = acquire_perfusion(patient, geometry, draw_perfusion_scanner(6), uniform_times())
-    ijk_to_ras = np.diag([-2.4, -2.4, 10.0, 1.0])
-    ijk_to_ras[:3, 3] = geometry.positions_mm[0] * (-1, -1, 1)
-    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "CTP")
-    sequence.SetIndexUnit("s")
-    for frame, time_s in enumerate(scan.times_s):
-        volume = slicer.vtkMRMLScalarVolumeNode()
-        volume.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
-        slicer.util.updateVolumeFromArray(volume, np.ascontiguousarray(scan.series.voxels[..., frame]))
-        sequence.SetDataNodeAtValue(volume, f"{time_s:g}")
-    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "CTP browser")
-    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
-    slicer.modules.sequences.logic().UpdateAllProxyNodes()
-    return browser.GetProxyNode(sequence)

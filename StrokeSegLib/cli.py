@@ -1,6 +1,7 @@
 """The command line: arguments in, exit code out (0 done, 1 a bug, 2 something the user can change)."""
 
 import argparse
+import csv
 import json
 import logging
 import sys
@@ -67,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_input(perfusion)
     perfusion.set_defaults(command=_perfusion)
 
+    _add_exports(commands)
+
     demo = commands.add_parser("demo", help="make a synthetic patient and segment it")
     demo.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR")
     demo.set_defaults(command=_demo)
@@ -129,6 +132,26 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--save-probabilities", action="store_true")
     command.add_argument("--save-scan", action="store_true", help="write the scan without its header, for exports")
+
+
+def _add_exports(commands) -> None:
+    labels = commands.add_parser("export-labels", help="add corrected cases to a data set for training")
+    labels.add_argument("--layout", dest="kind", choices=["nifti", "nnunet", "cpaisd"], required=True)
+    documents = commands.add_parser("export", help="write cases as DICOM SEG and SR, a table, pictures or a report")
+    documents.add_argument("--as", dest="kind", choices=["dicom", "csv", "pictures", "pdf", "html"], required=True)
+    documents.add_argument("--empty-patient", action="store_true", help="leave the patient out of DICOM objects")
+    for command in (labels, documents):
+        command.add_argument("cases", type=Path, nargs="+", metavar="CASE_DIR", help="output of a run, as corrected")
+        command.add_argument("--output", type=Path, required=True, metavar="DIR")
+        command.add_argument("--name", help="of the case; by default a pseudonym made of the scan's voxels")
+        command.add_argument(
+            "--source", type=Path, metavar="SCAN", help="what was segmented; DICOM objects refer to this series"
+        )
+        command.add_argument(
+            "--name-map", type=Path, metavar="FILE", help="also write which case folder has which name; keep it apart"
+        )
+        command.add_argument("--quiet", action="store_true", help="no progress on stderr")
+        command.set_defaults(command=_export, empty_patient=False)
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:
@@ -328,6 +351,33 @@ def _phantom(options: argparse.Namespace) -> None:
         sampling=options.sampling,
     )
     sys.stdout.write(f"{options.output}: {_truth(options.output)}\n")
+
+
+def _export(options: argparse.Namespace) -> None:
+    """Export each case; one that fails is told at once and does not stop the others."""
+    from StrokeSegLib.reports.exports import Export, export
+
+    if len(options.cases) > 1 and (options.name or options.source):
+        raise StrokeSegError("--name and --source are of one case; give one case folder with them.")
+    failed, named = 0, []
+    for case in options.cases:
+        try:
+            asked = Export(case, options.kind, options.output, options.name, options.source, options.empty_patient)
+            made = export(asked, _silence if options.quiet else _show_progress)
+        except StrokeSegError as error:
+            if len(options.cases) == 1:
+                raise
+            sys.stderr.write(f"strokeseg: {case}: {error}\n")
+            failed += 1
+            continue
+        named.append((case, made.name))
+        for file in made.files:
+            sys.stdout.write(f"{file}\n")
+    if options.name_map is not None:
+        with options.name_map.open("w", encoding="utf-8", newline="") as lines:
+            csv.writer(lines).writerows([("folder", "case"), *named])
+    if failed:
+        raise StrokeSegError(f"{failed} of {len(options.cases)} cases could not be exported.")
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -1,12 +1,13 @@
 """The process behind the panel: requests in, events out, one JSON object a line; torch and the models stay warm.
 
 A request is ``{"id", "command": "segment", "input", "output"}`` with, where wanted, ``"methods", "models", "device",
-"side", "settings", "save_probabilities", "stack", "maps", "units", "times_s", "clinical", "files"``, or ``{"id",
-"command": "cancel" | "models"}``, or, for trial criteria of corrected volumes, ``{"id", "command": "judge", "core_ml",
+"side", "settings", "save_probabilities", "save_scan", "stack", "maps", "units", "times_s", "clinical", "files"``, or
+``{"id", "command": "export", "case", "kind", "output"}`` with, where wanted, ``"name", "source", "empty_patient"``, or
+``{"id", "command": "cancel" | "models"}``, or, for trial criteria of corrected volumes, ``{"id", "command": "judge", "core_ml",
 "hypoperfused_ml", "clinical"}``, or, for ASPECTS of corrected regions, ``{"id", "command": "score", "regions":
 [{"name", "side", "volume_ml", "affected_ml", "mean_hu"}]}`` with, where wanted, ``"rule", "side", "overrides":
 [{"name", "side", "affected"}]``. Events carry the request's ``id`` and ``event``: ``ready`` (``pid``) once at the
-start, ``progress`` (``fraction``, ``stage``), ``log`` (``message``), ``memory`` (``peak_mb`` of a run), ``models``,
+start, ``progress`` (``fraction``, ``stage``), ``exported`` (``name``, ``files``), ``log`` (``message``), ``memory`` (``peak_mb`` of a run), ``models``,
 ``criteria`` (``core_ml``, ``hypoperfused_ml``, ``criteria``), ``aspects`` (``aspects`` as in `results.json`), ``done``,
 and ``error`` (``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The process ends when stdin closes.
 """
@@ -17,6 +18,7 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from queue import Queue
 from typing import TextIO
 
@@ -76,14 +78,35 @@ class Worker:
         from StrokeSegLib.process_memory import forget_peak, peak_memory_mb
         from StrokeSegLib.segment_request import case_of
 
+        forget_peak()
+        segment_case(case_of(request), self._progress_of(request))
+        self._send(request["id"], "memory", peak_mb=peak_memory_mb())
+
+    def _export(self, request: dict) -> None:
+        from pathlib import Path
+
+        from StrokeSegLib.reports.exports import Export, export
+
+        asked = Export(
+            case=Path(request["case"]),
+            kind=request["kind"],
+            output=Path(request["output"]),
+            name=request.get("name"),
+            source=Path(request["source"]) if request.get("source") else None,
+            empty_patient=request.get("empty_patient", False),
+        )
+        exported = export(asked, self._progress_of(request))
+        self._send(request["id"], "exported", name=exported.name, files=[str(file) for file in exported.files])
+
+    def _progress_of(self, request: dict) -> Callable[[float, str], None]:
+        """Tells a request's progress, unless it was cancelled."""
+
         def report(fraction: float, stage: str) -> None:
             if request["id"] in self._cancelled:
                 raise Cancelled("The run was cancelled; nothing was written.")
             self._send(request["id"], "progress", fraction=round(fraction, 4), stage=stage)
 
-        forget_peak()
-        segment_case(case_of(request), report)
-        self._send(request["id"], "memory", peak_mb=peak_memory_mb())
+        return report
 
     def _models(self, request: dict) -> None:
         from StrokeSegLib.models import list_bundles
@@ -134,7 +157,13 @@ class Worker:
             self._events.flush()
 
 
-COMMANDS = {"segment": Worker._segment, "models": Worker._models, "judge": Worker._judge, "score": Worker._score}
+COMMANDS = {
+    "segment": Worker._segment,
+    "export": Worker._export,
+    "models": Worker._models,
+    "judge": Worker._judge,
+    "score": Worker._score,
+}
 
 
 def _warm_up() -> None:

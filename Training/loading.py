@@ -91,10 +91,20 @@ class EverySlice(Dataset):
         files: of the cases.
         augmentation: of every slice drawn.
         seed: of the augmentation.
+
+    Raises:
+        DataError: slices of several sizes, which make no batch.
     """
 
     def __init__(self, files: Sequence[CaseFiles], augmentation: AugmentationSettings, seed: int):
         self._cases = OpenedCases(files)
+        sizes = {self._cases[case].images.shape[2:] for case in range(len(files))}
+        if len(sizes) > 1:
+            found = ", ".join(f"{rows}×{columns}" for rows, columns in sorted(sizes))
+            raise DataError(
+                f"The prepared slices have several sizes ({found}), which make no batch; a recipe with "
+                "preparation.size brings them to one."
+            )
         self._augmentation = augmentation
         self._random = WorkerRandom(seed)
         self._places = [(case, index) for case in range(len(files)) for index in range(len(self._cases[case]))]

@@ -23,11 +23,13 @@ CANCEL_MS = 4000
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is asked for; an empty method or model takes the newest, no replaced node makes a new one.
+    """What is asked for; an empty model takes the newest of each method, no replaced node makes a new one.
 
     Args:
         volume: the scan's node, on whose grid the results lie.
-        method, model, device, side: as in `StrokeSegLib.case.Case`.
+        methods: that run together, as in `StrokeSegLib.case.Case`; empty takes what the scan allows.
+        model: name of the model of a single method.
+        device, side: as in `StrokeSegLib.case.Case`.
         replaced: the segmentation whose segments are replaced.
         series: the frames, where the volume shows a CT perfusion series.
         maps: volume nodes of perfusion maps that were made elsewhere, by name, in place of a series.
@@ -37,7 +39,7 @@ class RunRequest:
     """
 
     volume: object
-    method: str = ""
+    methods: tuple[str, ...] = ()
     model: str = ""
     device: str = "auto"
     side: str = "auto"
@@ -62,7 +64,8 @@ class Listener(Protocol):
     def on_progress(self, fraction: float, stage: str) -> None: ...
     def on_log(self, text: str) -> None: ...
     def on_done(self, results: Results) -> None: ...
-    def on_criteria(self, identity: str, core_ml: float, hypoperfused_ml: float, criteria: dict) -> None: ...
+    def on_criteria(self, identity: str, judged_ml: dict[str, float], criteria: dict) -> None: ...
+    def on_aspects(self, identity: str, request: dict, aspects: dict) -> None: ...
     def on_stopped(self, message: str) -> None: ...
 
 
@@ -87,6 +90,7 @@ class SegmentationLogic:
         self._listener = listener
         self._process = process_class(library_root, self._on_event, listener.on_log, self._on_process_ended)
         self._run: _Run | None = None
+        self._questions: dict[str, tuple[str, dict]] = {}
         self._parts: Generator[None, None, dict] | None = None
         self._handing_over = qt.QTimer()
         self._handing_over.singleShot = True
@@ -108,10 +112,17 @@ class SegmentationLogic:
         if not self._process.is_running:
             self._process.send({"id": "models", "command": "models"})
 
-    def judge(self, identity: str, core_ml: float, hypoperfused_ml: float, clinical: Mapping[str, float]) -> None:
-        """Ask for the trials' criteria of corrected volumes; the answer comes to `on_criteria`."""
-        volumes = {"core_ml": core_ml, "hypoperfused_ml": hypoperfused_ml}
+    def judge(self, identity: str, volumes_ml: Mapping[str, float], clinical: Mapping[str, float]) -> None:
+        """Ask for the trials' criteria of corrected volumes of core and penumbra; answered to `on_criteria`."""
+        core_ml = volumes_ml["core"]
+        volumes = {"core_ml": core_ml, "hypoperfused_ml": core_ml + volumes_ml["penumbra"]}
         self._process.send({"id": identity, "command": "judge", "clinical": dict(clinical), **volumes})
+
+    def score(self, identity: str, request: dict) -> None:
+        """Ask for ASPECTS of corrected regions or boxes; the answer comes to `on_aspects` with the request."""
+        question = uuid.uuid4().hex
+        self._questions[question] = (identity, request)
+        self._process.send({"id": question, "command": "score", **request})
 
     def start(self, request: RunRequest) -> None:
         """Begin a run; whatever stops it is told to the listener."""
@@ -160,7 +171,11 @@ class SegmentationLogic:
         if event["event"] == "models":
             self._listener.on_models(event["models"])
         elif event["event"] == "criteria":
-            self._listener.on_criteria(event["id"], event["core_ml"], event["hypoperfused_ml"], event["criteria"])
+            core_ml = event["core_ml"]
+            judged_ml = {"core": core_ml, "penumbra": event["hypoperfused_ml"] - core_ml}
+            self._listener.on_criteria(event["id"], judged_ml, event["criteria"])
+        elif event["event"] == "aspects":
+            self._listener.on_aspects(*self._questions.pop(event["id"]), event["aspects"])
         elif event["event"] == "log":
             self._listener.on_log(event["message"])
         elif self._run is None or event["id"] != self._run.identity:
@@ -215,7 +230,7 @@ def _hand_over(run: _Run) -> Generator[None, None, dict]:
         "id": run.identity,
         "command": "segment",
         "output": str(run.folder / "results"),
-        "methods": [request.method] if request.method else [],
+        "methods": list(request.methods),
         "models": [request.model] if request.model else [],
         "device": request.device,
         "side": request.side,

@@ -97,20 +97,19 @@ class Measuring:
         infarct = next((layer for layer in layers for key in layer.labels if names[key] == INFARCT), None)
         fresh, found, regions = {}, {}, []
 
-        def kept(key: tuple, make):
-            fresh[key] = self._kept[key] if key in self._kept else make()
+        def kept(key: tuple, measure, *arguments):
+            fresh[key] = self._kept[key] if key in self._kept else measure(*arguments)
             return fresh[key]
 
         for layer in layers:
-            key = (layer.state, tuple(names[segment_id] for segment_id in layer.labels), voxel_ml.tobytes())
-            found |= kept(("segments", key), lambda: self._segments(layer, names, voxel_ml))
-            in_layer = {names[key]: label for key, label in layer.labels.items() if names[key].startswith(REGION_PREFIX)}
+            of_layer = {names[segment_id]: label for segment_id, label in layer.labels.items()}
+            key = (layer.state, tuple(of_layer), voxel_ml.tobytes())
+            found |= kept(("segments", *key), self._segments, layer, names, voxel_ml)
+            in_layer = {name: label for name, label in of_layer.items() if name.startswith(REGION_PREFIX)}
             if in_layer:
-                density = kept(("density", key), lambda: self._density(layer, voxel_ml))
-                affected = kept(
-                    ("affected", key, infarct and infarct.state),
-                    lambda: self._affected_ml(layer, infarct, names, voxel_ml),
-                )
+                density = kept(("density", *key), self._density, layer, voxel_ml)
+                infarct_key = ("affected", *key, infarct and infarct.state)
+                affected = kept(infarct_key, self._affected_ml, layer, infarct, names, voxel_ml)
                 volumes = {names[segment_id]: found[segment_id][0] for segment_id in layer.labels}
                 regions += [
                     _region(name, volumes[name], affected[label], density[label]) for name, label in in_layer.items()

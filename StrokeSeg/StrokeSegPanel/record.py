@@ -3,6 +3,8 @@
 import json
 from dataclasses import asdict, dataclass, replace
 
+from slicer.i18n import tr as _
+
 RECORD_ATTRIBUTE = "StrokeSeg.results"
 
 AUTO = "auto"
@@ -52,9 +54,18 @@ class Record:
         return Record.of_run(self.run)
 
     @property
-    def decided(self) -> bool:
-        """Whether the reader decided a region or the side."""
-        return bool(self.overrides) or self.side != self.as_it_came.side
+    def warnings(self) -> tuple[str, ...]:
+        """What the reader must know, of ASPECTS as it is now."""
+        if self.aspects is None:
+            return tuple(self.run["warnings"])
+        others = [one for one in self.run["warnings"] if one not in self.run["aspects"]["warnings"]]
+        return (*others, *self.aspects["warnings"])
+
+    @property
+    def decisions(self) -> list[str]:
+        """What the reader decided besides segments, for people."""
+        boxes = [_("ASPECTS box {name} {side}").format(name=one["name"], side=one["side"]) for one in self.overrides]
+        return boxes if self.side == self.as_it_came.side else [*boxes, _("the side of ASPECTS")]
 
     def with_region(self, name: str, side: str, affected: bool) -> "Record":
         """With the reader's word on one region."""
@@ -74,7 +85,7 @@ class Record:
             regions: as they measure now.
             regions_edited: whether the reader changed regions or infarct.
         """
-        if self.run.get("aspects") is None or not (regions_edited or self.decided):
+        if self.run.get("aspects") is None or not (regions_edited or self.decisions):
             return None
         request = {"rule": self.run["aspects"]["rule"], "side": self.side, "overrides": list(self.overrides)}
         return request | {"regions": list(regions if regions_edited else measured_by(self.run["aspects"]))}

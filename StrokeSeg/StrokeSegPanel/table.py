@@ -48,7 +48,11 @@ def rows_of(measured: Measured, record: Record, is_scored: bool) -> list[Row]:
         if not segment.is_region:
             automatic = _ml(automatic_ml[segment.name]) if segment.name in automatic_ml else ""
             rows.append(Row(segment.title, _ml(segment.volume_ml), "ml", automatic, segment.edited))
-    rows += [Row(name, _("removed"), "ml", _ml(automatic_ml[name]), True) for name in measured.removed if name in automatic_ml]
+    rows += [
+        Row(name, _("removed"), "ml", _ml(automatic_ml[name]), True)
+        for name in measured.removed
+        if name in automatic_ml
+    ]
     perfusion = record.run.get("perfusion", {})
     if "mismatch_ml" in perfusion:
         rows += _mismatch(measured, perfusion)

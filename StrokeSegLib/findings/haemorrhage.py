@@ -54,8 +54,13 @@ def likely_haemorrhage(study: Study) -> Haemorrhage | None:
     """Connected volumes of blood's density within the brain, on voxels averaged to about 2 mm and smoothed."""
     geometry = study.ct.geometry
     factors, sampling_mm = coarse_factors(geometry), coarse_sampling_mm(geometry)
-    hu = block_mean(study.ct.voxels, factors)
-    inside = _well_inside(block_mean(study.brain, factors) > 0.95, sampling_mm)
+    brain = study.brain[tuple(slice(None, None, factor) for factor in factors)]
+    if not brain.any():
+        return None
+    (box,) = ndimage.find_objects(brain.astype(np.uint8))
+    fine_box = tuple(slice(part.start * factor, part.stop * factor) for part, factor in zip(box, factors, strict=True))
+    hu = block_mean(study.ct.voxels[fine_box], factors)
+    inside = _well_inside(brain, sampling_mm)[box]
     smooth = _smoothed(hu, inside, SMOOTHING_MM / sampling_mm)
     bright = inside & (smooth >= BLOOD_HU[0]) & (smooth <= BLOOD_HU[1])
 
@@ -68,10 +73,11 @@ def likely_haemorrhage(study: Study) -> Haemorrhage | None:
     named[0] = False
     if not named.any():
         return None
-    mask = named[components]
+    found = named[components]
     for axis, factor in enumerate(factors):
-        mask = mask.repeat(factor, axis=axis)
-    mask = mask[tuple(map(slice, geometry.shape))]
+        found = found.repeat(factor, axis=axis)
+    mask = np.zeros(geometry.shape, bool)
+    mask[fine_box] = found[tuple(map(slice, mask[fine_box].shape))]
     return Haemorrhage(mask, float(volumes_ml[named].sum()), int(mask.sum(axis=(1, 2)).argmax()) + 1)
 
 

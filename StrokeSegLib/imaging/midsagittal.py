@@ -77,16 +77,19 @@ def _chord_middles(points_mm: np.ndarray, normal: np.ndarray) -> np.ndarray:
     across /= np.linalg.norm(across)
     frame = np.stack([normal, across, np.cross(normal, across)])
     along, *cells = (points_mm @ frame.T / [1, POINT_SPACING_MM * 2, POINT_SPACING_MM * 2]).T
-    _, chord = np.unique(np.rint(cells).astype(int), axis=1, return_inverse=True)
-    chord = chord.ravel()
-    chords = chord.max(initial=-1) + 1
+    cells = np.rint(cells).astype(int)
+    if not cells.size:
+        return np.zeros((0, 3))
+    cells -= cells.min(axis=1, keepdims=True)
+    extent = cells.max(axis=1) + 1
+    chord, chords = np.ravel_multi_index(tuple(cells), extent), extent.prod()
     low, high = np.full(chords, np.inf), np.full(chords, -np.inf)
     np.minimum.at(low, chord, along)
     np.maximum.at(high, chord, along)
-    count = np.bincount(chord, minlength=chords)
-    in_plane = [np.bincount(chord, axis, chords) / count for axis in (points_mm @ frame.T).T[1:]]
     long = high - low >= SHORTEST_CHORD_MM
-    return np.stack([(low + high) / 2, *in_plane], axis=1)[long] @ frame
+    count = np.bincount(chord, minlength=chords)[long]
+    in_plane = [np.bincount(chord, axis, chords)[long] / count for axis in (points_mm @ frame.T).T[1:]]
+    return np.stack([(low[long] + high[long]) / 2, *in_plane], axis=1) @ frame
 
 
 def _fitted(middles_mm: np.ndarray) -> tuple[float, np.ndarray]:

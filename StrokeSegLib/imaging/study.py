@@ -10,6 +10,7 @@ from StrokeSegLib.imaging.brain import brain_mask
 from StrokeSegLib.imaging.field_of_view import head_field_of_view
 from StrokeSegLib.imaging.geometry import SliceGeometry
 from StrokeSegLib.imaging.grid import RegularGrid
+from StrokeSegLib.imaging.midsagittal import MidsagittalPlane, midsagittal_plane
 from StrokeSegLib.imaging.perfusion import PerfusionMaps, PerfusionSeries
 from StrokeSegLib.imaging.volume import Volume
 
@@ -62,6 +63,15 @@ class Study:
     def brain(self) -> np.ndarray:
         """Boolean brain mask ``(slice, row, column)``, computed once."""
         return brain_mask(self.ct.voxels, self.ct.geometry)
+
+    @cached_property
+    def midsagittal_plane(self) -> MidsagittalPlane:
+        """Between the halves of the brain, fitted once.
+
+        Raises:
+            ImageError: hardly any brain.
+        """
+        return midsagittal_plane(self.brain, self.ct.geometry)
 
     @cached_property
     def head_field_of_view(self) -> tuple[slice, slice]:

@@ -26,7 +26,6 @@ from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemo
 from StrokeSegLib.findings.side import only_side_note
 from StrokeSegLib.findings.terminology import aspects_segment_name
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 from StrokeSegLib.methods.prepared_slices import Preparation, prepare
 from StrokeSegLib.models import ModelBundle
 
@@ -236,7 +235,7 @@ def _anatomy(study: Study, found: Segmented | None, prediction: Prediction) -> A
 def _anatomy_by_network(study: Study, classes: np.ndarray, error: ImageError) -> Anatomy:
     """The network's regions, sides by the mid-sagittal plane and levels by the slices that show deep nuclei."""
     geometry = study.ct.geometry
-    left = midsagittal_plane(study.brain, geometry).left_side(geometry)
+    left = study.midsagittal_plane.left_side(geometry)
     above = np.broadcast_to(supraganglionic_slices(classes, geometry)[:, None, None], classes.shape)
     warning = f"The ASPECTS regions are the network's alone, not checked against the head atlas: {error}"
     return Anatomy(regions_of_classes(classes, left, above), left, NETWORK, warnings=(warning,))

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from StrokeSegLib.errors import BundleError, ImageError
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 
 BRAIN_TISSUE_HU = (5, 80)
 """Voxels of the brain mask that the median for centring is taken of: no CSF, no calcification."""
@@ -148,7 +147,7 @@ class PreparedSlices:
             return np.eye(2)
         geometry = self.study.ct.geometry
         try:
-            normal = midsagittal_plane(self.study.brain, geometry).normal
+            normal = self.study.midsagittal_plane.normal
         except ImageError:
             return np.eye(2)
         down, across = normal @ geometry.column_direction, normal @ geometry.row_direction

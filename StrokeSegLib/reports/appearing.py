@@ -16,8 +16,8 @@ def appearing(folder: Path) -> Iterator[Callable[[str], Path]]:
     """Files made in a hidden folder and moved into ``folder`` when all are whole.
 
     Gives a function from a name relative to ``folder`` (with ``/`` for subfolders) to the path at which to write that
-    file. Files move one by one, each replacing an older one, in the order in which their names were asked for. Whatever
-    fails on the way leaves ``folder`` as it was; a kill leaves at most the hidden folder behind.
+    file, or make that subfolder. They move one by one, each replacing an older one, in the order in which their names
+    were asked for. What fails before leaves ``folder`` as it was; a kill leaves at most the hidden folder behind.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written.
@@ -37,9 +37,11 @@ def appearing(folder: Path) -> Iterator[Callable[[str], Path]]:
 
         yield place
         for name in names:
-            if (partial / name).exists():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(partial / name, folder / name)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if (folder / name).is_dir():
+                # A folder takes the place of an empty one only.
+                os.replace(folder / name, Path(tempfile.mkdtemp(dir=partial)))
+            os.replace(partial / name, folder / name)
     except OSError as error:
         raise output_error(folder, error) from error
     finally:

@@ -33,10 +33,15 @@ def key_slices(findings: Findings, count: int) -> list[int]:
 
 
 def slice_picture(findings: Findings, index: int) -> str:
-    """One slice, its affected tissue filled lightly and outlined, as a PNG data URI; patient's right on the left."""
+    """`slice_image` as a PNG data URI."""
+    return data_uri(slice_image(findings, index, PICTURE_WIDTH))
+
+
+def slice_image(findings: Findings, index: int, width: int) -> Image.Image:
+    """One slice, its affected tissue filled lightly and outlined, so wide in pixels; patient's right on the left."""
     view = findings.study.head_field_of_view
     hu = findings.study.ct.voxels[index][view].astype(np.float32)
-    size = picture_size(findings, hu.shape, PICTURE_WIDTH)
+    size = picture_size(findings, hu.shape, width)
     picture = stroke_window(hu, size)
     layer = findings.affected_layer
     if layer is not None:
@@ -49,7 +54,7 @@ def slice_picture(findings: Findings, index: int) -> str:
             picture[outline] = colour
     marked = Image.fromarray(picture.astype(np.uint8))
     mark_sides(marked)
-    return data_uri(marked)
+    return marked
 
 
 def stroke_window(hu: np.ndarray, size: tuple[int, int]) -> np.ndarray:

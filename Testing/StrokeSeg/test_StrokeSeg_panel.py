@@ -40,6 +40,7 @@ def ready_with_head(desktop):
     head = add_head(desktop.scene)
     desktop.panel._parameters.inputVolume = head
     desktop.wait_until(lambda: desktop.ui.segmentButton.enabled)
+    desktop.ui.methodCombo.setCurrentText("ncct-core-penumbra")
     desktop.ui.modelCombo.setCurrentText("cpaisd-imported")
     return head
 

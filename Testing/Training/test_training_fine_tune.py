@@ -26,7 +26,14 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory):
-    return import_random_cpaisd(tmp_path_factory.mktemp("old"))
+    """A model that brings every scan to one size."""
+    folder = tmp_path_factory.mktemp("old")
+    bundle = import_random_cpaisd(folder)
+    description = {
+        key: value for key, value in bundle.description().items() if key not in ("schema_version", "weights")
+    }
+    description["preparation"] |= {"spacing_mm": 2.0, "size": [96, 96]}
+    return models.write_bundle(folder / "sized", description, [bundle.load_networks()[0].state_dict()])
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +61,8 @@ def new(old, corrections, tmp_path_factory):
 
 def test_the_new_bundle_is_the_next_version_and_says_what_it_was_tuned_on(old, new):
     assert (new.name, new.version) == (old.name, "1.1.0")
-    assert (new.preparation, new.prediction, new.labels) == (old.preparation, old.prediction, old.labels)
+    assert new.preparation.items() >= old.preparation.items()
+    assert (new.prediction, new.labels) == (old.prediction, old.labels)
     tuning = new.provenance["fine_tuning"]
     assert (tuning["from"], tuning["sha256"]) == (f"{old.name} 1.0.0", old.sha256)
     assert tuning["corrections"] + tuning["stopped_by"] + tuning["held_out"] == 4
@@ -125,3 +133,9 @@ def test_corrections_that_lie_in_one_part_are_split_by_patient(corrections):
 def test_the_description_is_json_without_places(new, corrections):
     text = json.dumps(new.description())
     assert str(corrections.parent) not in text
+
+
+def test_scans_of_several_sizes_need_a_model_that_brings_them_to_one(tmp_path, corrections):
+    unsized = import_random_cpaisd(tmp_path)
+    with pytest.raises(DataError, match="several sizes"):
+        fine_tune.fine_tune(unsized, corrections, "cpaisd", tmp_path / "new", rehearsed_patients=1)

@@ -117,7 +117,42 @@ class qMRMLTableView(dressed(QtWidgets.QTableWidget)):
                 self.setItem(row, column, QtWidgets.QTableWidgetItem(self._node.GetCellText(row, column)))
 
 
-CUSTOM = {widget.__name__: widget for widget in (ctkCollapsibleButton, qMRMLWidget, qMRMLNodeComboBox, qMRMLTableView)}
+class ctkPathLineEdit(dressed(QtWidgets.QWidget)):
+    """A path that can be typed."""
+
+    currentPathChanged = QtCore.Signal(str)
+    Files, Dirs = 2, 1
+
+    def _get_path(self) -> str:
+        return getattr(self, "_path", "")
+
+    def _set_path(self, path: str) -> None:
+        self._path = path
+        self.currentPathChanged.emit(path)
+
+    def _get_filters(self) -> int:
+        return getattr(self, "_filters", self.Files | self.Dirs)
+
+    def _set_filters(self, filters: int) -> None:
+        self._filters = filters
+
+    currentPath = QtCore.Property(str, _get_path, _set_path)
+    filters = QtCore.Property(int, _get_filters, _set_filters)
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        line = QtWidgets.QLineEdit(self)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(line)
+        self.setFocusProxy(line)
+        self.currentPathChanged.connect(line.setText)
+
+
+CUSTOM = {
+    widget.__name__: widget
+    for widget in (ctkCollapsibleButton, ctkPathLineEdit, qMRMLWidget, qMRMLNodeComboBox, qMRMLTableView)
+}
 
 
 class UiLoader(QtUiTools.QUiLoader):

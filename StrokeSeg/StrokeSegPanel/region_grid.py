@@ -1,0 +1,160 @@
+"""The ASPECTS regions of both sides as boxes that the reader can change."""
+
+from collections.abc import Callable
+
+import qt
+from slicer.i18n import tr as _
+
+from StrokeSegPanel.measuring import REGION_PREFIX
+from StrokeSegPanel.parameters import SIDES
+from StrokeSegPanel.record import Record
+from StrokeSegPanel.results import Results
+from StrokeSegPanel.views import jump_to
+
+SHOWN_SIDES = ("right", "left")
+"""Of the patient, in the order of columns: as on the pictures, the right one first."""
+
+MNEMONICS = {
+    "C": "&C",
+    "L": "&L",
+    "IC": "IC",
+    "I": "&I",
+    "M1": "M&1",
+    "M2": "M&2",
+    "M3": "M&3",
+    "M4": "M&4",
+    "M5": "M&5",
+    "M6": "M&6",
+}
+"""Names of the regions, in the order of the score sheet, with the key that jumps to each."""
+
+FIRST_ROW = 2
+"""Above the regions stand the choice of the side and the scores."""
+
+
+class RegionGrid:
+    """Ten regions by two sides: a box says whether a region is affected, its name leads to it.
+
+    Args:
+        ui: the panel's widgets.
+        decide: called with name, side and whether the reader says that it is affected.
+        choose_side: called with ``auto``, ``left`` or ``right``.
+    """
+
+    def __init__(self, ui, decide: Callable[[str, str, bool], None], choose_side: Callable[[str], None]):
+        self._ui, self._decide = ui, decide
+        self._results: Results | None = None
+        self._symptomatic = SHOWN_SIDES[0]
+        self._jumped_to = ("", "")
+        self.boxes, self.names = {}, {}
+        layout = ui.regions.layout()
+        previous = ui.symptomaticCombo
+        for row, (name, text) in enumerate(MNEMONICS.items(), start=FIRST_ROW):
+            button = self.names[name] = qt.QToolButton()
+            button.text = text
+            button.autoRaise = True
+            button.focusPolicy = qt.Qt.StrongFocus
+            button.toolTip = _("{region}: show it in the slice views; again for the other side.").format(
+                region=_titles()[name]
+            )
+            button.connect("clicked(bool)", lambda _checked, name=name: self._jump(name))
+            layout.addWidget(button, row, 1, qt.Qt.AlignCenter)
+            for column, side in ((0, "right"), (2, "left")):
+                box = self.boxes[name, side] = qt.QCheckBox()
+                box.accessibleName = f"{name} {side}"
+                box.connect("clicked(bool)", lambda checked, name=name, side=side: self._decide(name, side, checked))
+                layout.addWidget(box, row, column)
+            for widget in (self.boxes[name, "right"], button, self.boxes[name, "left"]):
+                qt.QWidget.setTabOrder(previous, widget)
+                previous = widget
+        ui.symptomaticCombo.connect("activated(int)", lambda index: choose_side(SIDES[index]))
+
+    def show(self, results: Results | None, record: Record | None, is_scored: bool) -> None:
+        """Show a result's regions, or nothing where it has none.
+
+        Args:
+            results: the result.
+            record: its numbers.
+            is_scored: whether they belong to the segments and boxes as they are now.
+        """
+        self._results = results
+        has_regions = record is not None and record.aspects is not None
+        self._ui.regions.visible = has_regions
+        if not has_regions:
+            return
+        self._symptomatic = record.aspects["side"] or SHOWN_SIDES[0]
+        self._ui.symptomaticCombo.setCurrentIndex(SIDES.index(record.side))
+        for side, label in (("right", self._ui.rightScoreLabel), ("left", self._ui.leftScoreLabel)):
+            label.text = _score_text(side, record.aspects, is_scored)
+        decided = {(one["name"], one["side"]): one["affected"] for one in record.overrides}
+        for (name, side), box in self.boxes.items():
+            region = record.aspects[side]["regions"][name]
+            box.setChecked(decided.get((name, side), region["affected"]))
+            box.text = _box_text(region, (name, side) in decided)
+            box.toolTip = _tip(name, side, region, record.run["aspects"][side]["regions"][name])
+
+    def _jump(self, name: str) -> None:
+        """Show a region on the symptomatic side; when it was shown there last, on the other one."""
+        side = self._symptomatic
+        if self._jumped_to == (name, side):
+            side = next(other for other in SHOWN_SIDES if other != side)
+        self._jumped_to = (name, side)
+        segmentation = self._results.segmentation
+        segment_id = segmentation.GetSegmentation().GetSegmentIdBySegmentName(f"{REGION_PREFIX}{name} {side}")
+        if segment_id:
+            jump_to(segmentation, segment_id)
+
+
+def _score_text(side: str, aspects: dict, is_scored: bool) -> str:
+    titles = {"right": _("Right: {score}"), "left": _("Left: {score}")}
+    points = aspects[side]["score"]
+    text = titles[side].format(score="…" if not is_scored else _("not scoreable") if points is None else points)
+    return f"<b>{text}</b>" if side == aspects["side"] else text
+
+
+def _box_text(region: dict, decided: bool) -> str:
+    if decided:
+        return _("edited")
+    if not region["in_view"]:
+        return _("not in view")
+    return f"{100 * region['fraction']:.0f} %" if region["affected_ml"] else ""
+
+
+def _tip(name: str, side: str, region: dict, automatic: dict) -> str:
+    """What a region's judgement rests on."""
+    sides = {"right": _("right"), "left": _("left")}
+    lines = [
+        _("{title}, {side}").format(title=_titles()[name], side=sides[side]),
+        _("Infarct: {percent:.0f} % ({affected:.2f} of {volume:.2f} ml)").format(
+            percent=100 * region["fraction"], affected=region["affected_ml"], volume=region["volume_ml"]
+        ),
+    ]
+    if region["mean_hu"] is not None:
+        lines.append(_("Density: {hu:.1f} HU").format(hu=region["mean_hu"]))
+    if region["hu_ratio"] is not None:
+        lines.append(
+            _("Ratio to the other side: {ratio:.3f}; net water uptake: {uptake:.1f} %").format(
+                ratio=region["hu_ratio"], uptake=region["net_water_uptake_percent"]
+            )
+        )
+    if region["marked_by_hu"]:
+        lines.append(_("The density alone marks it as ischaemic."))
+    if not region["in_view"]:
+        lines.append(_("The scan does not reach it."))
+    lines.append(_("Automatic: affected") if automatic["affected"] else _("Automatic: not affected"))
+    return "\n".join(lines)
+
+
+def _titles() -> dict[str, str]:
+    return {
+        "C": _("Caudate nucleus (C)"),
+        "L": _("Lentiform nucleus (L)"),
+        "IC": _("Internal capsule (IC)"),
+        "I": _("Insula (I)"),
+        "M1": _("Anterior cortex, ganglionic (M1)"),
+        "M2": _("Lateral cortex, ganglionic (M2)"),
+        "M3": _("Posterior cortex, ganglionic (M3)"),
+        "M4": _("Anterior cortex, above (M4)"),
+        "M5": _("Lateral cortex, above (M5)"),
+        "M6": _("Posterior cortex, above (M6)"),
+    }

@@ -1,0 +1,277 @@
+"""The report on paper: a PDF of the findings as the reader left them, the automatic values beside them."""
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import reportlab
+from reportlab.lib import colors
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+
+from StrokeSegLib import __version__
+from StrokeSegLib.aspects.score import EDITED, HemisphereScore, RegionFinding
+from StrokeSegLib.findings import Findings
+from StrokeSegLib.findings.terminology import TERMS
+from StrokeSegLib.reports.aspects_figure import aspects_figure
+from StrokeSegLib.reports.map_pictures import SCALES, map_picture
+from StrokeSegLib.reports.pictures import key_slices, slice_picture
+
+MARGIN_MM, WIDTH_MM = 16.0, 178.0
+"""Of A4, 210 mm wide."""
+
+KEY_SLICES, MAP_SLICES, COLUMNS = 6, 3, 3
+
+INK, QUIET, LINE, NOTE = (colors.HexColor(code) for code in ("#1d232a", "#5b6670", "#d5dbe1", "#fff3d6"))
+
+RESEARCH = "For research use only. Not a medical device; never the basis of a treatment decision."
+
+
+def write_pdf(findings: Findings, name: str, path: Path) -> None:
+    """Write the report of a case under its pseudonym; it names no patient, and no date.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    _register_fonts()
+    story = [
+        Paragraph("StrokeSeg – acute ischaemic stroke on CT", TITLE),
+        Paragraph(f"{escape(name)} · {_status(findings)}", QUIET_TEXT),
+        _box(RESEARCH, LINE),
+        *(_box(warning, NOTE) for warning in findings.warnings),
+        *_volumes(findings),
+        *_mismatch(findings),
+        *_aspects(findings),
+        *_slices(findings),
+        *_maps(findings),
+        *_origin(findings),
+    ]
+    document = SimpleDocTemplate(
+        str(path),
+        pagesize=A4,
+        leftMargin=MARGIN_MM * mm,
+        rightMargin=MARGIN_MM * mm,
+        topMargin=14 * mm,
+        bottomMargin=16 * mm,
+        title=f"StrokeSeg report of {name}",
+        author="StrokeSeg",
+        invariant=1,
+    )
+    document.build(story, onFirstPage=_footer, onLaterPages=_footer)
+
+
+def _register_fonts() -> None:
+    """The fonts that come with ReportLab, which know ≥ and ×; the PDF carries them."""
+    folder = Path(reportlab.__file__).parent / "fonts"
+    for font, file in (("Vera", "Vera.ttf"), ("Vera-Bold", "VeraBd.ttf")):
+        if font not in pdfmetrics.getRegisteredFontNames():
+            pdfmetrics.registerFont(TTFont(font, str(folder / file)))
+    pdfmetrics.registerFontFamily("Vera", normal="Vera", bold="Vera-Bold", italic="Vera", boldItalic="Vera-Bold")
+
+
+TEXT = ParagraphStyle("text", fontName="Vera", fontSize=8.5, leading=12, textColor=INK)
+QUIET_TEXT = ParagraphStyle("quiet", parent=TEXT, textColor=QUIET)
+SMALL = ParagraphStyle("small", parent=QUIET_TEXT, fontSize=7, leading=9.5)
+TITLE = ParagraphStyle("title", parent=TEXT, fontName="Vera-Bold", fontSize=14, leading=19)
+HEADING = ParagraphStyle(
+    "heading", parent=TEXT, fontName="Vera-Bold", fontSize=10.5, leading=14, spaceBefore=9, spaceAfter=3
+)
+
+
+def _footer(canvas, document) -> None:
+    canvas.setFont("Vera", 6.5)
+    canvas.setFillColor(QUIET)
+    canvas.drawString(MARGIN_MM * mm, 9 * mm, f"StrokeSeg {__version__} · {RESEARCH}")
+    canvas.drawRightString((MARGIN_MM + WIDTH_MM) * mm, 9 * mm, f"page {document.page}")
+
+
+def _status(findings: Findings) -> str:
+    if findings.automatic is None:
+        return "automatic, not read by anyone"
+    if not findings.edited:
+        return "read; no segment was changed"
+    return f"corrected by a reader: {', '.join(findings.edited)}"
+
+
+def _volumes(findings: Findings) -> list[Flowable]:
+    rows = [["", "", "Volume", "Automatic", ""]]
+    before = (findings.automatic or findings).volumes_ml
+    styles = []
+    for name, volume_ml in findings.lesion_volumes_ml.items():
+        colour = colors.Color(*(channel / 255 for channel in TERMS[name].colour))
+        styles.append(("BACKGROUND", (0, len(rows)), (0, len(rows)), colour))
+        edited = "edited" if name in findings.edited else ""
+        automatic = f"{before.get(name, 0.0):.1f} ml"
+        rows.append(["", TERMS[name].display_name, _bold(f"{volume_ml:.1f} ml"), automatic, edited])
+    if len(rows) == 1:
+        return []
+    return _section("Volumes", _table(rows, (4, 66, 32, 32, 44), styles))
+
+
+def _mismatch(findings: Findings) -> list[Flowable]:
+    now = findings.mismatch
+    if now is None:
+        return []
+    then = (findings.automatic or findings).mismatch
+    rows = [
+        ["", "Now", "Automatic"],
+        ["Mismatch volume", _bold(f"{now.mismatch_ml:.1f} ml"), f"{then.mismatch_ml:.1f} ml"],
+        ["Mismatch ratio", _bold(_ratio(now.ratio)), _ratio(then.ratio)],
+        [
+            "Hypoperfusion intensity ratio",
+            _ratio(now.hypoperfusion_intensity_ratio),
+            _ratio(then.hypoperfusion_intensity_ratio),
+        ],
+        ["CBV index", _ratio(now.cbv_index), _ratio(then.cbv_index)],
+        *([f"Tmax > {level_s:g} s, of the maps", f"{ml:.1f} ml", ""] for level_s, ml in now.tmax_ml.items()),
+    ]
+    criteria = [
+        [one.name, one.answer.value, Paragraph(escape("; ".join(part.text for part in one.requirements)), SMALL)]
+        for one in findings.criteria
+    ]
+    return [
+        *_section("Mismatch", _table(rows, (70, 40, 68))),
+        *_section("Criteria of the trials, by these volumes alone", _table(criteria, (30, 30, 118), header=False)),
+    ]
+
+
+def _aspects(findings: Findings) -> list[Flowable]:
+    aspects = findings.aspects
+    if aspects is None:
+        return []
+    before = (findings.automatic or findings).aspects
+    scores = [["", "ASPECTS", "Automatic", "Affected regions"]]
+    for hemisphere in aspects.hemispheres:
+        side = hemisphere.side.value.capitalize()
+        if hemisphere.side is aspects.side:
+            side += ", symptomatic " + ("as the reader says" if aspects.side_source == EDITED else "as proposed")
+        affected = ", ".join(hemisphere.affected_names) or "none"
+        scores.append([side, _bold(_points(hemisphere)), _points(before.hemisphere(hemisphere.side)), affected])
+    regions = [["Region", *(f"{side.side.value}: {title}" for side in aspects.hemispheres for title in REGION_TITLES)]]
+    for pair in zip(*(side.regions for side in aspects.hemispheres), strict=True):
+        regions.append([pair[0].region.name, *(cell for finding in pair for cell in _region_cells(finding))])
+    levels = [level for level in aspects_figure(findings) if level.image]
+    pictures = [(level.image, f"{level.name.capitalize()} level, slice {level.slice_number}") for level in levels]
+    return [
+        *_section("ASPECTS", _table(scores, (62, 24, 24, 68))),
+        Spacer(1, 2 * mm),
+        *_pictures(pictures, columns=2, width_mm=70),
+        _table(regions, (14, *(23, 14, 14, 16, 15) * 2), font_size=6.5),
+    ]
+
+
+REGION_TITLES = ("", "%", "HU", "ratio", "by")
+
+
+def _region_cells(finding: RegionFinding) -> list[str]:
+    if not finding.in_view:
+        return ["affected" if finding.affected else "not in view", "", "", "", finding.source]
+    hu = "–" if finding.mean_hu is None else f"{finding.mean_hu:.1f}"
+    ratio = "–" if finding.hu_ratio is None else f"{finding.hu_ratio:.3f}"
+    return ["affected" if finding.affected else "–", f"{100 * finding.fraction:.0f}", hu, ratio, finding.source]
+
+
+def _points(hemisphere: HemisphereScore) -> str:
+    return "not scoreable" if hemisphere.score is None else str(hemisphere.score)
+
+
+def _slices(findings: Findings) -> list[Flowable]:
+    count = findings.study.ct.geometry.shape[0]
+    pictures = [
+        (slice_picture(findings, index), f"Slice {index + 1} of {count}") for index in key_slices(findings, KEY_SLICES)
+    ]
+    note = Paragraph("Stroke window (W 40, L 40). The patient's right is on the left of the picture.", SMALL)
+    return [*_section("Slices", note), *_pictures(pictures, COLUMNS, WIDTH_MM / COLUMNS - 2)]
+
+
+def _maps(findings: Findings) -> list[Flowable]:
+    if findings.perfusion is None:
+        return []
+    pictures = [
+        (map_picture(findings, scale, index), f"{scale.title}, slice {index + 1}; 0–{scale.maximum:g} {scale.unit}")
+        for index in key_slices(findings, MAP_SLICES)
+        for scale in SCALES
+    ]
+    return [*_section("Perfusion maps"), *_pictures(pictures, len(SCALES), WIDTH_MM / len(SCALES) - 2)]
+
+
+def _origin(findings: Findings) -> list[Flowable]:
+    geometry, acquisition = findings.study.ct.geometry, findings.study.acquisition
+    slices, rows, columns = geometry.shape
+    scanner = " ".join(filter(None, (acquisition.manufacturer, acquisition.scanner, acquisition.kernel)))
+    scan = f"{slices} slices of {rows} × {columns} pixels, gantry tilt {geometry.tilt_deg:.1f}°"
+    lines = [["Scan", _small(f"{scan}{', ' + scanner if scanner else ''}")]]
+    for run in findings.runs:
+        model = f"{run.model_name} {run.model_version} ({run.method}), sha256 {run.model_sha256}"
+        lines.append(["Model", _small(f"{model}. Training data: {run.provenance.get('training_data', 'not told')}.")])
+        settings = ", ".join(f"{key} {value}" for key, value in run.prediction.items())
+        lines.append(["Settings", _small(settings)])
+    return _section("How it was made", _table(lines, (22, 156), header=False))
+
+
+def _ratio(ratio: float | None) -> str:
+    return "undefined" if ratio is None else f"{ratio:.2f}"
+
+
+def _bold(text: str) -> Paragraph:
+    return Paragraph(f"<b>{escape(text)}</b>", TEXT)
+
+
+def _small(text: str) -> Paragraph:
+    return Paragraph(escape(text), SMALL)
+
+
+def _section(title: str, *content: Flowable) -> list[Flowable]:
+    return [KeepTogether([Paragraph(title, HEADING), *content])]
+
+
+def _box(text: str, colour: colors.Color) -> Table:
+    style = [("BACKGROUND", (0, 0), (-1, -1), colour), ("TOPPADDING", (0, 0), (-1, -1), 2)]
+    table = Table([[Paragraph(escape(text), TEXT)]], colWidths=[WIDTH_MM * mm], style=TableStyle(style))
+    table.spaceBefore = 3
+    return table
+
+
+def _table(
+    rows: Sequence[Sequence[object]],
+    widths_mm: Sequence[float],
+    styles: Sequence[tuple] = (),
+    header: bool = True,
+    font_size: float = 8.5,
+) -> Table:
+    style = [
+        ("FONT", (0, 0), (-1, -1), "Vera", font_size),
+        ("TEXTCOLOR", (0, 0), (-1, -1), INK),
+        ("LINEBELOW", (0, 0), (-1, -1), 0.4, LINE),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("LEFTPADDING", (0, 0), (-1, -1), 2),
+        ("TOPPADDING", (0, 0), (-1, -1), 1.5),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
+        *([("TEXTCOLOR", (0, 0), (-1, 0), QUIET)] if header else [("TEXTCOLOR", (0, 0), (0, -1), QUIET)]),
+        *styles,
+    ]
+    return Table([list(row) for row in rows], colWidths=[width * mm for width in widths_mm], style=TableStyle(style))
+
+
+def _pictures(pictures: Sequence[tuple[str, str]], columns: int, width_mm: float) -> list[Flowable]:
+    """Pictures (PNG data URI and caption) in rows that no page break divides."""
+    cells = [[_image(uri, width_mm), Paragraph(escape(caption), SMALL)] for uri, caption in pictures]
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    style = TableStyle([("LEFTPADDING", (0, 0), (-1, -1), 0), ("VALIGN", (0, 0), (-1, -1), "TOP")])
+    return [
+        Table([row], colWidths=[(width_mm + 2) * mm] * len(row), style=style, hAlign="LEFT", splitByRow=0)
+        for row in rows
+    ]
+
+
+def _image(uri: str, width_mm: float) -> Image:
+    image = Image(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+    image.drawHeight *= width_mm * mm / image.drawWidth
+    image.drawWidth = width_mm * mm
+    return image
