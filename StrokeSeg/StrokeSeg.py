@@ -16,6 +16,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 from StrokeSegPanel import dependencies
 from StrokeSegPanel.choices import offer
+from StrokeSegPanel.exporting import ExportSection
 from StrokeSegPanel.logic import RunRequest, SegmentationLogic
 from StrokeSegPanel.maps import SCALES
 from StrokeSegPanel.parameters import UNKNOWN, StrokeSegParameterNode
@@ -93,6 +94,8 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.logic = SegmentationLogic(str(LIBRARY_ROOT), self)
         self.results = ResultSection(self.ui, self.logic, self._say)
+        self.export = ExportSection(self.resourcePath("UI/Export.ui"), str(LIBRARY_ROOT), self.on_log)
+        ui_widget.layout().insertWidget(ui_widget.layout().indexOf(self.ui.log), self.export.widget)
         self._loading = qt.QTimer()
         self._loading.singleShot = True
         self._loading.connect("timeout()", self._on_loaded)
@@ -111,6 +114,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         self._loading.stop()
         self.results.close()
+        self.export.close()
         self.logic.close()
         self._disconnect_parameters()
         self.removeObservers()
@@ -333,6 +337,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._refresh_inputs()
         self._refresh_model()
         self.results.show(self._parameters.resultSegmentation)
+        self.export.follow(self.results.live.results)
 
     def _why_not_ready(self) -> str:
         """What is missing for a run; empty if nothing is."""

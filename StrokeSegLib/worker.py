@@ -3,13 +3,14 @@
 A request is ``{"id", "command": "segment", "input", "output"}`` with, where wanted, ``"methods", "models", "device",
 "side", "settings", "save_probabilities", "save_scan", "stack", "maps", "units", "times_s", "clinical", "files"``, or
 ``{"id", "command": "export", "case", "kind", "output"}`` with, where wanted, ``"name", "source", "empty_patient"``, or
-``{"id", "command": "cancel" | "models"}``, or, for trial criteria of corrected volumes, ``{"id", "command": "judge", "core_ml",
-"hypoperfused_ml", "clinical"}``, or, for ASPECTS of corrected regions, ``{"id", "command": "score", "regions":
-[{"name", "side", "volume_ml", "affected_ml", "mean_hu"}]}`` with, where wanted, ``"rule", "side", "overrides":
-[{"name", "side", "affected"}]``. Events carry the request's ``id`` and ``event``: ``ready`` (``pid``) once at the
-start, ``progress`` (``fraction``, ``stage``), ``exported`` (``name``, ``files``), ``log`` (``message``), ``memory`` (``peak_mb`` of a run), ``models``,
-``criteria`` (``core_ml``, ``hypoperfused_ml``, ``criteria``), ``aspects`` (``aspects`` as in `results.json`), ``done``,
-and ``error`` (``message``, ``kind``: ``user``, ``cancelled`` or ``bug``). The process ends when stdin closes.
+``{"id", "command": "cancel" | "models"}``, or, for trial criteria of corrected volumes, ``{"id", "command": "judge",
+"core_ml", "hypoperfused_ml", "clinical"}``, or, for ASPECTS of corrected regions, ``{"id", "command": "score",
+"regions": [{"name", "side", "volume_ml", "affected_ml", "mean_hu"}]}`` with, where wanted, ``"rule", "side",
+"overrides": [{"name", "side", "affected"}]``. Events carry the request's ``id`` and ``event``: ``ready`` (``pid``)
+once at the start, ``progress`` (``fraction``, ``stage``), ``exported`` (``name``, ``files``), ``log`` (``message``),
+``memory`` (``peak_mb`` of a run), ``models``, ``criteria`` (``core_ml``, ``hypoperfused_ml``, ``criteria``),
+``aspects`` (``aspects`` as in `results.json`), ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled``
+or ``bug``). The process ends when stdin closes.
 """
 
 import json
@@ -19,10 +20,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from queue import Queue
+from queue import Empty, Queue
 from typing import TextIO
 
 from StrokeSegLib.errors import Cancelled, StrokeSegError
+
+IDLE_S = 0.5
+"""A process that nobody has asked for so long makes itself ready for a run; one that serves a single request ends first."""
 
 
 class Worker:
@@ -39,9 +43,13 @@ class Worker:
         """Serve until the stream of requests ends, which ends the process."""
         self._send(None, "ready", pid=os.getpid())
         threading.Thread(target=self._read_requests, daemon=True).start()
-        _warm_up()
+        waiting_s: float | None = IDLE_S
         while True:
-            self._serve(self._queue.get())
+            try:
+                self._serve(self._queue.get(timeout=waiting_s))
+            except Empty:
+                _warm_up()
+                waiting_s = None
 
     def _read_requests(self) -> None:
         for line in self._requests:

@@ -18,9 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from StrokeSegLib import models
 from StrokeSegLib.errors import DataError, StrokeSegError
+from Training.aspects_evaluation import AspectsEvaluation
 from Training.data.case import Case
 from Training.data.sources import open_source
 from Training.data.splits import split
+from Training.evaluate import EVALUATIONS
 from Training.evaluation import Evaluation, evaluate
 from Training.export_bundle import export
 from Training.recipe import AugmentationSettings, LossSettings, recipe_of
@@ -35,7 +37,7 @@ FEWEST_PATIENTS = 3
 
 OPTIMISATION = {
     "optimiser": "adamw",
-    "learning_rate": 2e-4,
+    "learning_rate": 3e-4,
     "weight_decay": 0.01,
     "schedule": "constant",
     "batch": 8,
@@ -45,42 +47,56 @@ OPTIMISATION = {
     "workers": 0,
     "batch_norm_momentum": 0.05,
 }
-"""A tenth or less of the rate that these networks are trained with; ended by the corrections that it stops by."""
+"""A small part of the rate that these networks are trained with, until the corrections held out for it say stop."""
 
 logger = logging.getLogger("Training")
 
 
 @dataclass(frozen=True)
 class Figures:
-    """A model on the held-out cases: voxels of all cases together, and volumes of each.
+    """A model on the held-out cases.
 
     Args:
-        dice: of each class, pooled.
-        auc: of affected tissue inside the brain, pooled.
-        volume_error_ml: mean absolute error of the volume of affected tissue.
-        dice_of_cases: of affected tissue, by case.
+        dice: of each class; the first is the lesion as a whole.
+        auc: of the lesion inside the brain, all voxels pooled; None where it is not measured.
+        volume_error_ml: mean absolute error of the lesion's volume.
+        dice_of_cases: of the lesion, by case; those with no lesion in reference and prediction are left out.
     """
 
     dice: Mapping[str, float]
-    auc: float
+    auc: float | None
     volume_error_ml: float
     dice_of_cases: Mapping[str, float]
 
     @classmethod
-    def of(cls, evaluation: Evaluation) -> "Figures":
+    def of(cls, evaluation: Evaluation | AspectsEvaluation) -> "Figures":
         """The figures of an evaluation."""
         summary = evaluation.summary()
-        pooled = summary["pooled"]
-        return cls(
-            dice={name: pooled[f"dice_{name}"] for name in evaluation.classes},
-            auc=math.nan if pooled["auc_affected"] is None else pooled["auc_affected"],
-            volume_error_ml=summary["absolute_volume_error_ml"]["affected"],
-            dice_of_cases={case.case: case.dice_affected for case in evaluation.cases},
-        )
+        if isinstance(evaluation, AspectsEvaluation):
+            errors_ml = [abs(case.infarct_error_ml) for case in evaluation.cases]
+            dice_of_cases = {case.case: case.dice_infarct for case in evaluation.cases}
+            dice = {name: summary["mean"].get(f"dice_{name}", math.nan) for name in ("infarct", "regions")}
+            auc, volume_error_ml = None, sum(errors_ml) / len(errors_ml)
+        else:
+            dice_of_cases = {case.case: case.dice_affected for case in evaluation.cases}
+            dice = {name: summary["pooled"][f"dice_{name}"] for name in reversed(evaluation.classes)}
+            auc, volume_error_ml = summary["pooled"]["auc_affected"], summary["absolute_volume_error_ml"]["affected"]
+        known = {name: value for name, value in dice_of_cases.items() if math.isfinite(value)}
+        return cls(dice, auc, volume_error_ml, known)
+
+    @property
+    def lesion_dice(self) -> float:
+        """Of the lesion as a whole."""
+        return next(iter(self.dice.values()))
 
     def is_better_than(self, other: "Figures") -> bool:
-        """Whether affected tissue is marked better and its volume is no further off."""
-        return self.dice["affected"] > other.dice["affected"] and self.volume_error_ml <= other.volume_error_ml
+        """Whether the lesion is marked better and its volume is no further off."""
+        return self.lesion_dice > other.lesion_dice and self.volume_error_ml <= other.volume_error_ml
+
+    def to_publish(self) -> dict[str, object]:
+        """JSON values for a bundle, which names no case."""
+        dice = {name: value if math.isfinite(value) else None for name, value in self.dice.items()}
+        return {"dice": dice, "auc": self.auc, "volume_error_ml": self.volume_error_ml}
 
 
 @dataclass(frozen=True)
@@ -189,7 +205,7 @@ def fine_tune(
     }
     with tempfile.TemporaryDirectory() as folder:
         after = _measured(export([checkpoint], Path(folder) / "bundle", **about), held_out, device)
-    evaluation = {"held-out corrections": {"before": dataclasses.asdict(before), "after": dataclasses.asdict(after)}}
+    evaluation = {"held-out corrections": {"before": before.to_publish(), "after": after.to_publish()}}
     is_wanted = even_if_not_better or after.is_better_than(before)
     new = export([checkpoint], output, evaluation=evaluation, **about) if is_wanted else None
     return FineTuned(new, before, after, len(held_out))
@@ -199,12 +215,13 @@ def table(tuned: FineTuned) -> str:
     """Before and after, for the eye."""
     before, after = tuned.before, tuned.after
     rows = [(f"Dice of {name}", before.dice[name], after.dice[name]) for name in before.dice]
-    rows.append(("AUC of affected tissue", before.auc, after.auc))
+    if before.auc is not None and after.auc is not None:
+        rows.append(("AUC in the brain", before.auc, after.auc))
     rows.append(("volume error in ml", before.volume_error_ml, after.volume_error_ml))
     lines = [f"{'on held-out corrections':<28}{'before':>10}{'after':>10}"]
     lines += [f"{name:<28}{old:>10.3f}{new:>10.3f}" for name, old, new in rows]
-    higher = sum(after.dice_of_cases[case] > dice for case, dice in before.dice_of_cases.items())
-    lines.append(f"Dice of affected tissue rose in {higher} of {tuned.held_out} held-out cases.")
+    higher = sum(dice > before.dice_of_cases.get(case, 0.0) for case, dice in after.dice_of_cases.items())
+    lines.append(f"Dice rose in {higher} of {tuned.held_out} held-out cases.")
     return "\n".join(lines) + "\n"
 
 
@@ -252,7 +269,8 @@ def _known(settings: type, recorded: Mapping[str, object]) -> dict[str, object]:
 
 
 def _measured(bundle: models.ModelBundle, cases: Sequence[Case], device: str) -> Figures:
-    return Figures.of(evaluate(bundle, cases, device))
+    measure = EVALUATIONS.get(bundle.method, evaluate)
+    return Figures.of(measure(bundle, cases, device))
 
 
 def _is_half(bundle: models.ModelBundle) -> bool:

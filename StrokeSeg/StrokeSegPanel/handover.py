@@ -1,18 +1,23 @@
 """A scan of the scene as files for the worker, written part by part so that the window stays alive."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from slicer.i18n import tr as _
 
+from StrokeSegPanel.planes import Planes, grid_of, layers_of
 from StrokeSegPanel.scans import Series, UnusableScanError, frames_of, ijk_to_ras, slabs, voxels_of
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 NRRD_TYPES = {"float32": "float", "float64": "double"}
 """Where NRRD does not use NumPy's name of a type."""
+
+UNENHANCED_FRAMES = 3
+"""Their mean stands for the non-contrast CT of a series; as in `StrokeSegLib.imaging.frames`."""
 
 
 def write_volume(volume, path: Path) -> Iterator[None]:
@@ -50,22 +55,78 @@ def write_series(series: Series, path: Path) -> Iterator[None]:
     return _write(path, header, parts)
 
 
+def write_unenhanced(series: Series, path: Path) -> Iterator[None]:
+    """Write the mean of the first frames of a series, as the library makes its non-contrast CT; yields after each part.
+
+    Raises:
+        UnusableScanError: frames that do not fit together.
+        OSError: the file cannot be written.
+    """
+    if series.is_sequence:
+        parts = map(np.stack, zip(*map(slabs, frames_of(series)[:UNENHANCED_FRAMES]), strict=True))
+        time_axis = 0
+    else:
+        parts = (slab[..., :UNENHANCED_FRAMES] for slab in slabs(voxels_of(series.volume)))
+        time_axis = -1
+    limits = np.iinfo(np.int16)
+    means = (np.rint(part.mean(axis=time_axis, dtype=np.float32)).clip(limits.min, limits.max) for part in parts)
+    size = series.volume.GetImageData().GetDimensions()
+    header = _header(np.dtype(np.int16), size, ijk_to_ras(series.volume))
+    return _write(path, header, (mean.astype(np.int16) for mean in means))
+
+
+def write_labels(segmentation, volume, path: Path) -> Iterator[None]:
+    """Write a segmentation as the library does (`.seg.nrrd`), on the whole grid of its scan; yields after each part.
+
+    Segments keep their names and IDs; their values are numbered anew in each layer.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    content = segmentation.GetSegmentation()
+    grid, layers, fields, tables, number = grid_of(volume), layers_of(segmentation), {}, [], 0
+    for index, layer in enumerate(layers):
+        # A label that no segment claims becomes background.
+        table = np.zeros(max([*layer.labels.values(), round(layer.image.GetScalarRange()[1])]) + 1, np.uint8)
+        for value, (segment_id, label) in enumerate(layer.labels.items(), start=1):
+            table[label] = value
+            fields |= {
+                f"Segment{number}_ID": segment_id,
+                f"Segment{number}_Name": content.GetSegment(segment_id).GetName(),
+                f"Segment{number}_LabelValue": str(value),
+                f"Segment{number}_Layer": str(index),
+            }
+            number += 1
+        tables.append(table)
+    columns, rows, slices = grid.GetDimensions()
+    planes = [Planes(layer.image, grid) for layer in layers]
+    parts = (
+        np.stack([table[each[index]] for each, table in zip(planes, tables, strict=True)], axis=-1)
+        if layers
+        else np.zeros((rows, columns, 1), np.uint8)
+        for index in range(slices)
+    )
+    size = (max(len(layers), 1), columns, rows, slices)
+    return _write(path, _header(np.dtype(np.uint8), size, ijk_to_ras(volume), 0, fields=fields), parts)
+
+
 def _header(
     dtype: np.dtype,
     size: tuple[int, ...],
     to_ras: np.ndarray,
-    time_axis: int | None = None,
+    list_axis: int | None = None,
     times: tuple[str, ...] = (),
     unit: str = "",
+    fields: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Of an NRRD file (teem.sourceforge.net/nrrd/format.html), its fastest axis first."""
     to_lps = RAS_TO_LPS @ to_ras
     directions = [_vector(to_lps[:3, axis]) for axis in range(3)]
     kinds, units = ["domain"] * 3, ['""'] * 3
-    if time_axis is not None:
-        directions.insert(time_axis, "none")
-        kinds.insert(time_axis, "list")
-        units.insert(time_axis, '"{}"'.format(unit.replace('"', "")))
+    if list_axis is not None:
+        directions.insert(list_axis, "none")
+        kinds.insert(list_axis, "list")
+        units.insert(list_axis, '"{}"'.format(unit.replace('"', "")))
     lines = [
         "NRRD0004",
         f"type: {NRRD_TYPES.get(dtype.name, dtype.name)}",
@@ -80,7 +141,8 @@ def _header(
         f"space origin: {_vector(to_lps[:3, 3])}",
     ]
     if times:
-        lines.append(f"axis {time_axis} index values:={' '.join(times)}")
+        lines.append(f"axis {list_axis} index values:={' '.join(times)}")
+    lines += [f"{key}:={' '.join(value.splitlines())}" for key, value in fields.items()]
     return "\n".join(lines) + "\n\n"
 
 

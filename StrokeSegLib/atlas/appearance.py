@@ -53,7 +53,8 @@ class Appearance:
         rows = self.table[(z * self.shape[1] + y) * self.shape[2] + x]
         slopes = rows[..., CHANNELS:].reshape(*rows.shape[:-1], CHANNELS, 3)
         beyond_mm = (voxels - nearest).clip(-0.5, 0.5) * np.float32(SPACING_MM)
-        return rows[..., :CHANNELS] + np.einsum("...ci,...i->...c", slopes, beyond_mm), slopes
+        values = rows[..., :CHANNELS] + sum(slopes[..., axis] * beyond_mm[..., axis, None] for axis in range(3))
+        return values, slopes
 
 
 @cache

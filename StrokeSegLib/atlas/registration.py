@@ -5,15 +5,13 @@ from functools import cached_property
 
 import numpy as np
 
-from StrokeSegLib.atlas import pose as posing
-from StrokeSegLib.atlas import warp as warping
 from StrokeSegLib.atlas.appearance import appearance
 from StrokeSegLib.atlas.head import load
 from StrokeSegLib.atlas.labels import Tissue
 from StrokeSegLib.atlas.pose import Poses
 from StrokeSegLib.atlas.samples import Samples, samples_of
-from StrokeSegLib.atlas.starts import starts
-from StrokeSegLib.atlas.warp import Warp
+from StrokeSegLib.atlas.search import search
+from StrokeSegLib.atlas.warp import Warp, improved
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.geometry import SliceGeometry
 from StrokeSegLib.imaging.study import Study
@@ -21,11 +19,21 @@ from StrokeSegLib.imaging.study import Study
 LEAST_SLICES = 4
 """Fewer slices do not tell how the head is turned."""
 
-TRUSTED_FIT = 0.5
-"""Below this fit the regions are not to be relied upon."""
+LEAST_HEIGHT_MM = 24.0
+"""Nor do slices that cover less of the head than this."""
+
+TRUSTED_FIT = 0.8
+"""Below this fit the regions are not to be relied upon: a head laid into the atlas upside down reaches 0.72 to 0.85,
+one that lies right 0.88 and more."""
+
+WARP_STAGES = ((5.0, 3), (3.0, 3), (2.0, 4))
+"""Blur of the atlas in mm, and Gauss–Newton steps at it."""
 
 LATTICE_PIXELS = 8
 """The warp is computed at every eighth pixel of a slice and interpolated: it bends over centimetres."""
+
+REACH_MM = 6.0
+"""Places are computed so far around the labels: more than a cell of the lattice bends them."""
 
 
 class TooFewSlicesError(ImageError):
@@ -37,9 +45,10 @@ class HeadPose:
     """How the head lies in the scan.
 
     Args:
-        rotation_deg: of the head about left–right (pitch), front–back (roll) and head–foot (yaw).
-        centre_mm: LPS place of the atlas's origin, about the anterior commissure.
-        scale: size of the head against the atlas along left–right, front–back and head–foot.
+        rotation_deg: of the head about the patient's left–right (pitch), then front–back (roll), then head–foot (yaw)
+            axis, as in `perfusion.rigid.rotation_matrix`.
+        centre_mm: LPS place of the atlas's origin, near the anterior commissure.
+        scale: size of the head against the atlas along its left–right, front–back and head–foot axis.
     """
 
     rotation_deg: tuple[float, float, float]
@@ -56,7 +65,8 @@ class HeadRegistration:
         affine: ``(3, 4)``, atlas = affine · (patient, 1), before the warp.
         warp: displacement in atlas space.
         pose: of the head.
-        fit: 0…1, how well the scan looks as the atlas expects; below `TRUSTED_FIT` regions are not to be relied upon.
+        fit: 0…1, the brain that scan and atlas share by pose and proportions alone, over the brain of either, within
+            what the scan covers; below `TRUSTED_FIT` regions are not to be relied upon.
     """
 
     geometry: SliceGeometry
@@ -74,39 +84,69 @@ class HeadRegistration:
         head = load().geometry
         if template_labels.shape != head.shape:
             raise ValueError(f"The atlas's labels are {head.shape}, not {template_labels.shape}.")
-        origin_mm, flat = head.positions_mm[0].astype(np.float32), template_labels.ravel()
         labels = np.zeros(self.geometry.shape, np.uint8)
-        for index in range(self.geometry.shape[0]):
-            x, y, z = (
-                np.rint(place - origin).astype(np.int32)
-                for place, origin in zip(self._places_mm(index), origin_mm, strict=True)
+        found = np.argwhere(template_labels)
+        if not len(found):
+            return labels
+        # A frame of background takes up all that lies outside.
+        low, high = found.min(axis=0) - 1, found.max(axis=0) + 1
+        framed = np.zeros(high - low + 1, np.uint8)
+        framed[1:-1, 1:-1, 1:-1] = template_labels[tuple(slice(a + 1, b) for a, b in zip(low, high, strict=True))]
+        origin_mm = (head.positions_mm[0] + low[::-1]).astype(np.float32)
+        last = np.array(framed.shape[::-1]) - 1
+        for index in range(len(labels)):
+            coarse = self._coarse_places_mm(index)
+            rows, columns = self._lattice
+            within = ((coarse >= (origin_mm - REACH_MM)[:, None, None]).all(axis=0)) & (
+                (coarse <= (origin_mm + last + REACH_MM)[:, None, None]).all(axis=0)
             )
-            inside = (x >= 0) & (y >= 0) & (z >= 0) & (z < head.shape[0]) & (y < head.shape[1]) & (x < head.shape[2])
-            labels[index][inside] = flat[((z * head.shape[1] + y) * head.shape[2] + x)[inside]]
+            if not within.any():
+                continue
+            spans = [_around(within.any(axis=axis)) for axis in (1, 0)]
+            fine = [
+                slice(at[span.start], at[span.stop - 1] + 1) for at, span in zip((rows, columns), spans, strict=True)
+            ]
+            x, y, z = _interpolated(coarse[:, spans[0], spans[1]], rows[spans[0]], columns[spans[1]])
+            for place, origin, end in zip((x, y, z), origin_mm, last, strict=True):
+                place -= origin - np.float32(0.5)
+                np.clip(place, 0, end, out=place)
+            flat = z.astype(np.int32)
+            for place, length in ((y, framed.shape[1]), (x, framed.shape[2])):
+                flat *= length
+                flat += place.astype(np.int32)
+            labels[index][fine[0], fine[1]] = framed.ravel().take(flat)
         return labels
 
     @cached_property
     def left(self) -> np.ndarray:
         """Boolean ``(slice, row, column)``: on the patient's left of the mid-sagittal plane, as the brain bends it."""
-        return np.stack([self._places_mm(index, (0,))[0] > 0 for index in range(self.geometry.shape[0])])
+        return self._beyond(0, 0.0)
 
     @cached_property
     def supraganglionic(self) -> np.ndarray:
         """Boolean ``(slice, row, column)``: above the top of the caudate's head, where M4 to M6 lie."""
-        top_mm = level_mm()
-        return np.stack([self._places_mm(index, (2,))[0] > top_mm for index in range(self.geometry.shape[0])])
+        return self._beyond(2, level_mm())
 
-    def _places_mm(self, index: int, axes: tuple[int, ...] = (0, 1, 2)) -> np.ndarray:
-        """``(axis, row, column)`` float32 places of a slice's voxels in atlas space along x, y and z, or some of them."""
+    def _beyond(self, axis: int, limit_mm: float) -> np.ndarray:
+        """Boolean ``(slice, row, column)``: voxels whose place along an axis of atlas space is greater."""
+        beyond = np.empty(self.geometry.shape, bool)
+        for index in range(len(beyond)):
+            coarse = self._coarse_places_mm(index)[axis, None]
+            np.greater(_interpolated(coarse, *self._lattice)[0], limit_mm, out=beyond[index])
+        return beyond
+
+    @cached_property
+    def _lattice(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns at which the warp is computed."""
         _, rows, columns = self.geometry.shape
-        lattice = [np.append(np.arange(0, length - 1, LATTICE_PIXELS), length - 1) for length in (rows, columns)]
-        grid = np.stack(np.meshgrid([index], *lattice, indexing="ij"), axis=-1)
-        coarse = self.geometry.to_patient(grid).reshape(-1, 3) @ self.affine[:, :3].T + self.affine[:, 3]
-        coarse = (coarse + self.warp.at(coarse.astype(np.float32))).astype(np.float32)
-        coarse = coarse.T[list(axes)].reshape(len(axes), *(len(each) for each in lattice))
-        down, across = (_interpolation(at, length) for at, length in zip(lattice, (rows, columns), strict=True))
-        # In this order, and of arrays in memory's order, the product is several times as fast.
-        return down @ (coarse @ np.ascontiguousarray(across.T))
+        return tuple(np.append(np.arange(0, n - 1, LATTICE_PIXELS), n - 1) for n in (rows, columns))
+
+    def _coarse_places_mm(self, index: int) -> np.ndarray:
+        """``(3, row, column)`` float32 places in atlas space of the lattice on a slice."""
+        grid = np.stack(np.meshgrid([index], *self._lattice, indexing="ij"), axis=-1)[0]
+        places = self.geometry.to_patient(grid).reshape(-1, 3) @ self.affine[:, :3].T + self.affine[:, 3]
+        places += self.warp.at(places)
+        return np.ascontiguousarray(places.T.reshape(3, *grid.shape[:2]), np.float32)
 
 
 def register_head(study: Study) -> HeadRegistration:
@@ -114,26 +154,25 @@ def register_head(study: Study) -> HeadRegistration:
 
     Raises:
         TooFewSlicesError: one slice, or so few that a head cannot be matched in three dimensions.
-        ImageError: no brain, too little of it in view, or a head that lies upside down in the volume.
+        HeadOrientationError: the head lies upside down or back to front in the volume.
+        ImageError: no brain, or too little of it in view.
     """
     geometry = study.ct.geometry
-    if geometry.shape[0] < LEAST_SLICES:
+    height_mm = float(geometry.slice_extents_mm.sum())
+    if geometry.shape[0] < LEAST_SLICES or height_mm < LEAST_HEIGHT_MM:
+        slices = "one slice" if geometry.shape[0] == 1 else f"{geometry.shape[0]} slices over {height_mm:.0f} mm"
         raise TooFewSlicesError(
-            f"The scan has {geometry.shape[0]} slice{'s' * (geometry.shape[0] > 1)}, too few to match the head atlas "
-            f"to; at least {LEAST_SLICES} are needed."
+            f"The scan has {slices}, too few to match the head atlas to; at least {LEAST_SLICES} slices over "
+            f"{LEAST_HEIGHT_MM:.0f} mm are needed."
         )
     samples = samples_of(study)
-    plane = study.midsagittal_plane
-    poses, cost = posing.improved(starts(samples, plane), samples.every(12.0), appearance(8.0), 8)
-    best = poses[np.argsort(cost)[:3]]
-    poses, cost = posing.improved(best, samples.every(8.0), appearance(5.0), 6)
-    best, _ = posing.improved(poses[np.argmin(cost)[None]], samples, appearance(3.0), 5)
-    affine = _affine(best)
-    places = (samples.points_mm @ affine[:, :3].T + affine[:, 3]).astype(np.float32)
-    warp = Warp.none(np.array([-84, -84, -72]), np.array([84, 120, 96]))
-    for blur_mm, iterations in ((5.0, 3), (3.0, 3), (2.0, 4)):
-        warp = warping.improved(warp, samples, places, appearance(blur_mm), iterations)
-    return HeadRegistration(geometry, affine, warp, _pose(best), _fit(samples, places, warp))
+    poses = search(samples, study.midsagittal_plane)
+    affine = _affine(poses)
+    places_mm = (samples.points_mm @ affine[:, :3].T + affine[:, 3]).astype(np.float32)
+    warp = Warp.none()
+    for blur_mm, iterations in WARP_STAGES:
+        warp = improved(warp, samples, places_mm, appearance(blur_mm), iterations)
+    return HeadRegistration(geometry, affine, warp, _pose(poses), _fit(samples, places_mm))
 
 
 def level_mm() -> float:
@@ -143,21 +182,20 @@ def level_mm() -> float:
     return float(head.geometry.positions_mm[top, 2]) + 0.5
 
 
-def _fit(samples: Samples, places: np.ndarray, warp: Warp) -> float:
-    seen = posing.compare(samples, appearance(3.0), (places + warp.at(places))[None])
-    overlap = np.minimum(samples.brain, seen.expected_mask[0].clip(0, 1)) @ samples.volume_ml
-    union = np.maximum(samples.brain, seen.expected_mask[0].clip(0, 1)) @ samples.volume_ml
-    return float(overlap / union)
+def _fit(samples: Samples, places_mm: np.ndarray) -> float:
+    values, _ = appearance(WARP_STAGES[1][0]).at(places_mm)
+    shared = np.minimum(samples.brain, values[:, 0]) @ samples.volume_ml
+    return float(shared / (np.maximum(samples.brain, values[:, 0]) @ samples.volume_ml))
 
 
-def _affine(best: Poses) -> np.ndarray:
-    linear = best.stretch[0] @ best.rotation[0]
-    return np.column_stack([linear, -linear @ best.centre_mm[0]])
+def _affine(poses: Poses) -> np.ndarray:
+    linear = poses.stretch[0] @ poses.rotation[0]
+    return np.column_stack([linear, -linear @ poses.centre_mm[0]])
 
 
-def _pose(best: Poses) -> HeadPose:
+def _pose(poses: Poses) -> HeadPose:
     # The rotation leads from the patient to the atlas; the head is turned the other way.
-    turned = best.rotation[0].T
+    turned = poses.rotation[0].T
     angles = (
         np.arctan2(turned[2, 1], turned[2, 2]),
         -np.arcsin(np.clip(turned[2, 0], -1, 1)),
@@ -165,17 +203,32 @@ def _pose(best: Poses) -> HeadPose:
     )
     return HeadPose(
         rotation_deg=tuple(float(angle) for angle in np.degrees(angles)),
-        centre_mm=tuple(float(value) for value in best.centre_mm[0]),
-        scale=tuple(float(1 / value) for value in np.diagonal(best.stretch[0])),
+        centre_mm=tuple(float(value) for value in poses.centre_mm[0]),
+        scale=tuple(float(1 / value) for value in np.diagonal(poses.stretch[0])),
     )
 
 
-def _interpolation(at: np.ndarray, length: int) -> np.ndarray:
-    """``(length, len(at))`` float32 matrix of linear interpolation between the given places."""
-    places = np.arange(length)
+def _around(found: np.ndarray) -> slice:
+    """From the first to the last that is true, and one more at either end."""
+    places = np.flatnonzero(found)
+    return slice(max(0, int(places[0]) - 1), min(len(found), int(places[-1]) + 2))
+
+
+def _interpolated(coarse: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Values ``(n, row, column)`` at rows and columns of a lattice, on every row and column between its ends."""
+    down, across = (_interpolation(at) for at in (rows, columns))
+    # In this order, and of arrays in memory's order, the product is several times as fast.
+    return down @ (coarse @ np.ascontiguousarray(across.T))
+
+
+def _interpolation(at: np.ndarray) -> np.ndarray:
+    """``(length, len(at))`` float32 matrix of linear interpolation from the first to the last of ascending places."""
+    if len(at) == 1:
+        return np.ones((1, 1), np.float32)
+    places = np.arange(at[0], at[-1] + 1)
     after = np.searchsorted(at, places, side="left").clip(1, len(at) - 1)
     fraction = (places - at[after - 1]) / (at[after] - at[after - 1])
-    matrix = np.zeros((length, len(at)), np.float32)
-    matrix[places, after - 1] += 1 - fraction
-    matrix[places, after] += fraction
+    matrix = np.zeros((len(places), len(at)), np.float32)
+    matrix[np.arange(len(places)), after - 1] = 1 - fraction
+    matrix[np.arange(len(places)), after] = fraction
     return matrix

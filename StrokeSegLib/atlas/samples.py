@@ -10,7 +10,7 @@ from StrokeSegLib.imaging.study import Study
 BLOCK_MM = 4.0
 """Voxels are averaged to about this size; thicker slices stay as they are."""
 
-MARGIN_MM = 24.0
+MARGIN_MM = 16.0
 """So far around the brain the absence of brain is seen too."""
 
 SEEN_HU = (-10, 60)
@@ -29,14 +29,12 @@ class Samples:
         brain: ``(n,)`` fraction of the block that is brain.
         hu: ``(n,)`` mean HU of that brain, 0 where there is none.
         volume_ml: ``(n,)`` what the block stands for.
-        grid: ``(n, 3)`` integers, slice, row and column among the blocks.
     """
 
     points_mm: np.ndarray
     brain: np.ndarray
     hu: np.ndarray
     volume_ml: np.ndarray
-    grid: np.ndarray
 
     def every(self, step_mm: float) -> "Samples":
         """About one sample in a cube of that size: the first in each."""
@@ -45,7 +43,7 @@ class Samples:
         keys = (cells[:, 0] * (cells[:, 1].max() + 1) + cells[:, 1]) * (cells[:, 2].max() + 1) + cells[:, 2]
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         volume_ml = np.bincount(inverse.ravel(), self.volume_ml).astype(np.float32)
-        return Samples(self.points_mm[first], self.brain[first], self.hu[first], volume_ml, self.grid[first])
+        return Samples(self.points_mm[first], self.brain[first], self.hu[first], volume_ml)
 
     @property
     def brain_ml(self) -> float:
@@ -79,7 +77,6 @@ def samples_of(study: Study) -> Samples:
         brain=(counts / sizes).ravel().astype(np.float32),
         hu=(sums / np.maximum(counts, 1)).ravel().astype(np.float32),
         volume_ml=volume_ml.ravel().astype(np.float32),
-        grid=np.argwhere(np.ones(counts.shape, bool)),
     )
     if found.brain_ml < LEAST_BRAIN_ML:
         raise ImageError(

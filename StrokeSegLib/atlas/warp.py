@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from StrokeSegLib.atlas.appearance import Appearance
 from StrokeSegLib.atlas.pose import Comparison, compare
@@ -15,52 +16,58 @@ from StrokeSegLib.atlas.samples import Samples
 
 NODE_MM = 12.0
 
+LOW_MM, HIGH_MM = (-84.0, -84.0, -72.0), (84.0, 120.0, 96.0)
+"""LPS corners in atlas space of the box of nodes: the intracranial space and a little more."""
+
 MEMBRANE, BENDING = 3e-4, 8e-4
-"""Weights of the squared first and second differences between nodes, per node."""
+"""Weights of the squared first and second differences between nodes, beside the weights of `pose.Comparison`."""
 
 SOLVER_STEPS = 20
 """Of conjugate gradients in each Gauss–Newton step."""
 
 LARGEST_STEP_MM = 3.0
 
+ENTRIES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+"""Of a symmetric matrix."""
+
 
 @dataclass(frozen=True)
 class Warp:
-    """Displacements in mm on nodes ``(3, slice, row, column)``; the last axis runs to the left.
+    """A displacement in atlas space, trilinear between nodes.
 
     Args:
-        nodes_mm: LPS displacements.
-        origin_mm: ``(3,)`` LPS place of the first node in atlas space.
+        nodes_mm: float32 ``(3, slice, row, column)``, LPS displacements of nodes `NODE_MM` apart from `LOW_MM` on.
     """
 
     nodes_mm: np.ndarray
-    origin_mm: np.ndarray
 
     @classmethod
-    def none(cls, low_mm: np.ndarray, high_mm: np.ndarray) -> "Warp":
-        """Nodes over a box of atlas space that do not displace anything."""
-        counts = np.ceil((high_mm - low_mm) / NODE_MM).astype(int) + 1
-        return cls(np.zeros((3, *counts[::-1]), np.float32), np.asarray(low_mm, np.float32))
+    def none(cls) -> "Warp":
+        """Nothing is displaced."""
+        counts = np.ceil(np.subtract(HIGH_MM, LOW_MM) / NODE_MM).astype(int) + 1
+        return cls(np.zeros((3, *counts[::-1]), np.float32))
 
     def at(self, points_mm: np.ndarray) -> np.ndarray:
-        """Displacements ``(n, 3)`` at points ``(n, 3)``; beyond the nodes their edge is repeated."""
-        nodes, weights = self.corners(points_mm)
-        flat = self.nodes_mm.reshape(3, -1).T
-        return np.einsum("nk,nkc->nc", weights, flat[nodes])
+        """Displacements ``(n, 3)`` at points ``(n, 3)`` of atlas space; beyond the nodes their edge is repeated."""
+        return self.displaced_by(self.basis(points_mm))
 
-    def corners(self, points_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The eight nodes around points ``(n, 3)``, as flat indices, and their trilinear weights, both ``(n, 8)``."""
+    def displaced_by(self, basis: sparse.csr_array) -> np.ndarray:
+        """Displacements ``(n, 3)`` of the points whose basis it is."""
+        return basis @ self.nodes_mm.reshape(3, -1).T
+
+    def basis(self, points_mm: np.ndarray) -> sparse.csr_array:
+        """``(n, nodes)`` trilinear weights of the nodes at points ``(n, 3)``."""
         shape = np.array(self.nodes_mm.shape[1:])
-        at = ((points_mm - self.origin_mm) / NODE_MM)[:, ::-1].clip(0, shape - 1)
-        low = np.minimum(at.astype(np.int32), shape - 2).astype(np.int32)
-        fraction = (at - low).astype(np.float32)
+        at = ((points_mm - np.array(LOW_MM)) / NODE_MM)[:, ::-1].clip(0, shape - 1).astype(np.float32)
+        low = np.minimum(at.astype(np.int32), shape.astype(np.int32) - 2)
+        far = at - low
+        shares = np.stack([1 - far, far])
         first = (low[:, 0] * shape[1] + low[:, 1]) * shape[2] + low[:, 2]
-        nodes, weights = [], []
-        for dz, dy, dx in np.ndindex(2, 2, 2):
-            nodes.append(first + (dz * shape[1] + dy) * shape[2] + dx)
-            sides = [fraction[:, axis] if far else 1 - fraction[:, axis] for axis, far in enumerate((dz, dy, dx))]
-            weights.append(sides[0] * sides[1] * sides[2])
-        return np.stack(nodes, axis=1), np.stack(weights, axis=1)
+        corners = [(z, y, x) for z, y, x in np.ndindex(2, 2, 2)]
+        nodes = np.stack([first + (z * shape[1] + y) * shape[2] + x for z, y, x in corners], axis=1)
+        weights = np.stack([shares[z, :, 0] * shares[y, :, 1] * shares[x, :, 2] for z, y, x in corners], axis=1)
+        ends = np.arange(0, nodes.size + 1, 8)
+        return sparse.csr_array((weights.ravel(), nodes.ravel(), ends), shape=(len(points_mm), int(shape.prod())))
 
 
 def improved(warp: Warp, samples: Samples, places_mm: np.ndarray, look: Appearance, iterations: int) -> Warp:
@@ -73,63 +80,49 @@ def improved(warp: Warp, samples: Samples, places_mm: np.ndarray, look: Appearan
         look: the atlas at the scale to be matched.
         iterations: how many.
     """
-    corners = warp.corners(places_mm)
+    basis = warp.basis(places_mm)
     for _ in range(iterations):
-        moved = places_mm + np.einsum("nk,nkc->nc", corners[1], warp.nodes_mm.reshape(3, -1).T[corners[0]])
-        seen = compare(samples, look, moved[None])
-        system = _System.lumped(seen, corners, warp.nodes_mm)
-        change = system.solved()
+        seen = compare(samples, look, (places_mm + warp.displaced_by(basis))[None])
+        change = _System.lumped(seen, basis, warp.nodes_mm).solved()
         length = np.sqrt(np.square(change).sum(axis=0))
-        warp = Warp(warp.nodes_mm + change * np.minimum(1, LARGEST_STEP_MM / np.maximum(length, 1e-6)), warp.origin_mm)
+        warp = Warp((warp.nodes_mm + change * np.minimum(1, LARGEST_STEP_MM / np.maximum(length, 1e-6))))
     return warp
 
 
 @dataclass(frozen=True)
 class _System:
-    """Normal equations of one step: six entries of each node's symmetric matrix ``(6, nodes…)`` and its right-hand side."""
+    """Normal equations of one step.
+
+    Args:
+        matrix: ``(6, slice, row, column)``, `ENTRIES` of each node's matrix.
+        side: ``(3, slice, row, column)``, the right-hand side.
+    """
 
     matrix: np.ndarray
     side: np.ndarray
 
     @classmethod
-    def lumped(cls, seen: Comparison, corners: tuple[np.ndarray, np.ndarray], nodes_mm: np.ndarray) -> "_System":
-        nodes, weights = corners
-        shape = nodes_mm.shape[1:]
-        count = int(np.prod(shape))
-        products, pulls = 0, 0
+    def lumped(cls, seen: Comparison, basis: sparse.csr_array, nodes_mm: np.ndarray) -> "_System":
+        columns = np.zeros((basis.shape[0], len(ENTRIES) + 3), np.float32)
         for slope, left, weight in (
             (seen.mask_slope[0], seen.mask[0], seen.mask_weight[0]),
             (seen.hu_slope[0], seen.hu[0], seen.hu_weight[0]),
         ):
             weighted = slope * weight[:, None]
-            products = products + np.stack([weighted[:, i] * slope[:, j] for i, j in _PLACES])
-            pulls = pulls + (weighted * left[:, None]).T
-        flat = nodes.ravel()
-        sums = [
-            np.bincount(flat, (weights * values[:, None]).ravel(), count).reshape(shape)
-            for values in (*products, *pulls)
-        ]
-        matrix, side = np.stack(sums[:6]), np.stack(sums[6:])
-        return cls(matrix, side - _stiffness(nodes_mm))
-
-    def applied(self, change: np.ndarray) -> np.ndarray:
-        xx, yy, zz, xy, xz, yz = self.matrix
-        x, y, z = change
-        data = np.stack([xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z])
-        return data + _stiffness(change)
-
-    @cached_property
-    def _diagonal(self) -> np.ndarray:
-        return self.matrix[:3] + 6 * MEMBRANE + 42 * BENDING
+            for number, (i, j) in enumerate(ENTRIES):
+                columns[:, number] += weighted[:, i] * slope[:, j]
+            columns[:, len(ENTRIES) :] += weighted * left[:, None]
+        sums = (basis.T @ columns).T.reshape(-1, *nodes_mm.shape[1:])
+        return cls(sums[: len(ENTRIES)], sums[len(ENTRIES) :] - _stiffness(nodes_mm))
 
     def solved(self) -> np.ndarray:
-        """The change ``(3, nodes…)`` by preconditioned conjugate gradients."""
+        """The change of the nodes ``(3, slice, row, column)`` by preconditioned conjugate gradients."""
         change = np.zeros_like(self.side)
         left = self.side.copy()
         direction = scaled = left / self._diagonal
         energy = (left * scaled).sum()
         for _ in range(SOLVER_STEPS):
-            pushed = self.applied(direction)
+            pushed = self._applied(direction)
             step = energy / max((direction * pushed).sum(), 1e-20)
             change += step * direction
             left -= step * pushed
@@ -138,12 +131,20 @@ class _System:
             direction = scaled + energy / max(before, 1e-20) * direction
         return change
 
+    def _applied(self, change: np.ndarray) -> np.ndarray:
+        xx, yy, zz, xy, xz, yz = self.matrix
+        x, y, z = change
+        data = np.stack([xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z])
+        return data + _stiffness(change)
 
-_PLACES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+    @cached_property
+    def _diagonal(self) -> np.ndarray:
+        """Of the whole matrix, the stiffness within the grid included."""
+        return self.matrix[:3] + 6 * MEMBRANE + 42 * BENDING
 
 
 def _stiffness(nodes_mm: np.ndarray) -> np.ndarray:
-    """Gradient of the smoothness energy: membrane and bending."""
+    """Slope of the smoothness energy: membrane and bending."""
     rough = _roughness(nodes_mm)
     return MEMBRANE * rough + BENDING * _roughness(rough)
 

@@ -24,6 +24,9 @@ SMOOTHING_MM = 2.0
 MARGIN_MM = 4.0
 """Brain this close to bone or to the end of the brain is left out: partial volume, dura, sinuses, beam hardening."""
 
+SMALLEST_RADIUS_MM = 4.0
+"""A volume holds a disc of this radius in a slice; rims beside bone, falx and tentorium are thinner."""
+
 CALCIFIED_HU, LARGEST_CALCIFICATION_ML = 85.0, 3.0
 """A volume up to this size with a 2 mm block denser than this is calcification of pallidum or choroid plexus."""
 
@@ -67,9 +70,10 @@ def likely_haemorrhage(study: Study) -> Haemorrhage | None:
     components, count = ndimage.label(bright, structure=np.ones((3, 3, 3)))
     voxel_ml = sampling_mm.prod() / 1000
     volumes_ml = np.bincount(components.ravel(), minlength=count + 1) * voxel_ml
+    deepest_mm = ndimage.maximum(_depth_mm(bright, sampling_mm), components, np.arange(count + 1))
     densest_hu = ndimage.maximum(hu, components, np.arange(count + 1))
     calcified = (densest_hu > CALCIFIED_HU) & (volumes_ml <= LARGEST_CALCIFICATION_ML)
-    named = (volumes_ml >= MINIMUM_ML) & ~calcified
+    named = (volumes_ml >= MINIMUM_ML) & (deepest_mm >= SMALLEST_RADIUS_MM) & ~calcified
     named[0] = False
     if not named.any():
         return None
@@ -98,3 +102,8 @@ def _smoothed(hu: np.ndarray, inside: np.ndarray, sigma: np.ndarray) -> np.ndarr
     """Gaussian mean over the voxels inside alone, so that nothing bleeds in from bone."""
     weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma)
     return ndimage.gaussian_filter(np.where(inside, hu, 0), sigma) / np.maximum(weight, 1e-3)
+
+
+def _depth_mm(mask: np.ndarray, sampling_mm: np.ndarray) -> np.ndarray:
+    """Distance of each voxel of the mask from its outline within the slice."""
+    return np.stack([ndimage.distance_transform_edt(plane, sampling_mm[1:]) for plane in mask])

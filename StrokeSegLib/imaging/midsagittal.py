@@ -59,8 +59,9 @@ def midsagittal_plane(brain: np.ndarray, geometry: SliceGeometry) -> Midsagittal
     Raises:
         ImageError: hardly any brain.
     """
-    steps = [max(1, round(POINT_SPACING_MM / spacing)) for spacing in geometry.pixel_spacing_mm]
-    points_mm = geometry.to_patient(np.argwhere(brain[:, :: steps[0], :: steps[1]]) * [1, *steps])
+    spacings_mm = (geometry.slice_spacing_mm, *geometry.pixel_spacing_mm)
+    steps = [max(1, round(POINT_SPACING_MM / spacing)) for spacing in spacings_mm]
+    points_mm = geometry.to_patient(np.argwhere(brain[:: steps[0], :: steps[1], :: steps[2]]) * steps)
     slopes = np.zeros(2)
     for _ in range(ROUNDS):
         # Only the yaw turns the chords: seen from the front a head is nearly round and would roll away.

@@ -1,5 +1,6 @@
 """A case as DICOM objects that refer to the series that it was made of: a SEG for each segment and one SR."""
 
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,12 @@ PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 STUDY = ("StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber")
 """Type 2 attributes: they may be empty, but not absent, in what is made of an image."""
 
-FURTHER_PATIENT = ("PatientAge", "PatientSize", "PatientWeight", "OtherPatientIDs", "PatientComments", "EthnicGroup")
+IMAGE_GROUPS = (0x0018, 0x0020, 0x0028, 0x5200)
+"""Groups of attributes on acquisition, place and pixels of an image."""
+
+IMAGE_ATTRIBUTES = ("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType")
+
+logging.getLogger("highdicom").setLevel(logging.ERROR)
 
 
 def write_dicom(
@@ -39,7 +45,7 @@ def write_dicom(
         findings: of a case, as corrected.
         source: DICOM folder or file with the series that was segmented.
         place: where a file of a name is written.
-        empty_patient: leave the patient, the referring physician and the accession number empty.
+        empty_patient: leave patient and study attributes empty but for the study's UID.
         progress: called with a fraction and a stage; it may raise `Cancelled`.
 
     Raises:
@@ -74,15 +80,22 @@ def _headers(series: SourceSeries, empty_patient: bool) -> list[Dataset]:
         header = pydicom.dcmread(path, stop_before_pixels=True)
         if not header.get("FrameOfReferenceUID"):
             raise CaseError(f"{path.name} has no frame of reference, which DICOM objects need; export the scan again.")
+        if empty_patient:
+            header = _without_patient(header)
         for name in (*PATIENT, *STUDY):
             if name not in header:
                 setattr(header, name, "")
-        if empty_patient:
-            for name in (*PATIENT, "ReferringPhysicianName", "AccessionNumber"):
-                setattr(header, name, "")
-            for name in FURTHER_PATIENT:
-                header.pop(name, None)
         headers.append(header)
     if len(headers) > 1 and any("NumberOfFrames" in header for header in headers):
         raise CaseError("The series lies in several multi-frame files, which one DICOM SEG cannot refer to.")
     return headers
+
+
+def _without_patient(header: Dataset) -> Dataset:
+    """What a header says of the image alone."""
+    image = Dataset()
+    for element in header:
+        if element.tag.group in IMAGE_GROUPS or element.keyword in IMAGE_ATTRIBUTES:
+            image.add(element)
+    image.StudyID = ""
+    return image

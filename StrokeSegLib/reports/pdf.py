@@ -26,6 +26,9 @@ from StrokeSegLib.reports.pictures import key_slices, slice_picture
 MARGIN_MM, WIDTH_MM = 16.0, 178.0
 """Of A4, 210 mm wide."""
 
+FRAME_PADDING = 6
+"""Points that ReportLab leaves within the margins."""
+
 KEY_SLICES, MAP_SLICES, COLUMNS = 6, 3, 3
 
 INK, QUIET, LINE, NOTE = (colors.HexColor(code) for code in ("#1d232a", "#5b6670", "#d5dbe1", "#fff3d6"))
@@ -55,8 +58,8 @@ def write_pdf(findings: Findings, name: str, path: Path) -> None:
     document = SimpleDocTemplate(
         str(path),
         pagesize=A4,
-        leftMargin=MARGIN_MM * mm,
-        rightMargin=MARGIN_MM * mm,
+        leftMargin=MARGIN_MM * mm - FRAME_PADDING,
+        rightMargin=MARGIN_MM * mm - FRAME_PADDING,
         topMargin=14 * mm,
         bottomMargin=16 * mm,
         title=f"StrokeSeg report of {name}",

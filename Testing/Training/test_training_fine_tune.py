@@ -99,6 +99,7 @@ def test_a_model_that_did_not_get_better_is_not_written(old, corrections, tmp_pa
     said = capsys.readouterr()
     assert "did not get better" in said.err
     assert "Dice of affected" in said.out
+    assert "AUC" in said.out
     assert not (tmp_path / "bundle").exists()
 
 

@@ -34,20 +34,20 @@ from Training.evaluation import evaluate
 from Training.fine_tune import Figures, FineTuned, fine_tune, table
 
 SCANNER = Scanner(
-    noise_hu=6.0,
-    noise_correlation_mm=1.6,
-    blur_mm=1.3,
+    noise_hu=5.0,
+    noise_correlation_mm=1.3,
+    blur_mm=1.2,
     sharpening=0.0,
-    cupping_hu=7.0,
-    shading_hu=2.5,
-    streak_hu=20.0,
+    cupping_hu=5.0,
+    shading_hu=1.8,
+    streak_hu=16.0,
     motion_mm=0.0,
     table=True,
     circle=True,
     seed=0,
 )
 
-CONTRAST = 0.75
+CONTRAST = 0.85
 """Of all HU, as of a high tube voltage."""
 
 GEOMETRY = axial_geometry((22, 192, 160), (6.0, 1.2, 1.2))

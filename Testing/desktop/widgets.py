@@ -26,6 +26,20 @@ class ctkCollapsibleButton(dressed(QtWidgets.QGroupBox)):
     collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)
 
 
+class ctkPathLineEdit(dressed(QtWidgets.QLineEdit)):
+    """A path to type; the real one also browses, completes, and remembers what was added to its history."""
+
+    currentPathChanged = QtCore.Signal(str)
+    currentPath = QtCore.Property(str, lambda self: QtCore.QObject.property(self, "text"), QtWidgets.QLineEdit.setText)
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self.textChanged.connect(self.currentPathChanged)
+
+    def addCurrentPathToHistory(self) -> None:
+        pass
+
+
 class qMRMLWidget(dressed(QtWidgets.QWidget)):
     """Hands its scene to its children, as the connections of the `.ui` file ask."""
 
@@ -115,38 +129,6 @@ class qMRMLTableView(dressed(QtWidgets.QTableWidget)):
         for row in range(self._node.GetNumberOfRows()):
             for column in range(self._node.GetNumberOfColumns()):
                 self.setItem(row, column, QtWidgets.QTableWidgetItem(self._node.GetCellText(row, column)))
-
-
-class ctkPathLineEdit(dressed(QtWidgets.QWidget)):
-    """A path that can be typed."""
-
-    currentPathChanged = QtCore.Signal(str)
-    Files, Dirs = 2, 1
-
-    def _get_path(self) -> str:
-        return getattr(self, "_path", "")
-
-    def _set_path(self, path: str) -> None:
-        self._path = path
-        self.currentPathChanged.emit(path)
-
-    def _get_filters(self) -> int:
-        return getattr(self, "_filters", self.Files | self.Dirs)
-
-    def _set_filters(self, filters: int) -> None:
-        self._filters = filters
-
-    currentPath = QtCore.Property(str, _get_path, _set_path)
-    filters = QtCore.Property(int, _get_filters, _set_filters)
-
-    def __init__(self, parent=None):
-        super().__init__(parent)
-        line = QtWidgets.QLineEdit(self)
-        layout = QtWidgets.QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(line)
-        self.setFocusProxy(line)
-        self.currentPathChanged.connect(line.setText)
 
 
 CUSTOM = {

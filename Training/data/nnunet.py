@@ -7,8 +7,8 @@ from StrokeSegLib.errors import DataError
 from Training.data.case import Case
 from Training.data.labels import read_pair
 
-LABELS = {"core": 1, "penumbra": 2}
-"""What dataset.json must say of the labels that it names."""
+LABELS = {"core": 1, "infarct": 1, "penumbra": 2}
+"""What dataset.json may name, and with which values."""
 
 
 def cases(folder: Path) -> list[Case]:
@@ -22,8 +22,9 @@ def cases(folder: Path) -> list[Case]:
         ending, labels = description["file_ending"], description["labels"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} has no dataset.json with file_ending and labels.") from error
-    if {name: value for name, value in labels.items() if name != "background"} != LABELS:
-        raise DataError(f"dataset.json names the labels {labels}; this method learns core = 1 and penumbra = 2.")
+    named = {name: value for name, value in labels.items() if name != "background"}
+    if not named or not named.items() <= LABELS.items() or len(set(named.values())) < len(named):
+        raise DataError(f"dataset.json names the labels {labels}; known are core or infarct = 1 and penumbra = 2.")
     scans = sorted((folder / "imagesTr").glob(f"*_0000{ending}"))
     names = [scan.name.removesuffix(f"_0000{ending}") for scan in scans]
     return [
