@@ -14,7 +14,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-from StrokeSegPanel import dependencies
+from StrokeSegPanel import dependencies, samples
 from StrokeSegPanel.choices import offer
 from StrokeSegPanel.exporting import ExportSection
 from StrokeSegPanel.logic import RunRequest, SegmentationLogic
@@ -68,6 +68,7 @@ class StrokeSeg(ScriptedLoadableModule):
             "For research use only; not a medical device."
         )
         parent.acknowledgementText = _("Methods and models are named in each run's report, with their sources.")
+        slicer.app.connect("startupCompleted()", lambda: samples.register(str(LIBRARY_ROOT)))
 
 
 class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

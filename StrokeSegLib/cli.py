@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR")
     phantom.add_argument("--seed", type=int, default=0)
     phantom.add_argument("--kind", choices=["ncct", "ctp"], default="ncct", help="non-contrast CT or CT perfusion")
-    phantom.add_argument("--format", choices=["dicom", "nifti", "cpaisd"], default="dicom")
+    phantom.add_argument("--format", choices=["dicom", "nifti", "nrrd", "cpaisd"], default="dicom")
     phantom.add_argument("--studies", type=int, default=20, metavar="N", help="with --format cpaisd: how many patients")
     phantom.add_argument(
         "--spacing",

@@ -3,6 +3,7 @@
 A request is ``{"id", "command": "segment", "input", "output"}`` with, where wanted, ``"methods", "models", "device",
 "side", "settings", "save_probabilities", "save_scan", "stack", "maps", "units", "times_s", "clinical", "files"``, or
 ``{"id", "command": "export", "case", "kind", "output"}`` with, where wanted, ``"name", "source", "empty_patient"``, or
+``{"id", "command": "phantom", "output", "seed"}`` with, where wanted, ``"kind", "lesion", "side", "spacing_mm"``, or
 ``{"id", "command": "cancel" | "models"}``, or, for trial criteria of corrected volumes, ``{"id", "command": "judge",
 "core_ml", "hypoperfused_ml", "clinical"}``, or, for ASPECTS of corrected regions, ``{"id", "command": "score",
 "regions": [{"name", "side", "volume_ml", "affected_ml", "mean_hu"}]}`` with, where wanted, ``"rule", "side",
@@ -20,13 +21,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from queue import Empty, Queue
 from typing import TextIO
 
 from StrokeSegLib.errors import Cancelled, StrokeSegError
 
 IDLE_S = 0.5
-"""A process that nobody has asked for so long makes itself ready for a run; one that serves a single request ends first."""
+"""Nobody having asked for so long, the process makes itself ready for a run; one of a single request ends before."""
 
 
 class Worker:
@@ -91,8 +93,6 @@ class Worker:
         self._send(request["id"], "memory", peak_mb=peak_memory_mb())
 
     def _export(self, request: dict) -> None:
-        from pathlib import Path
-
         from StrokeSegLib.reports.exports import Export, export
 
         asked = Export(
@@ -115,6 +115,12 @@ class Worker:
             self._send(request["id"], "progress", fraction=round(fraction, 4), stage=stage)
 
         return report
+
+    def _phantom(self, request: dict) -> None:
+        from StrokeSegLib.phantom import write_phantom
+
+        options = {key: request[key] for key in ("kind", "lesion", "side", "spacing_mm") if key in request}
+        write_phantom(Path(request["output"]), request["seed"], format="nrrd", **options)
 
     def _models(self, request: dict) -> None:
         from StrokeSegLib.models import list_bundles
@@ -168,6 +174,7 @@ class Worker:
 COMMANDS = {
     "segment": Worker._segment,
     "export": Worker._export,
+    "phantom": Worker._phantom,
     "models": Worker._models,
     "judge": Worker._judge,
     "score": Worker._score,

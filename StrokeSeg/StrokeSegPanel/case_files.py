@@ -41,7 +41,7 @@ def write_case(results: Results, folder: Path) -> Iterator[None]:
     # As they are now: the reader may go on correcting while they are written.
     corrected, automatic = _copy(results.segmentation), _copy(results.automatic)
     (folder / "results.json").write_text(json.dumps(record.run), encoding="utf-8")
-    if record.decided:
+    if record.overrides or record.side != record.as_it_came.side:
         decisions = {"side": record.side, "overrides": list(record.overrides)}
         (folder / "corrected.json").write_text(json.dumps(decisions), encoding="utf-8")
     yield from write_labels(automatic, scan, folder / "segmentation.seg.nrrd")

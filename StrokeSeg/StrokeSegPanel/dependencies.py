@@ -25,6 +25,8 @@ OTHERS = {
     "jsonschema": "jsonschema>=4.20",
     "jinja2": "Jinja2>=3.1",
     "PIL": "Pillow>=10",
+    "highdicom": "highdicom>=0.24",
+    "reportlab": "reportlab>=4.0",
 }
 """Requirement by the name it is imported under."""
 

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import traceback
 import uuid
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -81,6 +82,9 @@ class Job:
             self._stopped(str(error))
         except OSError as error:
             self._stopped(_("The temporary files could not be written: {reason}").format(reason=error))
+        except Exception as error:
+            self._listener.on_log(traceback.format_exc())
+            self._stopped(_("An internal error: {reason}; see the log.").format(reason=repr(error)))
 
     def _on_event(self, event: dict) -> None:
         kind = event["event"]

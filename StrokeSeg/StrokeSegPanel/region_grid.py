@@ -57,12 +57,12 @@ class RegionGrid:
             button.toolTip = _("{region}: show it in the slice views; again for the other side.").format(
                 region=_titles()[name]
             )
-            button.connect("clicked(bool)", lambda _checked, name=name: self._jump(name))
+            button.connect("clicked(bool)", lambda *_, name=name: self._jump(name))
             layout.addWidget(button, row, 1, qt.Qt.AlignCenter)
             for column, side in ((0, "right"), (2, "left")):
                 box = self.boxes[name, side] = qt.QCheckBox()
                 box.accessibleName = f"{name} {side}"
-                box.connect("clicked(bool)", lambda checked, name=name, side=side: self._decide(name, side, checked))
+                box.connect("clicked(bool)", lambda *_, place=(name, side): self._on_box_clicked(*place))
                 layout.addWidget(box, row, column)
             for widget in (self.boxes[name, "right"], button, self.boxes[name, "left"]):
                 qt.QWidget.setTabOrder(previous, widget)
@@ -92,6 +92,9 @@ class RegionGrid:
             box.setChecked(decided.get((name, side), region["affected"]))
             box.text = _box_text(region, (name, side) in decided)
             box.toolTip = _tip(name, side, region, record.run["aspects"][side]["regions"][name])
+
+    def _on_box_clicked(self, name: str, side: str) -> None:
+        self._decide(name, side, self.boxes[name, side].checked)
 
     def _jump(self, name: str) -> None:
         """Show a region on the symptomatic side; when it was shown there last, on the other one."""

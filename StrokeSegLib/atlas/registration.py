@@ -8,6 +8,7 @@ import numpy as np
 from StrokeSegLib.atlas.appearance import appearance
 from StrokeSegLib.atlas.head import load
 from StrokeSegLib.atlas.labels import Tissue
+from StrokeSegLib.atlas.lookup import LabelLookup
 from StrokeSegLib.atlas.pose import Poses
 from StrokeSegLib.atlas.samples import Samples, samples_of
 from StrokeSegLib.atlas.search import search
@@ -29,11 +30,11 @@ one that lies right 0.88 and more."""
 WARP_STAGES = ((5.0, 3), (3.0, 3), (2.0, 4))
 """Blur of the atlas in mm, and Gauss–Newton steps at it."""
 
-LATTICE_PIXELS = 8
-"""The warp is computed at every eighth pixel of a slice and interpolated: it bends over centimetres."""
+LATTICE_MM = 4.0
+"""The warp is computed at pixels about so far apart and interpolated between them: it bends over centimetres."""
 
-REACH_MM = 6.0
-"""Places are computed so far around the labels: more than a cell of the lattice bends them."""
+REACH_MM = 8.0
+"""More than a cell of that lattice: labels between its points are not missed."""
 
 
 class TooFewSlicesError(ImageError):
@@ -85,36 +86,17 @@ class HeadRegistration:
         if template_labels.shape != head.shape:
             raise ValueError(f"The atlas's labels are {head.shape}, not {template_labels.shape}.")
         labels = np.zeros(self.geometry.shape, np.uint8)
-        found = np.argwhere(template_labels)
-        if not len(found):
+        if not template_labels.any():
             return labels
-        # A frame of background takes up all that lies outside.
-        low, high = found.min(axis=0) - 1, found.max(axis=0) + 1
-        framed = np.zeros(high - low + 1, np.uint8)
-        framed[1:-1, 1:-1, 1:-1] = template_labels[tuple(slice(a + 1, b) for a, b in zip(low, high, strict=True))]
-        origin_mm = (head.positions_mm[0] + low[::-1]).astype(np.float32)
-        last = np.array(framed.shape[::-1]) - 1
+        lookup = LabelLookup.of(template_labels, head)
         for index in range(len(labels)):
             coarse = self._coarse_places_mm(index)
-            rows, columns = self._lattice
-            within = ((coarse >= (origin_mm - REACH_MM)[:, None, None]).all(axis=0)) & (
-                (coarse <= (origin_mm + last + REACH_MM)[:, None, None]).all(axis=0)
-            )
-            if not within.any():
-                continue
-            spans = [_around(within.any(axis=axis)) for axis in (1, 0)]
-            fine = [
-                slice(at[span.start], at[span.stop - 1] + 1) for at, span in zip((rows, columns), spans, strict=True)
-            ]
-            x, y, z = _interpolated(coarse[:, spans[0], spans[1]], rows[spans[0]], columns[spans[1]])
-            for place, origin, end in zip((x, y, z), origin_mm, last, strict=True):
-                place -= origin - np.float32(0.5)
-                np.clip(place, 0, end, out=place)
-            flat = z.astype(np.int32)
-            for place, length in ((y, framed.shape[1]), (x, framed.shape[2])):
-                flat *= length
-                flat += place.astype(np.int32)
-            labels[index][fine[0], fine[1]] = framed.ravel().take(flat)
+            near = lookup.near(coarse, REACH_MM)
+            if near.any():
+                part = [_around(near.any(axis=axis)) for axis in (1, 0)]
+                rows, columns = (at[span] for at, span in zip(self._lattice, part, strict=True))
+                places = _interpolated(coarse[:, part[0], part[1]], rows, columns)
+                labels[index, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = lookup.at(places)
         return labels
 
     @cached_property
@@ -138,8 +120,9 @@ class HeadRegistration:
     @cached_property
     def _lattice(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns at which the warp is computed."""
-        _, rows, columns = self.geometry.shape
-        return tuple(np.append(np.arange(0, n - 1, LATTICE_PIXELS), n - 1) for n in (rows, columns))
+        steps = [max(1, round(LATTICE_MM / spacing)) for spacing in self.geometry.pixel_spacing_mm]
+        lengths = self.geometry.shape[1:]
+        return tuple(np.append(np.arange(0, n - 1, step), n - 1) for n, step in zip(lengths, steps, strict=True))
 
     def _coarse_places_mm(self, index: int) -> np.ndarray:
         """``(3, row, column)`` float32 places in atlas space of the lattice on a slice."""

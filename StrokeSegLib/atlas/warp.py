@@ -85,7 +85,7 @@ def improved(warp: Warp, samples: Samples, places_mm: np.ndarray, look: Appearan
         seen = compare(samples, look, (places_mm + warp.displaced_by(basis))[None])
         change = _System.lumped(seen, basis, warp.nodes_mm).solved()
         length = np.sqrt(np.square(change).sum(axis=0))
-        warp = Warp((warp.nodes_mm + change * np.minimum(1, LARGEST_STEP_MM / np.maximum(length, 1e-6))))
+        warp = Warp(warp.nodes_mm + change * np.minimum(1, LARGEST_STEP_MM / np.maximum(length, 1e-6)))
     return warp
 
 

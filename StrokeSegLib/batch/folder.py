@@ -72,7 +72,17 @@ class BatchFolder:
         except FileNotFoundError:
             return None
 
-    def finish(self, name: str, made: Path, record: dict, log: str = "") -> None:
+    def check_free(self, name: str) -> None:
+        """That a case may appear: nothing lies in its place but the record of an earlier failure.
+
+        Raises:
+            OutputError: something else does.
+        """
+        place = self.path / name
+        if place.exists() and not (place.is_dir() and {one.name for one in place.iterdir()} <= {RECORD_FILE, LOG_FILE}):
+            raise OutputError(f"{place} is to hold the case {name} and holds something else; move that away.")
+
+    def finish(self, name: str, made: Path, record: dict, log: str = "", is_whole: bool = True) -> None:
         """Let a case appear, in place of an earlier one that failed.
 
         Args:
@@ -80,13 +90,19 @@ class BatchFolder:
             made: folder of its results, which need not exist where it failed.
             record: JSON values.
             log: traceback, if there is any.
+            is_whole: whether the results are whole; if not, none of them appears.
 
         Raises:
             OutputError: the place is taken by something that the batch did not make, or cannot be written.
         """
         place = self.path / name
+        self.check_free(name)
         try:
+            if not is_whole and made.exists():
+                shutil.rmtree(made)
             made.mkdir(exist_ok=True)
+            for entry in made.glob(".*"):  # What a process was writing when it died, before another one finished.
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             if log:
                 (made / LOG_FILE).write_text(log, encoding="utf-8")
             (made / RECORD_FILE).write_text(_json(record), encoding="utf-8")
@@ -96,9 +112,7 @@ class BatchFolder:
                 place.rmdir()
             os.rename(made, place)
         except OSError as error:
-            raise OutputError(
-                f"The case {name} cannot be put in its place {place} ({error.strerror}); see what lies there."
-            ) from error
+            raise OutputError(f"The case {name} cannot be written to {place} ({error.strerror}); make room.") from error
 
     def write(self, name: str, content: str) -> None:
         """Write a file of the batch, whole or not at all."""

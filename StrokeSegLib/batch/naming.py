@@ -11,6 +11,9 @@ SAFE = re.compile(r"[\w+=@-][\w .+=@-]{0,98}[\w+=@-]|[\w+=@-]")
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 """Names that Windows keeps for devices."""
 
+OF_BATCH = {"batch.json", "summary.csv"}
+"""Names of the batch's own files."""
+
 JOINT = "--"
 """Between the folders on the way to a study."""
 
@@ -20,7 +23,8 @@ LONGEST = 80
 
 def is_safe(name: str) -> bool:
     """Whether a name can be that of a folder on every system."""
-    return SAFE.fullmatch(name) is not None and name.split(".")[0].lower() not in RESERVED
+    lower = name.lower()
+    return SAFE.fullmatch(name) is not None and lower.split(".")[0] not in RESERVED and lower not in OF_BATCH
 
 
 def unique_names(places: Mapping[Hashable, Sequence[str]]) -> dict[Hashable, str]:

@@ -21,6 +21,8 @@ from StrokeSegLib.segment_request import request_of
 
 SCHEMA_VERSION = 1
 
+RESULTS_FILE = "results.json"
+
 SUMMARY_EVERY_S = 5.0
 """Seconds between writings of the summary while cases come in."""
 
@@ -104,13 +106,15 @@ class _Run:
         self._summary_written = monotonic()
         for study in studies:
             record = folder.record(study.name)
-            if record is not None and record["status"] == Status.DONE.value:
-                if record["request"] != _kept(request_of(study.case)):
-                    raise StrokeSegError(
-                        f"The case {study.name} was made with other settings; remove its folder from {folder.path} "
-                        "to have it made again, or choose a new folder."
-                    )
-                self._add(study.name, record)
+            if record is None or record["status"] != Status.DONE.value or not self._results(study.name).exists():
+                folder.check_free(study.name)
+                continue
+            if record["request"] != _kept(request_of(study.case)):
+                raise StrokeSegError(
+                    f"The case {study.name} was made with other settings; remove its folder from {folder.path} "
+                    "to have it made again, or choose a new folder."
+                )
+            self._add(study.name, record)
 
     def go(self, place: AbstractContextManager[Submit]) -> None:
         waiting = [name for name in self._studies if name not in self._records]
@@ -164,7 +168,8 @@ class _Run:
             "seconds": round(outcome.seconds, 2),
             "peak_memory_mb": outcome.peak_memory_mb,
         }
-        self._folder.finish(name, self._running / name, record, outcome.log)
+        is_whole = outcome.status is Status.DONE
+        self._folder.finish(name, self._running / name, record, outcome.log, is_whole)
         if outcome.sentence:
             logger.info("%s: %s", name, outcome.sentence)
         self._add(name, record)
@@ -173,7 +178,10 @@ class _Run:
 
     def _add(self, name: str, record: dict) -> None:
         self._records[name] = record
-        self._rows[name] = summary_row(record, self._folder.path / name / "results.json")
+        self._rows[name] = summary_row(record, self._results(name))
+
+    def _results(self, name: str) -> Path:
+        return self._folder.path / name / RESULTS_FILE
 
     def _report(self, remaining_s: float | None) -> None:
         failed = sum(record["status"] != Status.DONE.value for record in self._records.values())

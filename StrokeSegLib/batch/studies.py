@@ -85,7 +85,7 @@ def _studies_below(root: Path, usual: Case) -> list[BatchStudy]:
 def _walk(root: Path) -> tuple[list[Path], list[Path]]:
     """Folders and files that are a study each, and all other files, which may be DICOM; hidden ones are left out."""
     inputs, others, masks = [], [], 0
-    for place, folders, files in os.walk(root):
+    for place, folders, files in os.walk(root, onerror=_say_unreadable):
         folder = Path(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if RESULTS in files:
@@ -109,6 +109,10 @@ def _walk(root: Path) -> tuple[list[Path], list[Path]]:
     if masks:
         logger.info("%d files with masks or pictures in place of HU were passed over.", masks)
     return inputs, others
+
+
+def _say_unreadable(error: OSError) -> None:
+    logger.warning("%s cannot be read (%s) and is passed over.", error.filename, error.strerror)
 
 
 def _is_image(name: str) -> bool:

@@ -7,6 +7,7 @@ alone.
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +19,8 @@ from StrokeSegLib.aspects.regions import regions_of_classes
 from StrokeSegLib.aspects.score import AffectedRule, score
 from StrokeSegLib.atlas import load
 from StrokeSegLib.atlas.labels import ASPECTS_REGIONS
-from StrokeSegLib.atlas.registration import TRUSTED_FIT, register_head
+from StrokeSegLib.atlas.registration import TRUSTED_FIT, HeadRegistration, register_head
+from StrokeSegLib.atlas.search import HeadOrientationError
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.findings.clusters import large_clusters
@@ -26,7 +28,7 @@ from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemo
 from StrokeSegLib.findings.side import only_side_note
 from StrokeSegLib.findings.terminology import aspects_segment_name
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.methods.prepared_slices import Preparation, prepare
+from StrokeSegLib.methods.prepared_slices import NO_BRAIN, Preparation, prepare
 from StrokeSegLib.models import ModelBundle
 
 ID = "ncct-aspects"
@@ -140,7 +142,8 @@ def segment(
         progress: called with a fraction and a stage; it may raise `Cancelled`.
 
     Raises:
-        ImageError: no brain is found, or, without networks, the atlas cannot be registered.
+        ImageError: no brain is found, or, without networks, the atlas cannot be registered. With networks, a head that
+            lies upside down in the volume gets its infarct, but no regions and no score.
     """
     started = time.perf_counter()
     prediction = Prediction(**bundle.prediction)
@@ -148,42 +151,48 @@ def segment(
     def while_segmenting(fraction: float, stage: str) -> None:
         progress(fraction * NETWORKS_DONE, stage)
 
+    if not study.brain.any():
+        raise ImageError(NO_BRAIN)
     found = None
-    if bundle.weights:
-        found = _segmented(study, bundle, prediction, device, keep_probabilities, while_segmenting)
+    # The registration keeps one core busy, the networks often not all of the others.
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        registering = aside.submit(register_head, study)
+        if bundle.weights:
+            found = _segmented(study, bundle, prediction, device, keep_probabilities, while_segmenting)
     predicted = time.perf_counter()
-    progress(NETWORKS_DONE if found else 0.0, "registering the head atlas")
-    anatomy = _anatomy(study, found, prediction)
-    registered = time.perf_counter()
-    progress(REGISTERED, "scoring")
-    infarct = np.zeros(study.ct.voxels.shape, bool) if found is None else found.infarct
-    if side != "auto":
-        infarct &= anatomy.left if side == "left" else ~anatomy.left
+    progress(NETWORKS_DONE, "laying the regions onto the scan")
+    bleeding = likely_haemorrhage(study)
+    infarct = found.infarct if found else np.zeros(study.ct.geometry.shape, bool)
     if prediction.minimum_infarct_ml:
         infarct = large_clusters(infarct, study.ct.geometry.voxel_volumes_ml, prediction.minimum_infarct_ml)
-    bleeding = likely_haemorrhage(study)
-    measured = measure_regions(study.ct, anatomy.regions, infarct, bleeding.mask if bleeding else None)
-    scored = score(measured, prediction.rule, side)
-    scored = replace(scored, anatomy=anatomy.source, agreement=anatomy.agreement)
-    layers = (SegmentLayer(anatomy.regions, REGIONS),)
+    scored, layers = None, ()
+    try:
+        anatomy = _anatomy(study, found, prediction, registering)
+    except HeadOrientationError as error:
+        if found is None:
+            raise
+        warnings = (f"ASPECTS cannot be scored: {error}",)
+    else:
+        if side != "auto":
+            infarct &= anatomy.left if side == "left" else ~anatomy.left
+        measured = measure_regions(study.ct, anatomy.regions, infarct, bleeding.mask if bleeding else None)
+        scored = score(measured, prediction.rule, side)
+        scored = replace(scored, anatomy=anatomy.source, agreement=anatomy.agreement)
+        layers = (SegmentLayer(anatomy.regions, REGIONS),)
+        warnings = anatomy.warnings + scored.warnings + only_side_note(side)
     if found is not None:
         layers = (SegmentLayer(infarct.astype(np.uint8), (INFARCT,)), *layers)
+        warnings = found.warnings + warnings
     return Findings(
         study=study,
         layers=layers,
         runs=(MethodRun.of(bundle),),
         device=found.device if found else "cpu",
         probabilities={INFARCT.name: found.probability} if keep_probabilities and found else {},
-        warnings=haemorrhage_warnings(bleeding)
-        + study.warnings
-        + (found.warnings if found else ())
-        + anatomy.warnings
-        + scored.warnings
-        + only_side_note(side),
+        warnings=haemorrhage_warnings(bleeding) + study.warnings + warnings,
         timings_s={
-            "networks": predicted - started,
-            "registration": registered - predicted,
-            "scoring": time.perf_counter() - registered,
+            "networks and registration": predicted - started,
+            "regions and score": time.perf_counter() - predicted,
         },
         aspects=scored,
     )
@@ -215,10 +224,19 @@ def _segmented(
     return Segmented(infarct, classes, probability, forecast.device, forecast.warnings)
 
 
-def _anatomy(study: Study, found: Segmented | None, prediction: Prediction) -> Anatomy:
-    """The regions by network or atlas, whichever is asked for and possible."""
+def _anatomy(
+    study: Study, found: Segmented | None, prediction: Prediction, registering: Future[HeadRegistration]
+) -> Anatomy:
+    """The regions by network or atlas, whichever is asked for and possible.
+
+    Raises:
+        HeadOrientationError: left cannot be told from right.
+        ImageError: the atlas cannot be registered, and there is no network.
+    """
     try:
-        registration = register_head(study)
+        registration = registering.result()
+    except HeadOrientationError:
+        raise
     except ImageError as error:
         if found is None:
             raise

@@ -12,6 +12,8 @@ from torch.nn import functional
 from StrokeSegLib.errors import BundleError, ImageError
 from StrokeSegLib.imaging import Study
 
+NO_BRAIN = "No brain was found in this scan; check that it is a head CT in HU, with the skull in view."
+
 BRAIN_TISSUE_HU = (5, 80)
 """Voxels of the brain mask that the median for centring is taken of: no CSF, no calcification."""
 
@@ -179,5 +181,5 @@ def prepare(study: Study, preparation: Preparation) -> PreparedSlices:
     """
     needs_brain = preparation.centre_on_brain or preparation.brain_only or preparation.spacing_mm is not None
     if needs_brain and not study.brain.any():
-        raise ImageError("No brain was found in this scan; check that it is a head CT in HU, with the skull in view.")
+        raise ImageError(NO_BRAIN)
     return PreparedSlices(study, preparation)

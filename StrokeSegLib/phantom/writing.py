@@ -12,6 +12,7 @@ from StrokeSegLib.phantom.acquisition import SyntheticStudy, acquire
 from StrokeSegLib.phantom.dicom import write_perfusion_series, write_series
 from StrokeSegLib.phantom.drawing import draw_patient
 from StrokeSegLib.phantom.motion import MOTION_CHOICES, draw_motion
+from StrokeSegLib.phantom.nrrd import write_nrrd
 from StrokeSegLib.phantom.patient import PatientDescription, PhantomOptions
 from StrokeSegLib.phantom.perfusion import SyntheticPerfusion, acquire_perfusion, shuttle_times, uniform_times
 from StrokeSegLib.phantom.scanner import axial_geometry, draw_perfusion_scanner, draw_scanner
@@ -42,7 +43,7 @@ SPACING_MM = {"ncct": (0.45, 0.45, 5.0), "ctp": (0.9, 0.9, 5.0)}
 
 SAMPLINGS = ("uniform", "shuttle")
 
-FORMATS = ("dicom", "nifti")
+FORMATS = ("dicom", "nifti", "nrrd")
 
 LARGEST_TILT_DEG = 45.0
 
@@ -62,17 +63,17 @@ def write_phantom(
 ) -> SyntheticStudy | SyntheticPerfusion:
     """Write a synthetic head CT with its truth; the same arguments give the same bytes.
 
-    Written are ``image/`` (a DICOM series) or ``image.nii.gz``, and on the scan's own slices ``truth.nii.gz``
-    (1 core, 2 penumbra), ``regions.nii.gz`` (ASPECTS regions, right 1–10, left 11–20) and ``truth.json``; of a
-    perfusion scan also the true maps ``truth-cbf.nii.gz``, ``truth-cbv.nii.gz``, ``truth-mtt.nii.gz`` and
-    ``truth-tmax.nii.gz``. Under a gantry tilt the NIfTI files keep the slices as acquired, with the shear in their
-    sform; the qform, which cannot hold it, is left out.
+    Written are ``image/`` (a DICOM series), ``image.nii.gz``, or for Slicer ``image.nrrd`` or ``image.seq.nrrd``, and
+    on the scan's own slices ``truth.nii.gz`` (1 core, 2 penumbra), ``regions.nii.gz`` (ASPECTS regions, right 1–10,
+    left 11–20) and ``truth.json``; of a perfusion scan also the true maps ``truth-cbf.nii.gz``, ``truth-cbv.nii.gz``,
+    ``truth-mtt.nii.gz`` and ``truth-tmax.nii.gz``. Under a gantry tilt the NIfTI files keep the slices as acquired,
+    with the shear in their sform; the qform, which cannot hold it, is left out.
 
     Args:
         folder: made if absent; must be empty.
         seed: of the patient and the scanner.
         kind: ``ncct``, a non-contrast CT, or ``ctp``, a CT perfusion series.
-        format: ``dicom`` or ``nifti``, of the image.
+        format: ``dicom``, ``nifti`` or ``nrrd``, of the image.
         spacing_mm: along columns (x), rows (y) and between slices (z); `SPACING_MM` of the kind if not given.
         tilt_deg: gantry tilt.
         lesion: one of `LESION_CHOICES`.
@@ -94,8 +95,8 @@ def write_phantom(
     _check_choice("sampling", sampling, SAMPLINGS)
     if kind != "ctp" and (motion != "still" or sampling != "uniform"):
         raise StrokeSegError("Motion and sampling are those of a perfusion scan; choose --kind ctp.")
-    if format == "nifti" and sampling == "shuttle":
-        raise StrokeSegError("A NIfTI file cannot tell the uneven times of a shuttle scan; choose --format dicom.")
+    if format != "dicom" and sampling == "shuttle":
+        raise StrokeSegError("Only DICOM can tell the uneven times of a shuttle scan; choose --format dicom.")
     geometry = phantom_geometry(spacing_mm or SPACING_MM[kind], tilt_deg, kind)
     options = PhantomOptions(lesion=lesion, side=SIDES[side])
     try:
@@ -111,6 +112,8 @@ def write_phantom(
         name = f"{name}-ctp-{motion}-{sampling}"
         if format == "dicom":
             write_perfusion_series(scan.series, geometry, folder / "image", name, tilt_deg)
+        elif format == "nrrd":
+            write_nrrd(scan.series.voxels, geometry, folder / "image.seq.nrrd", scan.times_s)
         else:
             step_s = float(scan.times_s[1] - scan.times_s[0])
             write_nifti(scan.series.voxels, geometry, folder / "image.nii.gz", step_s)
@@ -120,6 +123,8 @@ def write_phantom(
         scan = acquire(patient, geometry, draw_scanner(seed))
         if format == "dicom":
             write_series(scan.ct, folder / "image", name, tilt_deg)
+        elif format == "nrrd":
+            write_nrrd(scan.ct.voxels, geometry, folder / "image.nrrd")
         else:
             write_nifti(scan.ct.voxels, geometry, folder / "image.nii.gz")
     write_nifti(scan.labels, geometry, folder / "truth.nii.gz")

@@ -12,7 +12,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import slicer
 from PySide6 import QtCore, QtWidgets
 
-from desktop import pythonqt, scripted_modules, widgets
+from desktop import pythonqt, sample_data, scripted_modules, widgets
+from desktop.segment_editor import SegmentEditor
 
 FILED = (
     "vtkMRMLScalarVolumeNode",
@@ -27,6 +28,10 @@ FILED = (
 MODULE_FOLDER = Path(__file__).resolve().parents[2] / "StrokeSeg"
 
 
+SELECTED_MODULES: list[str] = []
+"""Modules that the panel has switched to, in order."""
+
+
 class Desktop:
     """The application with the StrokeSeg panel open.
 
@@ -37,6 +42,7 @@ class Desktop:
     def __init__(self, scene):
         _install_once()
         pythonqt.SLOT_ERRORS.clear()
+        SELECTED_MODULES.clear()
         self.scene = scene
         _start_modules(scene)
         self.module = importlib.import_module("StrokeSeg")
@@ -86,7 +92,12 @@ def _install_once() -> None:
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     widgets.qt.QUiLoader = widgets.UiLoader
     sys.modules["qt"] = widgets.qt
-    slicer.app = types.SimpleNamespace(processEvents=application.processEvents)
+    slicer.app = types.SimpleNamespace(
+        processEvents=application.processEvents,
+        topLevelWidgets=application.topLevelWidgets,
+        connect=lambda signal, slot: None,
+    )
+    sys.modules["SampleData"] = sample_data
     for name, names in {
         "slicer.ScriptedLoadableModule": (
             "ScriptedLoadableModule",
@@ -121,6 +132,11 @@ def _start_modules(scene) -> None:
     slicer.modules = types.SimpleNamespace(
         **{name: types.SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()}
     )
+    editor = SegmentEditor(scene)
+    slicer.modules.segmenteditor = types.SimpleNamespace(
+        widgetRepresentation=lambda: types.SimpleNamespace(self=lambda: types.SimpleNamespace(editor=editor))
+    )
+    slicer.util.selectModule = SELECTED_MODULES.append
     scene.AddObserver(scene.NodeAddedEvent, _file_in_hierarchy)
 
 

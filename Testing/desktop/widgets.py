@@ -34,10 +34,13 @@ class ctkPathLineEdit(dressed(QtWidgets.QLineEdit)):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self.textChanged.connect(self.currentPathChanged)
+        self.textChanged.connect(lambda text: self.currentPathChanged.emit(text))
 
     def addCurrentPathToHistory(self) -> None:
         pass
+
+    # PySide gives a class with signals of its own back its own `connect`.
+    connect = dressed(QtWidgets.QLineEdit).connect
 
 
 class qMRMLWidget(dressed(QtWidgets.QWidget)):
@@ -146,8 +149,10 @@ class UiLoader(QtUiTools.QUiLoader):
         return widget
 
     def load(self, device, parent=None):
-        """As Qt's, without connections of `vtkMRMLScene*`, which is no type here; `qMRMLWidget` does what they say."""
+        """As Qt's, without what names a type that is none here: ctk's filters of paths, and connections of
+        `vtkMRMLScene*`, whose work `qMRMLWidget` does."""
         text = bytes(device.readAll().data()).decode()
+        text = re.sub(r"<property name=\"filters\">.*?</property>", "", text)
         buffer = QtCore.QBuffer()
         buffer.setData(re.sub(r"<connections>.*</connections>", "", text, flags=re.DOTALL).encode())
         buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)

@@ -3,7 +3,6 @@ import pytest
 from scans import centred_geometry, tilted_geometry
 
 from StrokeSegLib.findings import Findings, Segment, SegmentLayer, volumes_ml
-from StrokeSegLib.findings.terminology import TERMS, slicer_terminology
 from StrokeSegLib.imaging import Study, Volume
 
 
@@ -26,11 +25,3 @@ def test_findings_name_the_volume_of_every_segment_the_empty_ones_too():
     study = Study(ct=Volume(np.zeros(geometry.shape, np.int16), geometry))
     findings = Findings(study=study, layers=(layer,), runs=(), device="cpu")
     assert findings.volumes_ml == pytest.approx({"core": 0.0, "penumbra": 1.0})
-
-
-def test_slicers_terminology_holds_every_term_with_its_code_and_colour():
-    (category,) = slicer_terminology()["SegmentationCodes"]["Category"]
-    assert category["CodeValue"] == "49755003"
-    types = {entry["CodeValue"]: entry for entry in category["Type"]}
-    for term in TERMS.values():
-        assert types[term.kind.value]["recommendedDisplayRGBValue"] == list(term.colour)

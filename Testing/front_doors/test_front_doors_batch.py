@@ -20,7 +20,7 @@ from StrokeSegLib.batch import processes, run_batch, studies_in
 from StrokeSegLib.batch.naming import unique_names
 from StrokeSegLib.case import Case
 from StrokeSegLib.cli import main
-from StrokeSegLib.errors import OutputError, StrokeSegError
+from StrokeSegLib.errors import Cancelled, OutputError, StrokeSegError
 from StrokeSegLib.findings import ClinicalInputs
 from StrokeSegLib.segment_request import case_of, request_of
 
@@ -269,10 +269,13 @@ def segment(self, request):
     mark = output.parent.parent / (output.name + ".mark")
     if output.name == "kills" or output.name == "kills-once" and not mark.exists():
         mark.touch()
+        (output / ".writing-half").mkdir(parents=True)
+        (output / "report.html").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     if output.name == "bug":
         raise RuntimeError("a bug")
-    output.mkdir()
+    output.mkdir(exist_ok=True)
+    (output / "report.html").touch()
     (output / "results.json").write_text('{"volumes_ml": {}, "methods": [], "warnings": []}')
 worker._warm_up = lambda: None
 worker.COMMANDS["segment"] = segment
@@ -294,6 +297,9 @@ def test_a_case_that_kills_its_process_is_tried_twice_and_costs_no_other_case(tm
     assert "2 times" in result.failures["kills"]
     assert result.counts == {batch.Status.DONE: 3, batch.Status.BUG: 1, batch.Status.DIED: 1}
     assert "a bug" in (tmp_path / "out" / "bug" / "log.txt").read_text()
+    assert [file.name for file in (tmp_path / "out" / "kills").iterdir()] == ["case.json"]
+    whole = ["case.json", "report.html", "results.json"]
+    assert sorted(file.name for file in (tmp_path / "out" / "kills-once").iterdir()) == whole
     assert [progress.finished for progress in seen] == [0, 1, 2, 3, 4, 5]
     assert seen[-1].failed == 2
     # What failed is tried again on resumption; its record makes way for the results.
@@ -301,7 +307,25 @@ def test_a_case_that_kills_its_process_is_tried_twice_and_costs_no_other_case(tm
     place = batch.on_this_machine(1)
     result = run_batch(studies, tmp_path / "out", case, place, resume=True, progress=seen.append)
     assert not result.failures
-    assert sorted(file.name for file in (tmp_path / "out" / "bug").iterdir()) == ["case.json", "results.json"]
+    assert sorted(file.name for file in (tmp_path / "out" / "bug").iterdir()) == whole
+
+
+def test_ctrl_c_leaves_what_is_finished_and_a_table_of_it(tmp_path, bundle, monkeypatch):
+    monkeypatch.setattr(processes, "START", FAKE_WORKER)
+    case = usual(models=(str(bundle),))
+    studies = [batch.BatchStudy(name, name, replace(case, input=tmp_path / name)) for name in "abcdef"]
+
+    def stop(progress):
+        if progress.finished == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Cancelled, match="2 of 6 cases are finished, and --resume"):
+        run_batch(studies, tmp_path / "out", case, batch.on_this_machine(2), False, stop)
+    rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").open(encoding="utf-8")))
+    assert len(rows) == 2
+    assert not list((tmp_path / "out").glob(".running-*"))
+    result = run_batch(studies, tmp_path / "out", case, batch.on_this_machine(2), True, lambda progress: None)
+    assert result.counts == {batch.Status.DONE: 6}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="processes are killed by a signal")
@@ -317,6 +341,6 @@ def test_two_batches_do_not_write_into_one_folder_and_a_readers_files_are_never_
 
     run_batch(studies, tmp_path / "out", case, batch.on_this_machine(1), False, again)
     (tmp_path / "out" / "kills" / "corrected.seg.nrrd").write_text("by hand")
-    with pytest.raises(OutputError, match="see what lies there"):
+    with pytest.raises(OutputError, match="holds something else"):
         run_batch(studies, tmp_path / "out", case, batch.on_this_machine(1), True, lambda progress: None)
     assert (tmp_path / "out" / "kills" / "corrected.seg.nrrd").read_text() == "by hand"

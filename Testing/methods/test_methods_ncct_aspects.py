@@ -191,6 +191,15 @@ def test_without_networks_a_single_slice_is_refused(patient):
         methods.run(part_of(patient, [13]).study, method.ID, models.find_bundle("ncct-aspects-atlas"))
 
 
+def test_a_head_that_lies_upside_down_in_its_volume_is_not_scored(monkeypatch, bundle, patient):
+    study = Study(ct=Volume(np.ascontiguousarray(patient.ct.voxels[::-1]), patient.ct.geometry))
+    perfect_networks(monkeypatch, patient.labels[::-1] > 0, patient.aspects[::-1])
+    findings = methods.run(study, method.ID, bundle, device="cpu")
+    assert findings.aspects is None
+    assert [segment.name for layer in findings.layers for segment in layer.segments] == ["infarct"]
+    assert "ASPECTS cannot be scored: The head lies" in " ".join(findings.warnings)
+
+
 def test_probabilities_are_kept_when_asked_for(bundle, patient):
     scan = part_of(patient, [12, 13, 14, 15, 16])
     findings = methods.run(scan.study, method.ID, bundle, device="cpu", keep_probabilities=True)

@@ -1,0 +1,108 @@
+"""The guard names a bleed before anything else, and keeps quiet of what only looks like one."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from checkpoints import import_random_cpaisd
+from scans import SHARED_DATA, centred_geometry, ellipsoid_head
+
+from StrokeSegLib import methods
+from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
+from StrokeSegLib.imaging import Study, Volume, read_study
+from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.phantom.patient import Distractor
+
+THICK = centred_geometry((24, 128, 128), (5.0, 1.5, 1.5))
+THIN = centred_geometry((130, 180, 180), (1.0, 1.1, 1.1))
+
+
+def head_with(radius_mm: float, hu: float, geometry=THICK, centre_mm=(25.0, 5.0, 10.0), noise_hu=4.0) -> Study:
+    """An analytic head of 34 HU with a sphere of another density."""
+    voxels = ellipsoid_head(geometry).astype(np.float32)
+    index = np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), axis=-1)
+    voxels[np.linalg.norm(geometry.to_patient(index) - centre_mm, axis=-1) <= radius_mm] = hu
+    voxels += np.random.default_rng(0).normal(0, noise_hu, voxels.shape)
+    return Study(ct=Volume(np.rint(voxels).astype(np.int16), geometry))
+
+
+@pytest.mark.parametrize("geometry", [THICK, THIN], ids=["thick", "thin"])
+def test_a_bleed_is_found_where_it_is(geometry):
+    study = head_with(radius_mm=14, hu=65, geometry=geometry, noise_hu=8.0)
+    bleed = likely_haemorrhage(study)
+    # A sphere of 11.5 ml, whose rim averages with the brain around it.
+    assert 6 < bleed.volume_ml < 12
+    places = geometry.to_patient(np.argwhere(bleed.mask))
+    np.testing.assert_allclose(places.mean(axis=0), (25, 5, 10), atol=2.5)
+    assert f"slice {np.abs(geometry.heights_mm - 10).argmin() + 1}" in bleed.warning or geometry is THIN
+
+
+@pytest.mark.parametrize("geometry", [THICK, THIN], ids=["thick", "thin"])
+def test_noise_alone_is_no_bleed(geometry):
+    assert likely_haemorrhage(head_with(radius_mm=0, hu=0, geometry=geometry, noise_hu=12.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("radius_mm", "hu"), [(14, 44), (8, 150), (4, 65)], ids=["dense brain", "calcification", "a third of a millilitre"]
+)
+def test_what_is_too_faint_too_dense_or_too_small_is_no_bleed(radius_mm, hu):
+    assert likely_haemorrhage(head_with(radius_mm, hu)) is None
+
+
+def test_a_bright_rim_beside_bone_is_no_bleed():
+    study = head_with(radius_mm=0, hu=0)
+    near_bone = study.brain & ~np.stack([_eroded(plane, 6) for plane in study.brain])
+    study.ct.voxels[near_bone] = 62
+    assert likely_haemorrhage(study) is None
+
+
+def test_a_bright_falx_is_no_bleed():
+    study = head_with(radius_mm=0, hu=0)
+    study.ct.voxels[:, :, 63:65][study.brain[:, :, 63:65]] = 70
+    assert likely_haemorrhage(study) is None
+
+
+def _eroded(plane: np.ndarray, pixels: int) -> np.ndarray:
+    from scipy import ndimage
+
+    return ndimage.binary_erosion(plane, iterations=pixels)
+
+
+def synthetic(seed: int, bleed: bool, **tissues) -> Study:
+    patient = draw_patient(seed)
+    distractors = tuple(one for one in patient.distractors if one.kind != "haemorrhage")
+    if bleed:
+        distractors += (Distractor("haemorrhage", 0.5, (14.0, 14.0, 14.0), 66.0, seed),)
+    tissues = dataclasses.replace(patient.tissues, **tissues)
+    patient = dataclasses.replace(patient, distractors=distractors, tissues=tissues)
+    return acquire(patient, axial_geometry((28, 160, 140), (5.0, 1.3, 1.3)), draw_scanner(seed)).study
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_synthetic_bleed_of_eleven_millilitres_is_found(seed):
+    assert likely_haemorrhage(synthetic(seed, bleed=True)).volume_ml > 3
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_calcified_plexus_pallidum_and_falx_and_bright_dura_are_no_bleed(seed):
+    calcified = {"calcified_choroid_hu": 250.0, "calcified_pallidum_hu": 50.0, "calcified_falx_hu": 250.0}
+    assert likely_haemorrhage(synthetic(seed, bleed=False, dura_hu=60.0, bone_brightening_hu=5.0, **calcified)) is None
+
+
+@pytest.mark.parametrize("scan", ["ct_head_ge_tilt", "ct_head_cranium/cranium.nii.gz"])
+def test_real_heads_without_haemorrhage_raise_no_alarm(scan):
+    if not (SHARED_DATA / scan).exists():
+        pytest.skip("needs the real scans of ../shared/data")
+    assert likely_haemorrhage(read_study(SHARED_DATA / scan)) is None
+
+
+def test_a_scan_without_brain_has_no_bleed():
+    geometry = centred_geometry((4, 64, 64))
+    assert likely_haemorrhage(Study(ct=Volume(np.full(geometry.shape, -1000, np.int16), geometry))) is None
+
+
+def test_a_bleed_stands_before_all_other_warnings(tmp_path):
+    study = dataclasses.replace(head_with(radius_mm=14, hu=65), warnings=("something of the scan",))
+    findings = methods.run(study, "ncct-core-penumbra", import_random_cpaisd(tmp_path), device="cpu")
+    assert findings.warnings[0].startswith("Haemorrhage is likely: about")
+    assert "something of the scan" in findings.warnings
