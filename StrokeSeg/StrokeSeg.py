@@ -108,8 +108,10 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
         self.addObserver(scene, scene.EndCloseEvent, self._on_scene_end_close)
+        self.addObserver(scene, scene.EndImportEvent, self._on_loaded)
         self.addObserver(scene, scene.NodeAddedEvent, self._on_node_added)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_removed)
+        self._say("")
         self.enter()
 
     def cleanup(self):
@@ -245,6 +247,9 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _on_scan_changed(self, _caller=None, _event=None):
         """Show the results of another scan that was chosen, and offer other methods where it is of another kind."""
+        if slicer.mrmlScene.IsImporting():
+            # References are not complete before the end.
+            return
         self._show_results_of_scan()
         listed = [self.ui.methodCombo.itemText(index) for index in range(self.ui.methodCombo.count)]
         methods = self._methods_for_scan()
@@ -302,8 +307,8 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _on_node_added(self, _caller, _event):
         self._loading.start(LOADING_PAUSE_MS)
 
-    def _on_loaded(self):
-        """A volume may have become one of a sequence after it was chosen."""
+    def _on_loaded(self, _caller=None, _event=None):
+        """A volume may have become one of a sequence after it was chosen, and a scene brings its own state."""
         if self._gui_tag is not None:
             self._on_scan_changed()
 

@@ -66,7 +66,10 @@ class Worker:
                 self._cancelled.add(request["id"])
             else:
                 self._queue.put(request)
-        # Whoever asked is gone, so nobody waits for a run in progress.
+        # Whoever asked is gone, so nobody waits for a run in progress; what it has begun to write goes with it.
+        writing = sys.modules.get("StrokeSegLib.reports.appearing")
+        if writing is not None:
+            writing.remove_unfinished()
         os._exit(0)
 
     def _serve(self, request: dict) -> None:

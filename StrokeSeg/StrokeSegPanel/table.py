@@ -69,7 +69,7 @@ def _aspects(record: Record, is_scored: bool) -> list[Row]:
     sides = sorted(names, key=lambda side: side != record.aspects["side"])
     rows = []
     for side in sides:
-        title = _("ASPECTS, {side} (symptomatic)") if side == record.aspects["side"] else _("ASPECTS, {side}")
+        title = _("ASPECTS, {side}")
         now, automatic = record.aspects[side], record.run["aspects"][side]
         points = _points(now) if is_scored else _("being scored anew")
         rows.append(Row(title.format(side=names[side]), points, "", _points(automatic), now != automatic))

@@ -11,6 +11,7 @@ from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, AspectsRegion
 from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.criteria import trial_criteria
 from StrokeSegLib.findings.findings import Findings, SegmentLayer
+from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
 from StrokeSegLib.findings.mismatch import Mismatch
 from StrokeSegLib.findings.terminology import aspects_segment_name
 
@@ -104,7 +105,9 @@ def _aspects(
         if inside is not None:
             regions[inside] = region.label
     infarct = mask(findings.layers, INFARCT)
-    measured = measure_regions(findings.study.ct, regions, np.zeros(shape, bool) if infarct is None else infarct)
+    infarct = np.zeros(shape, bool) if infarct is None else infarct
+    bleeding = likely_haemorrhage(findings.study)
+    measured = measure_regions(findings.study.ct, regions, infarct, bleeding.mask if bleeding else None)
     if side == "auto" and automatic.side_source == EDITED:
         side = automatic.side.value
     anew = score(measured, automatic.rule, side, overrides)

@@ -10,6 +10,12 @@ from pathlib import Path
 
 from StrokeSegLib.errors import OutputError
 
+REMOVALS = 3
+"""How often a folder is removed that somebody may still write into."""
+
+_unfinished: dict[Path, list[Path]] = {}
+"""Hidden folders that are being written into, and the folders that were made for them, deepest first."""
+
 
 @contextmanager
 def appearing(folder: Path) -> Iterator[Callable[[str], Path]]:
@@ -28,6 +34,7 @@ def appearing(folder: Path) -> Iterator[Callable[[str], Path]]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        _unfinished[partial] = made
 
         def place(name: str) -> Path:
             names.append(name)
@@ -46,6 +53,16 @@ def appearing(folder: Path) -> Iterator[Callable[[str], Path]]:
         raise output_error(folder, error) from error
     finally:
         if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+            _unfinished.pop(partial, None)
+        remove_if_empty(made)
+
+
+def remove_unfinished() -> None:
+    """Remove what is being written, for a process that ends in the middle of it."""
+    for partial, made in list(_unfinished.items()):
+        for _ in range(REMOVALS):
+            # The writing thread may add a file in between.
             shutil.rmtree(partial, ignore_errors=True)
         remove_if_empty(made)
 

@@ -15,7 +15,7 @@ from scans import centred_geometry, ellipsoid_head
 from slicer_scene import acquisition_transform, add_four_dimensional, add_sequence, ras_of
 
 from StrokeSegLib.case import Case, segment_case
-from StrokeSegLib.imaging import SliceStack, Volume, frames
+from StrokeSegLib.imaging import SliceStack, Volume, frames, read_study
 from StrokeSegLib.phantom.dicom import write_series
 from StrokeSegLib.phantom.scanner import axial_geometry
 from StrokeSegLib.reports.case_folder import read_case
@@ -136,7 +136,7 @@ def test_labels_for_nnunet_are_the_corrected_segments_with_the_automatic_ones_be
     ui = export(desktop, "nnunet", folder)
 
     assert ui.messageLabel.text == ""
-    (case,) = [row["name"] for row in csv.DictReader((folder / "cases.csv").open())]
+    (case,) = [row["case"] for row in csv.DictReader((folder / "cases.csv").open())]
     assert f"“{case}”: 3 files in {folder}" in ui.doneLabel.text
     assert case.startswith("case-")
     labels = as_stored(folder / "labelsTr" / f"{case}.nii.gz")
@@ -241,9 +241,11 @@ def test_a_cancelled_export_writes_nothing_and_leaves_nothing(desktop, upright_r
 
 def test_closing_the_scene_ends_the_export(desktop, upright_run, tmp_path):
     show(desktop, upright_run)
-    ui = choose(desktop, "html", tmp_path / "out")
+    ui = choose(desktop, "pictures", tmp_path / "made" / "out")
     desktop.click(ui.exportButton)
+    desktop.wait_until(lambda: ui.stageLabel.text.startswith("drawing"), timeout_s=120)
     desktop.scene.Clear(0)
+    desktop.wait_until(lambda: not (tmp_path / "made").exists(), timeout_s=5)
     assert not desktop.panel.export.is_running
     assert "scene was closed" in ui.messageLabel.text
     assert left_behind() == []
@@ -261,7 +263,7 @@ def test_of_a_series_the_ct_that_the_library_made_is_written(desktop, tmp_path, 
     from StrokeSegPanel import handover
     from StrokeSegPanel.scans import series_of
 
-    geometry, times_s = centred_geometry((3, 40, 50), (8.0, 2.5, 2.0)), np.arange(10) * 1.5
+    geometry, times_s = centred_geometry((3, 64, 70), (8.0, 2.5, 2.0)), np.arange(10) * 1.5
     voxels = np.random.default_rng(3).integers(-1000, 300, (*geometry.shape, len(times_s))).astype(np.int16)
     if four_dimensional:
         node = add_four_dimensional(desktop.scene, voxels, 1000 * times_s, geometry)
@@ -269,8 +271,6 @@ def test_of_a_series_the_ct_that_the_library_made_is_written(desktop, tmp_path, 
         _, node = add_sequence(desktop.scene, voxels, times_s, geometry)
     for _ in handover.write_unenhanced(series_of(node), tmp_path / "ct.nrrd"):
         pass
-    from StrokeSegLib.imaging import read_study
-
     assert handover.UNENHANCED_FRAMES == frames.UNENHANCED_FRAMES
     np.testing.assert_array_equal(read_study(tmp_path / "ct.nrrd").ct.voxels, frames.mean_of_first_frames(voxels))
 
@@ -280,8 +280,8 @@ def test_the_case_of_a_perfusion_result_keeps_maps_mismatch_and_decisions(deskto
     from StrokeSegPanel.case_files import write_case
     from StrokeSegPanel.results import import_results
 
-    maps = {"cbf": HEAD_HU * 0 + 60.0, "cbv": HEAD_HU * 0 + 4.0, "tmax": HEAD_HU * 0 + 1.0}
-    maps["cbf"][5:9, 40:60, 40:60], maps["tmax"][5:9, 40:60, 40:60] = 6.0, 9.0
+    maps = {"cbf": HEAD_HU * 0 + 60.0, "cbv": HEAD_HU * 0 + 4.0, "tmax": HEAD_HU * 0 + 1.3}
+    maps["cbf"][5:9, 40:60, 40:60], maps["tmax"][5:9, 40:60, 40:60] = 6.0, 9.3
     for name, values in {"scan": HEAD_HU, **maps}.items():
         image = nibabel.Nifti1Image(values.astype(np.float32).swapaxes(0, 2), ras_of(GEOMETRY))
         nibabel.save(image, tmp_path / f"{name}.nii.gz")
@@ -298,9 +298,8 @@ def test_the_case_of_a_perfusion_result_keeps_maps_mismatch_and_decisions(deskto
         pass
     read = read_case(tmp_path / "case")
     assert read.edited == ()
-    assert read.mismatch == pytest.approx(found.mismatch) or read.mismatch.core_ml == pytest.approx(
-        found.mismatch.core_ml, abs=1e-3
-    )
+    assert found.mismatch.core_ml > 0
+    assert read.mismatch.core_ml == pytest.approx(found.mismatch.core_ml, abs=1e-3)
     correct(results)
     for _ in write_case(results, tmp_path / "case"):
         pass

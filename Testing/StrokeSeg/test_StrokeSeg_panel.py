@@ -168,19 +168,18 @@ def test_a_volume_that_is_no_head_ct_is_refused_in_a_sentence(desktop):
 
 
 def test_an_existing_segmentation_is_replaced_only_after_a_yes(desktop, monkeypatch):
-    import slicer
-
     ready_with_head(desktop)
     run_to_the_end(desktop)
     first = desktop.panel._parameters.resultSegmentation
     desktop.panel._parameters.outputSegmentation = first
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: False)
+    answers = [None, "replace"]
+    monkeypatch.setattr(desktop.module, "ask_before_replacing", lambda name, corrections: answers.pop(0))
     desktop.click(desktop.ui.segmentButton)
     assert not desktop.panel.logic.is_running
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: first.GetName() in text)
-    before = nodes_of(desktop.scene)
+    before = len(nodes_of(desktop.scene))
     run_to_the_end(desktop)
-    assert nodes_of(desktop.scene) == before
+    assert desktop.panel._parameters.resultSegmentation is first
+    assert len(nodes_of(desktop.scene)) == before
 
 
 def test_without_its_packages_the_panel_opens_and_says_what_is_missing(slicer_scene, monkeypatch):

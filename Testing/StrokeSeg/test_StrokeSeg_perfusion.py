@@ -286,12 +286,10 @@ def test_a_map_is_laid_over_the_scan_and_taken_away(desktop, scan):
 
 
 def test_a_result_that_is_replaced_takes_its_maps_and_curves_along(desktop, scan, monkeypatch):
-    import slicer
-
     _, volume = add_sequence(desktop.scene, scan.series.voxels, scan.times_s, GEOMETRY)
     choose(desktop, volume)
     desktop.panel._parameters.outputSegmentation = run(desktop)
-    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text: True)
+    monkeypatch.setattr(desktop.module, "ask_before_replacing", lambda name, corrections: "replace")
     before = len(nodes_of(desktop.scene))
     run(desktop)
     assert len(nodes_of(desktop.scene)) == before

@@ -94,7 +94,7 @@ def test_the_same_scan_gives_the_same_registration(scan, registration):
     np.testing.assert_array_equal(again.warp.nodes_mm, registration.warp.nodes_mm)
 
 
-@pytest.mark.parametrize("flipped", [(0,), (1,), (2,), (0, 1, 2)])
+@pytest.mark.parametrize("flipped", [(2,), (0, 1, 2)])
 def test_a_scan_stored_the_other_way_round_has_the_same_regions_in_space(scan, registration, flipped):
     g = scan.ct.geometry
     stored, positions = scan.ct.voxels, g.positions_mm

@@ -269,7 +269,7 @@ def segment(self, request):
     mark = output.parent.parent / (output.name + ".mark")
     if output.name == "kills" or output.name == "kills-once" and not mark.exists():
         mark.touch()
-        (output / ".writing-half").mkdir(parents=True)
+        (output / ".writing-half").mkdir(parents=True, exist_ok=True)
         (output / "report.html").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     if output.name == "bug":
