@@ -17,7 +17,7 @@ from Training import metrics
 from Training.aspects_metrics import ScoreAgreement, cohens_kappa
 from Training.data.case import Case, LabelledStudy
 
-REFERENCE_RULE = AffectedRule(minimum_fraction=AFFECTED_FRACTION, minimum_ml=float("inf"))
+REFERENCE_RULE = AffectedRule(minimum_fraction=AFFECTED_FRACTION, minimum_ml=0.0)
 """A region of the reference is affected where infarct covers this fraction of it."""
 
 PAPER_REGION_DICE = 0.64

@@ -49,8 +49,10 @@ class Job:
         self._folder: Path | None = Path(tempfile.mkdtemp(prefix="strokeseg-"))
         self._parts: Generator[None, None, dict] | None = hand_over(self._folder)
         self._answer: dict = {}
+        self._last: dict = {}
         self._handing_over = _timer(self._hand_over_a_part)
         self._impatience = _timer(self._on_impatience)
+        self._concluding = _timer(self._conclude)
         self._handing_over.start(0)
 
     @property
@@ -92,14 +94,17 @@ class Job:
             self._listener.on_progress(event["fraction"], event["stage"])
         elif kind == "log":
             self._listener.on_log(event["message"])
-        elif kind == "error":
-            self._stopped(event["message"])
-        elif kind == "done":
-            self._finished()
+        elif kind in ("done", "error"):
+            self._last = event
+            # Not in here: the process, which is about to be ended, is the one that speaks.
+            self._concluding.start(0)
         else:
             self._answer = event
 
-    def _finished(self) -> None:
+    def _conclude(self) -> None:
+        if self._last["event"] == "error":
+            self._stopped(self._last["message"])
+            return
         try:
             self._listener.on_finished(self._folder, self._answer)
         finally:
@@ -116,8 +121,8 @@ class Job:
         self._listener.on_stopped(message)
 
     def _end(self) -> None:
-        self._impatience.stop()
-        self._handing_over.stop()
+        for timer in (self._impatience, self._handing_over, self._concluding):
+            timer.stop()
         if self._parts is not None:
             self._parts.close()
             self._parts = None

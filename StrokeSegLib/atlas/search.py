@@ -53,19 +53,28 @@ def search(samples: Samples, plane: MidsagittalPlane) -> Poses:
         HeadOrientationError: the head fits clearly better the wrong way up or back to front.
     """
     coarse = samples.every(COARSE_MM)
-    poses, cost = improved(_starts(coarse, plane), coarse, appearance(BLURS_MM[0]), ITERATIONS[0])
-    for signs, words in OTHER_ORIENTATIONS.items():
-        turned, turned_plane = _reflected(coarse, plane, signs)
-        _, other = improved(_starts(turned, turned_plane), turned, appearance(BLURS_MM[0]), ITERATIONS[0])
-        if other.min() < CLEARLY_BETTER * cost.min():
-            raise HeadOrientationError(
-                f"The head lies {words} in this volume, so that left cannot be told from right; correct the scan's "
-                "orientation, or load it from the scanner's own DICOM files."
-            )
+    poses, cost = _from_starts(coarse, plane)
+    others = {words: _coarse_cost(*_reflected(coarse, plane, signs)) for signs, words in OTHER_ORIENTATIONS.items()}
+    likeliest = min(others, key=others.get)
+    if others[likeliest] < CLEARLY_BETTER * cost.min():
+        raise HeadOrientationError(
+            f"The head lies {likeliest} in this volume, so that left cannot be told from right; correct the scan's "
+            "orientation, or load it from the scanner's own DICOM files."
+        )
     best = poses[np.argsort(cost, kind="stable")[:KEPT_STARTS]]
     poses, cost = improved(best, samples.every(MIDDLE_MM), appearance(BLURS_MM[1]), ITERATIONS[1])
     best, _ = improved(poses[[cost.argmin()]], samples, appearance(BLURS_MM[2]), ITERATIONS[2])
     return best
+
+
+def _from_starts(samples: Samples, plane: MidsagittalPlane) -> tuple[Poses, np.ndarray]:
+    """Every start improved on the most blurred atlas, and the cost ``(batch,)`` of each."""
+    return improved(_starts(samples, plane), samples, appearance(BLURS_MM[0]), ITERATIONS[0])
+
+
+def _coarse_cost(samples: Samples, plane: MidsagittalPlane) -> float:
+    """The least cost that any start comes to."""
+    return float(_from_starts(samples, plane)[1].min())
 
 
 def _starts(samples: Samples, plane: MidsagittalPlane) -> Poses:

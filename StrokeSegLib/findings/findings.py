@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from StrokeSegLib.aspects import AspectsScore
+from StrokeSegLib.aspects.score import EDITED
 from StrokeSegLib.findings.criteria import NOTHING_GIVEN, ClinicalInputs, Criterion
 from StrokeSegLib.findings.mismatch import Mismatch
-from StrokeSegLib.findings.terminology import TERMS
+from StrokeSegLib.findings.terminology import TERMS, aspects_segment_name
 from StrokeSegLib.findings.volumes import volumes_ml
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.models import ModelBundle
@@ -113,6 +114,12 @@ class Findings:
             by_label = volumes_ml(layer.labels, self.study.ct.geometry)
             volumes.update({segment.name: float(by_label[segment.label]) for segment in layer.segments})
         return volumes
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What is the reader's: segments that were changed, ASPECTS regions that were decided, by segment name."""
+        regions = () if self.aspects is None else self.aspects.findings
+        return self.edited + tuple(aspects_segment_name(one.region) for one in regions if one.source == EDITED)
 
     @property
     def affected_layer(self) -> SegmentLayer | None:

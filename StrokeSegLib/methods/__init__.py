@@ -20,7 +20,7 @@ SIDES = ("auto", "left", "right")
 def default_methods(study: Study) -> tuple[str, ...]:
     """The methods for a study when none is named: thresholds on perfusion, else what is made for non-contrast CT."""
     has_perfusion = study.series is not None or study.maps is not None
-    return (ctp_threshold.ID,) if has_perfusion else (ncct_core_penumbra.ID,)
+    return (ctp_threshold.ID,) if has_perfusion else (ncct_core_penumbra.ID, ncct_aspects.ID)
 
 
 def wanted(method: str) -> Wanted:

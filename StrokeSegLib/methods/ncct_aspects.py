@@ -19,7 +19,7 @@ from StrokeSegLib.aspects.regions import regions_of_classes
 from StrokeSegLib.aspects.score import AffectedRule, score
 from StrokeSegLib.atlas import load
 from StrokeSegLib.atlas.labels import ASPECTS_REGIONS
-from StrokeSegLib.atlas.registration import TRUSTED_FIT, HeadRegistration, register_head
+from StrokeSegLib.atlas.registration import TRUSTED_FIT, HeadRegistration, TooFewSlicesError, register_head
 from StrokeSegLib.atlas.search import HeadOrientationError
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
@@ -231,13 +231,12 @@ def _anatomy(
 
     Raises:
         HeadOrientationError: left cannot be told from right.
-        ImageError: the atlas cannot be registered, and there is no network.
+        TooFewSlicesError: for the atlas, and there is no network.
+        ImageError: there is hardly any brain.
     """
     try:
         registration = registering.result()
-    except HeadOrientationError:
-        raise
-    except ImageError as error:
+    except TooFewSlicesError as error:
         if found is None:
             raise
         return _anatomy_by_network(study, found.classes, error)
@@ -250,7 +249,7 @@ def _anatomy(
     return Anatomy(regions, registration.left, prediction.regions, agreement(by_network, by_atlas), warnings)
 
 
-def _anatomy_by_network(study: Study, classes: np.ndarray, error: ImageError) -> Anatomy:
+def _anatomy_by_network(study: Study, classes: np.ndarray, error: TooFewSlicesError) -> Anatomy:
     """The network's regions, sides by the mid-sagittal plane and levels by the slices that show deep nuclei."""
     geometry = study.ct.geometry
     left = study.midsagittal_plane.left_side(geometry)

@@ -2,7 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
@@ -51,8 +52,6 @@ def write_dicom(
     Raises:
         CaseError: the source is no DICOM, or not the series of this case.
     """
-    # Of a patient's name that is not family^given, which is the source's affair.
-    warnings.filterwarnings("ignore", "The string .* is unlikely to represent the intended person name")
     series = find_source(source, findings.study.ct.geometry, findings.perfusion is not None)
     images = _headers(series, empty_patient)
     names = list(findings.volumes_ml)
@@ -63,14 +62,25 @@ def write_dicom(
         progress(number / (len(names) + 1), f"writing {name}")
         voxels = mask(findings.layers, name)
         if voxels.any():
-            made = segmentation(
-                findings, name, voxels, series, images, series_uid, len(segmentations) + 1, tracking_uids[name]
-            )
+            number_in_series = len(segmentations) + 1
+            with _any_patient_name():
+                made = segmentation(
+                    findings, name, voxels, series, images, series_uid, number_in_series, tracking_uids[name]
+                )
             made.save_as(place(f"seg-{name.lower().replace(' ', '-')}.dcm"), enforce_file_format=True)
             segmentations[name] = made
     progress(len(names) / (len(names) + 1), "writing the structured report")
-    report = structured_report(findings, segmentations, tracking_uids, images)
+    with _any_patient_name():
+        report = structured_report(findings, segmentations, tracking_uids, images)
     report.save_as(place("report.dcm"), enforce_file_format=True)
+
+
+@contextmanager
+def _any_patient_name() -> Iterator[None]:
+    """No warning of a name that is not family^given, which is the source's affair."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The string .* is unlikely to represent the intended person name")
+        yield
 
 
 def _headers(series: SourceSeries, empty_patient: bool) -> list[Dataset]:

@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from StrokeSegLib import __version__
-from StrokeSegLib.aspects.score import HemisphereScore, RegionFinding
+from StrokeSegLib.aspects.score import EDITED, HemisphereScore, RegionFinding
 from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.correction import mask
@@ -99,8 +99,8 @@ def _segment(
     tracking_uid: str,
 ) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations:
     term, run = TERMS[name], run_of(findings, name)
-    edited = name in findings.edited
     region = None if term.is_lesion else _region(findings, name)
+    edited = name in findings.edited or (region is not None and region.source == EDITED)
     evaluations = [_evaluation(SOURCE, SOURCES["edited" if edited else "automatic"])]
     if region is not None:
         evaluations.append(_evaluation(AFFECTED, YES if region.affected else NO))
@@ -132,7 +132,7 @@ def _region(findings: Findings, name: str) -> RegionFinding | None:
 
 
 def _score(hemisphere: HemisphereScore) -> sr.MeasurementsAndQualitativeEvaluations:
-    edited = any(finding.source == "edited" for finding in hemisphere.regions)
+    edited = any(finding.source == EDITED for finding in hemisphere.regions)
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
             uid=generate_uid(prefix=None), identifier=f"ASPECTS {hemisphere.side.value}"

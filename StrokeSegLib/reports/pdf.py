@@ -97,9 +97,9 @@ def _footer(canvas, document) -> None:
 def _status(findings: Findings) -> str:
     if findings.automatic is None:
         return "automatic, not read by anyone"
-    if not findings.edited:
-        return "read; no segment was changed"
-    return f"corrected by a reader: {', '.join(findings.edited)}"
+    if not findings.changes:
+        return "read and left as it was"
+    return f"corrected by a reader: {', '.join(findings.changes)}"
 
 
 def _volumes(findings: Findings) -> list[Flowable]:
@@ -190,7 +190,8 @@ def _slices(findings: Findings) -> list[Flowable]:
         (slice_picture(findings, index), f"Slice {index + 1} of {count}") for index in key_slices(findings, KEY_SLICES)
     ]
     note = Paragraph("Stroke window (W 40, L 40). The patient's right is on the left of the picture.", SMALL)
-    return [*_section("Slices", note), *_pictures(pictures, COLUMNS, WIDTH_MM / COLUMNS - 2)]
+    first, *others = _pictures(pictures, COLUMNS, WIDTH_MM / COLUMNS - 2)
+    return [*_section("Slices", note, first), *others]
 
 
 def _maps(findings: Findings) -> list[Flowable]:
@@ -201,7 +202,8 @@ def _maps(findings: Findings) -> list[Flowable]:
         for index in key_slices(findings, MAP_SLICES)
         for scale in SCALES
     ]
-    return [*_section("Perfusion maps"), *_pictures(pictures, len(SCALES), WIDTH_MM / len(SCALES) - 2)]
+    first, *others = _pictures(pictures, len(SCALES), WIDTH_MM / len(SCALES) - 2)
+    return [*_section("Perfusion maps", first), *others]
 
 
 def _origin(findings: Findings) -> list[Flowable]:

@@ -26,10 +26,7 @@ def add_to_table(findings: Findings, name: str, folder: Path) -> Path:
 def table_row(findings: Findings, name: str) -> dict[str, object]:
     """Numbers as the reader left them, those of the method beside them as ``…_automatic``."""
     automatic = findings.automatic or findings
-    edited = list(findings.edited)
-    if findings.aspects is not None:
-        edited += [f"{one.region.name} {one.region.side.value}" for one in findings.aspects.findings if _is_edited(one)]
-    row = {"case": name, "edited": ", ".join(edited)}
+    row = {"case": name, "edited": ", ".join(findings.changes)}
     before = automatic.lesion_volumes_ml
     for segment, volume_ml in findings.lesion_volumes_ml.items():
         row |= {f"{segment}_ml": _rounded(volume_ml), f"{segment}_ml_automatic": _rounded(before.get(segment, 0.0))}
@@ -52,10 +49,6 @@ def table_row(findings: Findings, name: str) -> dict[str, object]:
     row["models"] = " + ".join(f"{run.model_name} {run.model_version}" for run in findings.runs)
     row["warnings"] = len(findings.warnings)
     return row
-
-
-def _is_edited(finding) -> bool:
-    return finding.source == "edited"
 
 
 def _rounded(value: float | None) -> float | str:

@@ -1,9 +1,11 @@
 """A reader corrects a result with Segment Editor's own logic, on the desktop stand-in; no test in Slicer."""
 
+import gc
 import time
 
 import numpy as np
 import pytest
+import vtk
 from desktop_use import nodes_of
 from known_results import add_result, add_scan, patient
 
@@ -60,6 +62,12 @@ def voxels(results, name: str) -> np.ndarray:
 
     segment_id = results.segmentation.GetSegmentation().GetSegmentIdBySegmentName(name)
     return slicer.util.arrayFromSegmentBinaryLabelmap(results.segmentation, segment_id, results.scan) > 0
+
+
+def vtk_objects() -> int:
+    """How many there are that Python knows."""
+    gc.collect()
+    return sum(issubclass(type(one), vtk.vtkObjectBase) for one in gc.get_objects())
 
 
 def settle(desktop, condition):
@@ -139,14 +147,14 @@ def test_segment_editor_opens_on_the_chosen_segment_in_the_stroke_window(desktop
 
 def test_infarct_that_is_painted_costs_a_point_as_the_library_says(desktop, results, left_stroke):
     desktop.wait_until(lambda: desktop.panel.logic.worker_pid is not None, WARM_S)
-    correct(desktop, results, "infarct").paint(RIGHT_M5)
-    painted = left_stroke.labels > 0
-    painted[RIGHT_M5] = True
+    region = AspectsRegion("M5", Side.RIGHT)
+    correct(desktop, results, "infarct").paint(left_stroke.regions == region.label)
+    painted = (left_stroke.labels > 0) | (left_stroke.regions == region.label)
     expected = score(measure_regions(left_stroke.ct, left_stroke.regions, painted), AffectedRule())
-    assert AspectsRegion("M5", Side.RIGHT) in [one.region for one in expected.right.regions if one.affected]
+    assert expected.right.affected_names == ("M5",)
     title = "ASPECTS, right"
     desktop.wait_until(lambda: rows(results)[title] == (str(expected.right.score), "10", "edited"), WARM_S)
-    assert "affected on both sides" in desktop.ui.warningsLabel.text
+    assert "are affected on both sides" in desktop.ui.warningsLabel.text
 
 
 def test_a_changed_box_changes_the_score_at_once_and_says_edited(desktop, results):
@@ -155,25 +163,24 @@ def test_a_changed_box_changes_the_score_at_once_and_says_edited(desktop, result
     assert desktop.ui.leftScoreLabel.text == "<b>Left: 7</b>"
     desktop.click(box)
     desktop.wait_until(lambda: desktop.ui.leftScoreLabel.text == "<b>Left: 6</b>", WARM_S)
-    assert (box.text, rows(results)["ASPECTS, left (symptomatic)"]) == ("edited", ("6", "7", "edited"))
+    assert (box.text, rows(results)["ASPECTS, left"]) == ("edited", ("6", "7", "edited"))
     assert "Automatic: not affected" in box.toolTip
     desktop.click(box)
     assert settle(desktop, lambda: desktop.ui.leftScoreLabel.text == "<b>Left: 7</b>") < 1
-    assert rows(results)["ASPECTS, left (symptomatic)"][2] == "automatic"
+    assert rows(results)["ASPECTS, left"][2] == "automatic"
     desktop.ui.symptomaticCombo.setCurrentIndex(2)
     desktop.ui.symptomaticCombo.activated.emit(2)
     assert settle(desktop, lambda: desktop.ui.rightScoreLabel.text == "<b>Right: 10</b>") < 1
-    assert "ASPECTS, right (symptomatic)" in rows(results)
+    assert list(rows(results))[0] == "ASPECTS, right"
 
 
 def test_a_regions_name_leads_the_slice_views_to_it_first_on_the_symptomatic_side(desktop, results):
     view = desktop.scene.AddNewNodeByClass("vtkMRMLSliceNode")
-    view.SetOrientationToAxial()
+    view.SetOrientationToSagittal()
     button = desktop.panel.results.grid.names["M3"]
     for side in (-1, 1):
         button.click()
-        place = [view.GetSliceToRAS().GetElement(axis, 3) for axis in range(3)]
-        assert np.sign(place[0]) == side
+        assert np.sign(view.GetSliceToRAS().GetElement(0, 3)) == side
 
 
 def test_the_grid_is_reached_by_keys_and_every_box_says_what_it_rests_on(desktop, results):
@@ -215,37 +222,30 @@ def test_all_corrections_are_undone_after_a_yes(desktop, results, monkeypatch):
     desktop.click(desktop.ui.undoButton)
     assert rows(results)["core"][2] == "edited"
     desktop.click(desktop.ui.undoButton)
-    assert "core" in asked[0] and "C right" in asked[0]
+    assert all(lost in asked[0] for lost in ("core", "ASPECTS box C right"))
     assert rows(results) == before
     np.testing.assert_array_equal(voxels(results, "core")[RIGHT_M5], False)
 
 
-def test_twenty_edits_leak_no_observer_and_no_node(desktop, results):
-    import gc
-
-    import vtk
-
-    content, live = results.segmentation.GetSegmentation(), desktop.panel.results.live
+def test_twenty_edits_leak_no_observer_and_no_node(desktop, results, left_stroke):
+    live = desktop.panel.results.live
     editor = correct(desktop, results, "core")
+
+    core = left_stroke.labels == 1
 
     def edit(number: int) -> None:
         where = np.s_[14:16, 50:60, 5 : 6 + number]
+        core[where] = True
         editor.paint(where)
-        label = f"{voxels(results, 'core').sum() * 0.032:.2f}"
-        settle(desktop, lambda: rows(results)["core"][0] == label)
+        settle(desktop, lambda: rows(results)["core"][0] == f"{core.sum() * 0.032:.2f}")
 
     edit(0)
     nodes, observers, kept = nodes_of(desktop.scene), len(live.Observations), len(live._measuring._kept)
-    gc.collect()
-    objects = len([one for one in gc.get_objects() if isinstance(one, vtk.vtkObjectBase)])
+    objects = vtk_objects()
     for number in range(1, 21):
         edit(number)
-    gc.collect()
     assert nodes_of(desktop.scene) == nodes
     assert len(live.Observations) == observers == 4
     assert len(live._measuring._kept) == kept
-    assert len([one for one in gc.get_objects() if isinstance(one, vtk.vtkObjectBase)]) <= objects + 5
-    assert (
-        len([node for node in nodes if "Segmentation" in node and "Display" not in node and "Storage" not in node]) == 2
-    )
-    assert content.GetNumberOfSegments() == 23
+    assert vtk_objects() <= objects
+    assert results.segmentation.GetSegmentation().GetNumberOfSegments() == 23

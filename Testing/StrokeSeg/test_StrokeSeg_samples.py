@@ -13,7 +13,7 @@ from StrokeSegLib.phantom.writing import phantom_geometry
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or the system libraries that it loads are missing")
 
-COARSE_MM = {"ncct": (3.6, 3.6, 10.0), "ctp": (4.8, 4.8, 20.0)}
+COARSE_MM = {"ncct": (3.6, 3.6, 10.0), "ctp": (3.6, 3.6, 20.0)}
 
 SLOWEST_S = 240
 
@@ -84,13 +84,14 @@ def test_a_perfusion_series_becomes_a_sequence_that_the_panel_takes(desktop, off
 
 
 def test_a_cancelled_sample_leaves_nothing(desktop, offered):
+    from PySide6 import QtWidgets
     from StrokeSegPanel import samples
 
     before = nodes_of(desktop.scene)
     list(offered.values())[1]()
     (making,) = samples._running
     desktop.wait_until(lambda: making._job._process.worker_pid is not None)
-    making._dialog.cancel()
+    making._dialog.findChild(QtWidgets.QPushButton).click()
     assert not samples._running
     assert left_behind() == []
     assert nodes_of(desktop.scene) == before

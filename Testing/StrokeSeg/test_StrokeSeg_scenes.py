@@ -83,10 +83,13 @@ def test_the_question_before_replacing_offers_a_new_segmentation(desktop, button
 
     def press():
         box = qt.QApplication.activeModalWidget()
-        said.append(box.text())
-        next(one for one in box.buttons() if one.text().replace("&", "") == button).click()
+        said.append(box.property("text"))
+        next(one for one in box.buttons() if one.property("text").replace("&", "") == button).click()
 
-    qt.QTimer.singleShot(50, press)
+    timer = qt.QTimer()
+    timer.singleShot = True
+    timer.connect("timeout()", press)
+    timer.start(50)
     assert ask_before_replacing("Head CT stroke", ["core", "penumbra"]) == answer
     assert "Head CT stroke" in said[0]
     assert "core, penumbra" in said[0]
@@ -107,9 +110,11 @@ def test_a_reopened_scene_brings_back_results_corrections_and_observation(deskto
     before = core_row(desktop)
     file = tmp_path / "scene.mrb"
     assert desktop.scene.WriteToMRB(str(file))
+    (tmp_path / "opened").mkdir()
     desktop.scene.Clear(0)
     assert desktop.panel.results.live.results is None
-    assert desktop.scene.ReadFromMRB(str(file))
+    application = desktop.scene.logics[0]
+    assert application.OpenSlicerDataBundle(str(file), str(tmp_path / "opened"))
     live = desktop.panel.results.live
     desktop.wait_until(lambda: live.results is not None)
     assert desktop.panel._parameters.inputVolume.GetName() == "Head CT"

@@ -2,14 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from checkpoints import import_random_cpaisd
-from cpaisd import write_cpaisd
+from cpaisd import GEOMETRY, head_with_stroke, write_cpaisd
 
 from StrokeSegLib import models
 from StrokeSegLib.cli import main as strokeseg
 from StrokeSegLib.errors import DataError
+from StrokeSegLib.findings import Findings, Segment, SegmentLayer
+from StrokeSegLib.imaging import Study, Volume
+from StrokeSegLib.reports.data_sets import LAYOUTS
 from Training import fine_tune
 from Training.data.sources import open_source
 from Training.data.splits import split
@@ -134,6 +138,23 @@ def test_corrections_that_lie_in_one_part_are_split_by_patient(corrections):
 def test_the_description_is_json_without_places(new, corrections):
     text = json.dumps(new.description())
     assert str(corrections.parent) not in text
+
+
+@pytest.mark.parametrize(
+    ("layout", "folder"), [("nifti", "corrections"), ("nnunet", "Dataset501_Corrections"), ("cpaisd", "corrections")]
+)
+def test_what_export_labels_writes_is_what_fine_tuning_reads(layout, folder, tmp_path):
+    for seed in range(2):
+        hu, labels = head_with_stroke(seed)
+        layer = SegmentLayer(labels, (Segment("core", 1), Segment("penumbra", 2)))
+        study = Study(ct=Volume(hu.astype(np.int16), GEOMETRY))
+        findings = Findings(study=study, layers=(layer,), runs=(), device="cpu", warnings=(), timings_s={})
+        LAYOUTS[layout](findings, f"case-{seed}", tmp_path / folder)
+    cases = open_source(DataSettings(fine_tune.SOURCES[layout], str(tmp_path / folder)))
+    assert sorted(case.name for case in cases) == ["case-0", "case-1"]
+    read = next(case for case in cases if case.name == "case-1").read()
+    np.testing.assert_array_equal(read.labels, labels)
+    np.testing.assert_array_equal(read.study.ct.voxels, hu.astype(np.int16))
 
 
 def test_scans_of_several_sizes_need_a_model_that_brings_them_to_one(tmp_path, corrections):

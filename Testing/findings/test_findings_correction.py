@@ -57,6 +57,7 @@ def test_a_region_that_the_reader_decided_is_edited_and_changes_the_score_by_one
     assert abs(result.aspects.left.score - scored.aspects.left.score) == 1
     assert {one.region for one in result.aspects.findings if one.source == "edited"} == {M2_LEFT}
     assert result.edited == ()
+    assert result.changes == ("ASPECTS M2 left",)
 
 
 def test_without_a_change_the_score_is_the_automatic_one(scored):

@@ -11,7 +11,8 @@ import numpy as np
 import pydicom
 import pytest
 from cases import REGULAR, UNEVEN_TILTED, correct, found, head_series, more_core, write_case
-from scans import SHARED_DATA
+from pydicom.uid import EnhancedCTImageStorage
+from scans import SHARED_DATA, ct_slice, ellipsoid_head
 
 from StrokeSegLib.errors import CaseError
 from StrokeSegLib.imaging import read_study
@@ -305,3 +306,54 @@ def run_dcmqi(tool: str, *arguments) -> None:
     program = Path(sys.executable).parent / tool
     ran = subprocess.run([str(program), *map(str, arguments)], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def enhanced_file(path: Path, order: list[int]) -> Path:
+    """The regular head in one enhanced multi-frame file, its frames in this order."""
+    hu = ellipsoid_head(REGULAR, noise_hu=3.0)
+    identity = {"StudyInstanceUID": "1.2.3.4", "SeriesInstanceUID": "1.2.3.5", "FrameOfReferenceUID": "1.2.3.6"}
+    image = ct_slice(hu[0], (0, 0, 0), SOPClassUID=EnhancedCTImageStorage, **identity)
+    image.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
+        delattr(image, name)
+    image.NumberOfFrames = len(order)
+    image.PixelData = (hu[order].astype(np.int32) + 1024).astype(np.uint16).tobytes()
+    shared = pydicom.Dataset()
+    shared.PixelMeasuresSequence = [item(PixelSpacing=[2.0, 2.0], SliceThickness=8.0)]
+    shared.PlaneOrientationSequence = [item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])]
+    shared.PixelValueTransformationSequence = [item(RescaleSlope=1, RescaleIntercept=-1024, RescaleType="HU")]
+    image.SharedFunctionalGroupsSequence = [shared]
+    image.PerFrameFunctionalGroupsSequence = [
+        item(PlanePositionSequence=[item(ImagePositionPatient=list(REGULAR.positions_mm[index]))]) for index in order
+    ]
+    pydicom.dcmwrite(path, image)
+    return path
+
+
+def item(**attributes) -> pydicom.Dataset:
+    dataset = pydicom.Dataset()
+    for name, value in attributes.items():
+        setattr(dataset, name, value)
+    return dataset
+
+
+def test_a_multi_frame_source_is_referred_to_frame_by_frame(tmp_path):
+    order = [3, 0, 5, 1, 8, 4, 2, 7, 6]
+    source = enhanced_file(tmp_path / "enhanced.dcm", order)
+    findings = write_case(tmp_path / "case", source)
+    folder = exported(tmp_path / "case", source, tmp_path / "out")
+    np.testing.assert_allclose(points_of(folder / "seg-core.dcm"), expected_points(findings, 1), atol=0.01)
+    for frame in pydicom.dcmread(folder / "seg-core.dcm").PerFrameFunctionalGroupsSequence:
+        number = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber
+        position = frame.PlanePositionSequence[0].ImagePositionPatient
+        np.testing.assert_allclose(np.array(position, float), REGULAR.positions_mm[order[number - 1]])
+
+
+def test_a_perfusion_series_is_referred_to_by_one_image_a_slice(tmp_path):
+    write_phantom(tmp_path / "p", 3, kind="ctp", spacing_mm=(3.6, 3.6, 10.0), lesion="m1")
+    findings = write_case_of_size(tmp_path, tmp_path / "p" / "image")
+    folder = exported(tmp_path / "case", tmp_path / "p" / "image", tmp_path / "out")
+    np.testing.assert_allclose(points_of(folder / "seg-core.dcm"), expected_points(findings, 1), atol=0.01)
+    slices = findings.study.ct.geometry.shape[0]
+    segmentation = pydicom.dcmread(folder / "seg-core.dcm")
+    assert len(segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence) <= slices
