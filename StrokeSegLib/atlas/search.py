@@ -35,7 +35,7 @@ OTHER_ORIENTATIONS = {(1, -1): "upside down", (-1, 1): "back to front", (-1, -1)
 
 CLEARLY_BETTER = 0.97
 """A head is the wrong way up where its cost is below this fraction of the upright cost. On synthetic and real heads
-the upright cost was at most 0.92 of the best other."""
+the upright cost was at most 0.94 of the best other."""
 
 
 class HeadOrientationError(ImageError):

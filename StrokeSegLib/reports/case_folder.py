@@ -25,12 +25,10 @@ from StrokeSegLib.perfusion import Perfusion
 from StrokeSegLib.reports import results_reading
 from StrokeSegLib.reports.dicom_source import find_source
 from StrokeSegLib.reports.segmentation_reading import SegmentationFile, read_segmentation, read_volume
+from StrokeSegLib.reports.writing import CORRECTED, DECISIONS
 
 SEGMENTATION, RESULTS, SCAN = "segmentation.seg.nrrd", "results.json", "ct.nrrd"
 """What a run writes."""
-
-CORRECTED, DECISIONS = "corrected.seg.nrrd", "corrected.json"
-"""What a reader's correction adds."""
 
 
 def read_case(folder: Path, source: Path | None = None) -> Findings:

@@ -3,19 +3,26 @@
 import tempfile
 from pathlib import Path
 
+from StrokeSegLib.errors import OutputError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.reports.appearing import appearing, output_error, remove_if_empty
 from StrokeSegLib.reports.html import write_html
 from StrokeSegLib.reports.results import write_results
 from StrokeSegLib.reports.segmentation import write_maps, write_probabilities, write_scan, write_segmentation
 
+CORRECTED, DECISIONS = "corrected.seg.nrrd", "corrected.json"
+"""What a reader's correction adds to a case folder."""
+
 
 def check_writable(folder: Path) -> None:
     """Make the folder if need be and try to write into it, before any work is done.
 
     Raises:
-        OutputError: nothing can be written there.
+        OutputError: nothing can be written there, or it holds a reader's correction of an earlier run.
     """
+    held = [name for name in (CORRECTED, DECISIONS) if (folder / name).exists()]
+    if held:
+        raise OutputError(f"{folder} holds a reader's correction ({held[0]}); choose another folder, or move it away.")
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +36,7 @@ def check_writable(folder: Path) -> None:
 
 
 def write(findings: Findings, folder: Path, with_scan: bool = False) -> None:
-    """Write all files of a case into a folder; older results of the same names are replaced.
+    """Write all files of a case into a folder; the results of an earlier run are replaced.
 
     These are ``results.json`` and ``report.html``, ``segmentation.seg.nrrd`` where anything was looked for, the
     probability and perfusion maps that there are, and the scan itself, without its header, if asked for.

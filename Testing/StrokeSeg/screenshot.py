@@ -23,7 +23,7 @@ CTP = axial_geometry((12, 192, 192), (8.0, 1.2, 1.2))
 
 WARM_S, LONGEST_RUN_S = 120, 400
 
-TALL = 1250
+WIDTH, TALL = 460, 1250
 """Pixels at which nothing of a result must be scrolled."""
 
 
@@ -55,7 +55,7 @@ def done(desktop):
     """A result as the run left it; segments, regions and score are the truth of a drawn infarct."""
     stroke = patient()
     results = _with_scan(desktop, stroke)
-    desktop.parent.resize(desktop.parent.width, TALL)
+    desktop.parent.resize(WIDTH, TALL)
     return stroke, results
 
 
@@ -84,7 +84,7 @@ def ctp(desktop) -> None:
     desktop.wait_until(lambda: desktop.ui.segmentButton.enabled, WARM_S)
     desktop.panel._parameters.hours = 8.0
     desktop.ui.clinical.collapsed = False
-    desktop.parent.resize(desktop.parent.width, TALL)
+    desktop.parent.resize(WIDTH, TALL)
     desktop.click(desktop.ui.segmentButton)
     desktop.wait_until(lambda: not desktop.panel.logic.is_running, LONGEST_RUN_S)
 

@@ -171,7 +171,7 @@ def test_a_changed_box_changes_the_score_at_once_and_says_edited(desktop, result
     desktop.ui.symptomaticCombo.setCurrentIndex(2)
     desktop.ui.symptomaticCombo.activated.emit(2)
     assert settle(desktop, lambda: desktop.ui.rightScoreLabel.text == "<b>Right: 10</b>") < 1
-    assert list(rows(results))[0] == "ASPECTS, right"
+    assert next(iter(rows(results))) == "ASPECTS, right"
 
 
 def test_a_regions_name_leads_the_slice_views_to_it_first_on_the_symptomatic_side(desktop, results):

@@ -212,3 +212,12 @@ def test_probabilities_are_kept_when_asked_for(bundle, patient):
 def test_the_bundles_settings_are_the_methods(bundle):
     assert Preparation(**bundle.preparation).slab_mm == 5
     assert method.Prediction(**bundle.prediction).rule == method.Prediction().rule
+
+
+def test_the_model_that_comes_with_strokeseg_finds_side_and_regions_of_a_patient_it_never_saw(patient):
+    findings = methods.run(patient.study, method.ID, models.find_bundle(None, method.ID), device="cpu")
+    assert findings.runs[0].model_name == "ncct-aspects-synthetic"
+    assert findings.aspects.side is Side.LEFT
+    assert dice(findings.layers[0].labels == 1, patient.labels > 0) > 0.6
+    classes, truth = (classes_of_regions(each) for each in (findings.layers[1].labels, patient.aspects))
+    assert np.mean([dice(classes == label, truth == label) for label in range(1, 8)]) > 0.7

@@ -41,7 +41,7 @@ def test_a_full_disk_leaves_nothing_and_is_said_in_a_sentence(tmp_path):
     queue = context.Queue()
     process = context.Process(target=full_disk, args=(str(tmp_path), queue))
     process.start()
-    assert "disk is full" in queue.get(timeout=30)
+    assert "disk is full" in queue.get(timeout=120)
     process.join()
     assert list(tmp_path.iterdir()) == []
 
@@ -67,3 +67,9 @@ def test_checking_a_folder_leaves_no_trace(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         check_writable(tmp_path / "file" / "b")
+
+
+def test_a_folder_with_a_correction_is_not_written_to_again(tmp_path):
+    (tmp_path / "corrected.seg.nrrd").write_text("")
+    with pytest.raises(OutputError, match="correction"):
+        check_writable(tmp_path)
