@@ -218,7 +218,7 @@ def table(tuned: FineTuned) -> str:
     if before.auc is not None and after.auc is not None:
         rows.append(("AUC in the brain", before.auc, after.auc))
     rows.append(("volume error in ml", before.volume_error_ml, after.volume_error_ml))
-    lines = [f"{'on held-out corrections':<28}{'before':>10}{'after':>10}"]
+    lines = [f"{'on held-out cases':<28}{'before':>10}{'after':>10}"]
     lines += [f"{name:<28}{old:>10.3f}{new:>10.3f}" for name, old, new in rows]
     higher = sum(dice > before.dice_of_cases.get(case, 0.0) for case, dice in after.dice_of_cases.items())
     lines.append(f"Dice rose in {higher} of {tuned.held_out} held-out cases.")

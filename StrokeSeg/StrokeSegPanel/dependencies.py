@@ -27,6 +27,7 @@ OTHERS = {
     "PIL": "Pillow>=10",
     "highdicom": "highdicom>=0.24",
     "reportlab": "reportlab>=4.0",
+    "filelock": "filelock>=3.12",
 }
 """Requirement by the name it is imported under."""
 

@@ -245,6 +245,8 @@ def _anatomy(
     if found is None:
         return Anatomy(by_atlas, registration.left, ATLAS, warnings=warnings)
     by_network = regions_of_classes(found.classes, registration.left, registration.supraganglionic)
+    # Slices below and above all regions of the atlas have none: networks see each slice by itself, and err there.
+    by_network[~by_atlas.any(axis=(1, 2))] = 0
     regions = by_network if prediction.regions == NETWORK else by_atlas
     return Anatomy(regions, registration.left, prediction.regions, agreement(by_network, by_atlas), warnings)
 

@@ -23,6 +23,9 @@ CTP = axial_geometry((12, 192, 192), (8.0, 1.2, 1.2))
 
 WARM_S, LONGEST_RUN_S = 120, 400
 
+LOWER_SLICES = 7
+"""Up to which the reader of the edited state takes penumbra for core."""
+
 WIDTH, TALL = 460, 1250
 """Pixels at which nothing of a result must be scrolled."""
 
@@ -60,12 +63,13 @@ def done(desktop):
 
 
 def edited(desktop) -> None:
-    """The same after corrections of core, of a region's box and of infarct on the other side."""
+    """The same after corrections of core and of a region's box."""
     import slicer
 
     stroke, results = done(desktop)
     labels = slicer.util.arrayFromSegmentBinaryLabelmap(results.segmentation, "core", results.scan)
-    labels[(stroke.labels == 2) & (np.arange(len(labels))[:, np.newaxis, np.newaxis] == len(labels) // 2)] = 1
+    lower = np.arange(len(labels))[:, np.newaxis, np.newaxis] < LOWER_SLICES
+    labels[(stroke.labels == 2) & lower] = 1
     slicer.util.updateSegmentBinaryLabelmapFromArray(
         labels.astype(np.uint8), results.segmentation, "core", results.scan
     )
@@ -108,6 +112,8 @@ def main(folder: Path, *names: str) -> None:
     for name in names or STATES:
         desktop = Desktop(new_scene())
         STATES[name](desktop)
+        # Labels that wrap take their height at a change of size.
+        desktop.parent.resize(WIDTH, desktop.parent.height() + 1)
         desktop.screenshot(folder / f"panel-{name}.png")
         desktop.close()
 

@@ -171,6 +171,16 @@ def test_network_and_atlas_are_compared_region_by_region(monkeypatch, bundle, pa
     assert np.mean([by_network.agreement[f"M2 {side.value}"] for side in Side]) > 0.7
 
 
+def test_a_region_that_a_network_sees_below_the_brain_is_dropped(monkeypatch, bundle, patient):
+    regions = patient.aspects.copy()
+    lowest = int(np.flatnonzero(patient.study.brain.any(axis=(1, 2)))[0])
+    assert not regions[: lowest + 1].any()
+    regions[lowest][patient.study.brain[lowest]] = AspectsRegion("M3", Side.LEFT).label
+    perfect_networks(monkeypatch, patient.labels > 0, regions)
+    found = methods.run(patient.study, method.ID, bundle, device="cpu").layers[1].labels
+    assert not found[lowest].any()
+
+
 def test_agreement_is_the_dice_of_each_region_in_either():
     first, second = np.zeros((2, 1, 2, 4), np.uint8)
     first[0, 0], second[0, 0] = [1, 1, 0, 12], [1, 0, 0, 13]
