@@ -26,7 +26,7 @@ WARM_S, LONGEST_RUN_S = 120, 400
 LOWER_SLICES = 7
 """Up to which the reader of the edited state takes penumbra for core."""
 
-WIDTH, TALL = 460, 1250
+WIDTH, TALL = 520, 1420
 """Pixels at which nothing of a result must be scrolled."""
 
 
