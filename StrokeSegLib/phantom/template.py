@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from StrokeSegLib import atlas as head_atlas
+from StrokeSegLib.atlas import appearance
 from StrokeSegLib.atlas.labels import INTRACRANIAL_TISSUES, Tissue
 from StrokeSegLib.phantom.fields import blurred
 
@@ -62,15 +63,7 @@ class HeadTemplate:
         return tuple(self.csf.shape)
 
 
-WHITE_FRACTION = {
-    Tissue.CAUDATE_HEAD: 0.0,
-    Tissue.CAUDATE_BODY: 0.1,
-    Tissue.PUTAMEN: 0.0,
-    Tissue.PALLIDUM: 0.15,
-    Tissue.THALAMUS: 0.15,
-    Tissue.INSULA: 0.1,
-    Tissue.BRAIN_STEM: 0.55,
-}
+WHITE_FRACTION = appearance.WHITE_FRACTION | {Tissue.BRAIN_STEM: 0.55}
 """How white these look on CT, where the template's probability (made on MRI) says otherwise."""
 
 

@@ -190,13 +190,13 @@ def test_only_what_the_scan_needs_is_offered(desktop, scan):
     head = slicer.util.addVolumeFromArray(scan.ct.voxels, ras_of(GEOMETRY), name="Head CT")
     sequence, shown = add_sequence(desktop.scene, scan.series.voxels[..., :10], scan.times_s[:10], GEOMETRY)
     choose(desktop, head)
-    assert methods_offered(desktop) == ["ncct-core-penumbra"]
+    assert methods_offered(desktop) == ["ncct-core-penumbra + ncct-aspects", "ncct-aspects", "ncct-core-penumbra"]
     assert not desktop.ui.clinical.isVisibleTo(desktop.parent)
     assert not desktop.ui.intervalSpin.isVisibleTo(desktop.parent)
     for node in (sequence, shown):
         choose(desktop, node)
         assert methods_offered(desktop)[0] == desktop.ui.methodCombo.currentText == "ctp-threshold"
-        assert "ncct-core-penumbra" not in methods_offered(desktop)
+        assert not any(method.startswith("ncct-") for method in methods_offered(desktop))
         assert desktop.ui.clinical.isVisibleTo(desktop.parent)
         assert desktop.ui.intervalSpin.isVisibleTo(desktop.parent)
 
