@@ -97,7 +97,7 @@ def _thresholds(perfusion: dict) -> list[Row]:
     for level, volume_ml in perfusion["tmax_ml"].items():
         rows.append(Row(_("Tmax > {seconds} s").format(seconds=level), _ml(volume_ml), "ml", _ml(volume_ml)))
     for title, key in (
-        (_("Hypoperfusion intensity ratio"), "hypoperfusion_intensity_ratio"),
+        (_("Intensity ratio (HIR)"), "hypoperfusion_intensity_ratio"),
         (_("CBV index"), "cbv_index"),
     ):
         rows.append(Row(title, _number(perfusion[key]), "", _number(perfusion[key])))

@@ -10,13 +10,10 @@ from StrokeSegLib.aspects.score import EDITED, AspectsScore, score
 from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, AspectsRegion
 from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.criteria import trial_criteria
-from StrokeSegLib.findings.findings import Findings, SegmentLayer
+from StrokeSegLib.findings.findings import INFARCT, Findings, SegmentLayer
 from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
 from StrokeSegLib.findings.mismatch import Mismatch
 from StrokeSegLib.findings.terminology import aspects_segment_name
-
-INFARCT = "infarct"
-"""The segment by which ASPECTS regions are affected."""
 
 CORE, PENUMBRA = "core", "penumbra"
 """The segments that together are the hypoperfused tissue of a mismatch."""

@@ -16,6 +16,9 @@ from StrokeSegLib.imaging import Study
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import Perfusion
 
+INFARCT = "infarct"
+"""The segment by which ASPECTS regions are affected."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -126,6 +129,11 @@ class Findings:
         """The layer that parts the affected tissue; None where only anatomy was looked for."""
         lesions = (layer for layer in self.layers if all(TERMS[segment.name].is_lesion for segment in layer.segments))
         return next(lesions, None)
+
+    @property
+    def infarct_layer(self) -> SegmentLayer | None:
+        """The layer of the infarct by which ASPECTS regions are affected; None where none was looked for."""
+        return next((layer for layer in self.layers if any(one.name == INFARCT for one in layer.segments)), None)
 
     @property
     def lesion_volumes_ml(self) -> dict[str, float]:

@@ -112,7 +112,7 @@ TERMS = {
         ALTERED_STRUCTURE,
         Code(OWN_SCHEME, "hypoperfused", "Critically hypoperfused tissue"),
     ),
-    "infarct": Term("Infarct", (216, 27, 96), ALTERED_STRUCTURE, INFARCT),
+    "infarct": Term("Infarct", (230, 81, 0), ALTERED_STRUCTURE, INFARCT),
     **{aspects_segment_name(region): _aspects_term(region) for region in ASPECTS_REGIONS},
 }
 

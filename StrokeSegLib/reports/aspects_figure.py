@@ -9,6 +9,7 @@ from scipy import ndimage
 from StrokeSegLib.aspects import RegionFinding
 from StrokeSegLib.atlas.labels import ASPECTS_REGIONS
 from StrokeSegLib.findings import Findings
+from StrokeSegLib.findings.findings import INFARCT
 from StrokeSegLib.findings.terminology import TERMS, aspects_segment_name
 from StrokeSegLib.reports.pictures import data_uri, mark_sides, picture_size, stroke_window
 
@@ -95,9 +96,9 @@ def _picture(findings: Findings, regions: np.ndarray, index: int) -> str:
         if one.affected:
             picture[mask] += FILL_OPACITY * (colour - picture[mask])
         picture[mask & ~ndimage.binary_erosion(mask, iterations=2 if one.affected else 1)] = colour
-    for segment in findings.affected_layer.segments if findings.affected_layer else ():
-        lesion = _enlarged(findings.affected_layer.labels[index][view] == segment.label, size)
-        picture[lesion & ~ndimage.binary_erosion(lesion)] = TERMS[segment.name].colour
+    if findings.infarct_layer is not None:
+        infarct = _enlarged(findings.infarct_layer.labels[index][view] > 0, size)
+        picture[infarct & ~ndimage.binary_erosion(infarct)] = TERMS[INFARCT].colour
     marked = Image.fromarray(picture.astype(np.uint8))
     mm2 = findings.study.ct.geometry.pixel_area_mm2 * hu.size / (size[0] * size[1])
     for one, mask in zip(found, masks, strict=True):

@@ -83,7 +83,7 @@ def test_a_sequence_becomes_segments_maps_curves_and_criteria(desktop, scan, of_
     assert table["Mismatch volume"] == pytest.approx(table["hypoperfused"] - table["core"], abs=0.02)
     assert table["Tmax > 6 s"] == pytest.approx(table["hypoperfused"], abs=0.02)
     assert table["Tmax > 4 s"] > table["Tmax > 6 s"] > table["Tmax > 10 s"]
-    assert table["Hypoperfusion intensity ratio"] == pytest.approx(table["Tmax > 10 s"] / table["Tmax > 6 s"], abs=0.01)
+    assert table["Intensity ratio (HIR)"] == pytest.approx(table["Tmax > 10 s"] / table["Tmax > 6 s"], abs=0.01)
     assert table["DEFUSE 3"] in ("met", "not met")
     assert table["DAWN"] == "not evaluable"
 
