@@ -8,7 +8,6 @@ import numpy as np
 from StrokeSegLib.aspects.measurement import measure_regions
 from StrokeSegLib.aspects.score import EDITED, AspectsScore, score
 from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, AspectsRegion
-from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.criteria import trial_criteria
 from StrokeSegLib.findings.findings import INFARCT, Findings, SegmentLayer
 from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
@@ -27,8 +26,8 @@ def corrected(
 ) -> Findings:
     """The findings with a reader's labels in place of the automatic ones.
 
-    Volumes, mismatch, trial criteria and ASPECTS are computed anew where their segments changed. The volumes by Tmax
-    level stay those of the maps.
+    Volumes, mismatch, trial criteria and ASPECTS are computed anew where their segments changed. What comes from the
+    maps alone stays: volumes by Tmax level, hypoperfusion intensity ratio and CBV index.
 
     Args:
         findings: as a method found them.
@@ -67,28 +66,17 @@ def _is_changed(automatic: Sequence[SegmentLayer], read: Sequence[SegmentLayer],
 
 
 def _mismatch(findings: Findings, automatic: Mismatch) -> Mismatch:
-    """Hypoperfused tissue is core and penumbra, and stays so when a reader corrects either."""
+    """Hypoperfused tissue is core and penumbra, and stays so when a reader corrects either; the rest is of the maps."""
     voxel_ml = findings.study.ct.geometry.voxel_volumes_ml
     nothing = np.zeros(findings.study.ct.geometry.shape, bool)
     core, penumbra = (mask(findings.layers, name) for name in (CORE, PENUMBRA))
     core = nothing if core is None else core
     hypoperfused = core if penumbra is None else core | penumbra
-    numbers = replace(
+    return replace(
         automatic,
         core_ml=float(voxel_ml @ core.sum(axis=(1, 2))),
         hypoperfused_ml=float(voxel_ml @ hypoperfused.sum(axis=(1, 2))),
     )
-    if findings.perfusion is None:
-        return numbers
-    maps = findings.perfusion.maps
-    thresholds = next(run.prediction for run in findings.runs if "severe_tmax_s" in run.prediction)
-    severe = large_clusters(
-        hypoperfused & (maps.tmax > thresholds["severe_tmax_s"]), voxel_ml, thresholds["minimum_cluster_ml"]
-    )
-    relative_cbv = None
-    if hypoperfused.any() and automatic.normal_cbv > 0:
-        relative_cbv = float(maps.cbv[hypoperfused].mean(dtype=float)) / automatic.normal_cbv
-    return replace(numbers, severe_ml=float(voxel_ml @ severe.sum(axis=(1, 2))), cbv_index=relative_cbv)
 
 
 def _aspects(

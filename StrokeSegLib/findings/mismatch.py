@@ -33,14 +33,16 @@ class Mismatch(CoreAndHypoperfusion):
 
     Args:
         core_ml, hypoperfused_ml: as in `CoreAndHypoperfusion`.
-        severe_ml: tissue of severe delay (Tmax > 10 s by default).
+        delayed_ml, severe_ml: tissue of critical and of severe delay (Tmax > 6 and > 10 s by default) in the maps,
+            whatever a reader corrects.
         tmax_ml: volume above each level of Tmax, by its seconds, ascending.
-        cbv_index: mean CBV of hypoperfused tissue relative to normal tissue; None where nothing is hypoperfused.
+        cbv_index: mean CBV of the delayed tissue relative to normal tissue; None where there is none.
         normal_cbf, normal_cbv: of the reference, in ml/100 g/min and ml/100 g.
         affected_side: ``left`` or ``right`` of the patient, the hemisphere opposite the reference; None where nothing
             is hypoperfused and both are the reference.
     """
 
+    delayed_ml: float
     severe_ml: float
     tmax_ml: Mapping[float, float]
     cbv_index: float | None
@@ -50,5 +52,5 @@ class Mismatch(CoreAndHypoperfusion):
 
     @property
     def hypoperfusion_intensity_ratio(self) -> float | None:
-        """Severely over critically delayed volume; None where nothing is hypoperfused."""
-        return self.severe_ml / self.hypoperfused_ml if self.hypoperfused_ml else None
+        """Severely over critically delayed volume; None where nothing is delayed."""
+        return self.severe_ml / self.delayed_ml if self.delayed_ml else None

@@ -145,6 +145,7 @@ def _thresholded(
     mismatch = Mismatch(
         core_ml=_volume_ml(core, voxel_ml),
         hypoperfused_ml=volumes_ml[prediction.critical_tmax_s],
+        delayed_ml=volumes_ml[prediction.critical_tmax_s],
         severe_ml=volumes_ml[prediction.severe_tmax_s],
         tmax_ml={level_s: volumes_ml[level_s] for level_s in sorted(prediction.tmax_levels_s)},
         cbv_index=_cbv_index(maps, hypoperfused, normal),

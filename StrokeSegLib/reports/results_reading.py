@@ -79,6 +79,7 @@ def mismatch(content: Mapping) -> Mismatch | None:
     return Mismatch(
         core_ml=content["core_ml"],
         hypoperfused_ml=content["hypoperfused_ml"],
+        delayed_ml=content["hypoperfused_ml"],
         severe_ml=severe_part * content["hypoperfused_ml"],
         tmax_ml={float(level_s): volume_ml for level_s, volume_ml in content["tmax_ml"].items()},
         cbv_index=_or_none(content["cbv_index"]),

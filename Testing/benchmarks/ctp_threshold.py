@@ -38,7 +38,7 @@ def true_mismatch(scan: SyntheticPerfusion) -> Mismatch:
     """Of the scan's true labels."""
     voxel_ml = scan.ct.geometry.voxel_volumes_ml
     core_ml, hypoperfused_ml = (float(voxel_ml @ mask.sum(axis=(1, 2))) for mask in (scan.labels == 1, scan.labels > 0))
-    return Mismatch(core_ml, hypoperfused_ml, 0.0, {}, None, scan.normal_cbf, 0.0, None)
+    return Mismatch(core_ml, hypoperfused_ml, hypoperfused_ml, 0.0, {}, None, scan.normal_cbf, 0.0, None)
 
 
 def meets_defuse_3(mismatch: Mismatch) -> bool:

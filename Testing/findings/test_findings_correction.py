@@ -12,6 +12,7 @@ from StrokeSegLib.aspects.score import AffectedRule, score
 from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, AspectsRegion, Side
 from StrokeSegLib.findings import Findings, Segment, SegmentLayer
 from StrokeSegLib.findings.correction import corrected
+from StrokeSegLib.findings.mismatch import Mismatch
 from StrokeSegLib.findings.terminology import aspects_segment_name
 from StrokeSegLib.imaging import Study, Volume
 
@@ -77,3 +78,18 @@ def test_only_the_changed_segment_is_edited():
     assert result.edited == ("core",)
     assert result.volumes_ml == {"core": 0, "penumbra": findings.volumes_ml["penumbra"]}
     assert result.automatic.volumes_ml["core"] > 0
+
+
+def test_a_smaller_penumbra_changes_the_mismatch_but_not_what_the_maps_alone_say(scored):
+    labels = np.zeros(REGULAR.shape, np.uint8)
+    labels[2:7, 30:40, 50:60], labels[2:7, 40:60, 50:60] = 1, 2
+    segments = (Segment("core", 1), Segment("penumbra", 2))
+    voxel_ml = float(REGULAR.voxel_volumes_ml[2])
+    mismatch = Mismatch(500 * voxel_ml, 1500 * voxel_ml, 1500 * voxel_ml, 600 * voxel_ml, {}, 0.5, 45.0, 3.0, "left")
+    automatic = replace(scored, layers=(SegmentLayer(labels, segments),), mismatch=mismatch, aspects=None)
+    smaller = np.where((labels == 2) & (np.arange(labels.shape[1])[:, None] >= 50), 0, labels).astype(np.uint8)
+    result = corrected(automatic, (SegmentLayer(smaller, segments),)).mismatch
+    assert result.ratio == pytest.approx(2.0)
+    assert result.mismatch_ml == pytest.approx(500 * voxel_ml)
+    assert result.hypoperfusion_intensity_ratio == mismatch.hypoperfusion_intensity_ratio == pytest.approx(0.4)
+    assert result.cbv_index == 0.5

@@ -7,7 +7,17 @@ from StrokeSegLib.findings.mismatch import Mismatch
 
 
 def mismatch(core_ml: float, hypoperfused_ml: float, severe_ml: float = 0.0) -> Mismatch:
-    return Mismatch(core_ml, hypoperfused_ml, severe_ml, {6.0: hypoperfused_ml, 10.0: severe_ml}, None, 50, 3, "left")
+    return Mismatch(
+        core_ml,
+        hypoperfused_ml,
+        hypoperfused_ml,
+        severe_ml,
+        {6.0: hypoperfused_ml, 10.0: severe_ml},
+        None,
+        50,
+        3,
+        "left",
+    )
 
 
 def answers(core_ml: float, hypoperfused_ml: float, **clinical) -> dict[str, object]:

@@ -58,8 +58,8 @@ def found(mismatch: Mismatch | None, clinical: ClinicalInputs | None = None) -> 
     )
 
 
-STROKE = Mismatch(20.0, 100.0, 25.0, {4.0: 130.0, 6.0: 100.0, 8.0: 60.0, 10.0: 25.0}, 0.7, 45.0, 3.1, "left")
-NO_CORE = Mismatch(0.0, 0.0, 0.0, {6.0: 0.0}, None, 45.0, 3.1, None)
+STROKE = Mismatch(20.0, 100.0, 100.0, 25.0, {4.0: 130.0, 6.0: 100.0, 8.0: 60.0, 10.0: 25.0}, 0.7, 45.0, 3.1, "left")
+NO_CORE = Mismatch(0.0, 0.0, 0.0, 0.0, {6.0: 0.0}, None, 45.0, 3.1, None)
 
 
 def results_of(findings: Findings, folder) -> dict:
