@@ -51,7 +51,7 @@ def test_the_saved_scan_holds_voxels_and_their_place_alone(series, tmp_path):
     place = {"type", "dimension", "space", "sizes", "space directions", "kinds", "encoding", "space origin", "endian"}
     assert set(header) <= place
     text = (tmp_path / "case" / "results.json").read_text(encoding="utf-8")
-    assert not any(word in text for word in ("Doe", "4711", "1.2.826"))
+    assert not any(word in text for word in ("Doe", "H-4711", "1.2.826"))
 
 
 def test_a_correction_changes_the_volumes_and_keeps_the_automatic_ones(regular_case):

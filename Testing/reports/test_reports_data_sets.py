@@ -113,7 +113,7 @@ def test_nothing_of_the_patient_or_the_folders_is_exported(tmp_path, layout):
         content = path.read_bytes()
         if path.suffix == ".gz":
             content = nibabel.load(path).header.binaryblock
-        assert not any(word in content for word in (b"Doe", b"4711", b"A-12", b"20240229", b"1.2.826.0.1.3680043.10"))
+        assert not any(word in content for word in (b"Doe", b"H-4711", b"A-12", b"20240229", b"1.2.826.0.1.3680043.10"))
         assert "Doe" not in str(path.relative_to(tmp_path))
 
 
