@@ -6,6 +6,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from scipy import ndimage
 
 from StrokeSegLib.imaging import SliceGeometry, Study, Volume
 
@@ -60,6 +61,31 @@ def tilted_geometry(tilt_deg=20.0, gaps_mm=(8.0,) * 15, shape=(16, 96, 96), spac
         pixel_spacing_mm=spacing_mm,
         shape=shape,
     )
+
+
+def turned_geometry(geometry: SliceGeometry, angle_deg: float) -> SliceGeometry:
+    """Slices of a regular axial stack, turned about the left–right axis through its middle, chin up."""
+    angle = np.radians(angle_deg)
+    direction = np.array([[1, 0, 0], [0, np.cos(angle), np.sin(angle)], [0, -np.sin(angle), np.cos(angle)]])
+    spacing_mm = (geometry.slice_spacing_mm, *geometry.pixel_spacing_mm)
+    half_mm = (np.array(geometry.shape[::-1]) - 1) / 2 * np.array(spacing_mm[::-1])
+    return SliceGeometry.regular(geometry.shape, spacing_mm, tuple(middle_mm(geometry) - direction @ half_mm), direction)
+
+
+def middle_mm(geometry: SliceGeometry) -> np.ndarray:
+    """LPS position of the middle of a stack."""
+    return geometry.to_patient(np.array([(0, 0, 0), np.array(geometry.shape) - 1])).mean(axis=0)
+
+
+def resliced(volume: Volume, geometry: SliceGeometry) -> Volume:
+    """A regular volume as another scanner would have sliced it, linear; air where it does not reach."""
+    voxels = np.empty(geometry.shape, volume.voxels.dtype)
+    rows, columns = np.meshgrid(*(np.arange(size) for size in geometry.shape[1:]), indexing="ij")
+    for index in range(geometry.shape[0]):
+        points_mm = geometry.to_patient(np.stack([np.full_like(rows, index), rows, columns], axis=-1))
+        places = np.moveaxis(volume.geometry.to_indices(points_mm), -1, 0)
+        voxels[index] = ndimage.map_coordinates(volume.voxels, places, order=1, cval=-1000)
+    return Volume(voxels, geometry)
 
 
 def ct_slice(pixels: np.ndarray, position_mm, orientation=AXIAL, spacing_mm=(2.0, 2.0), **attributes) -> FileDataset:

@@ -23,6 +23,10 @@ REFERENCE_RULE = AffectedRule(minimum_fraction=AFFECTED_FRACTION, minimum_ml=0.0
 PAPER_REGION_DICE = 0.64
 """Of the anatomy, all classes together (Upadhyay et al. 2022, table 2)."""
 
+VISIBLE_HU = 1.0
+"""Infarcts that darken less leave less than a region of one side of a healthy synthetic head differs from the other's
+(0.65 to 0.85 HU, one standard deviation)."""
+
 NO_SIDE = "none"
 
 TABLE = ("dice_infarct", "dice_regions", "score_reference", "score_predicted", "side_reference", "side_predicted")
@@ -42,6 +46,7 @@ class AspectsCase:
         dice_twenty: mean Dice of the regions with side and level that the reference holds.
         side_reference, side_predicted: ``left``, ``right`` or ``none``.
         one_sided: whether the reference has affected regions on one side only.
+        hypodensity_hu: by how much the infarct is darker than its tissue was; NaN where it is not known.
         score_reference, score_predicted: of that side (10 without one); NaN where it cannot be scored.
     """
 
@@ -62,6 +67,7 @@ class AspectsCase:
     side_reference: str
     side_predicted: str
     one_sided: bool
+    hypodensity_hu: float
     score_reference: float
     score_predicted: float
 
@@ -102,7 +108,13 @@ class AspectsEvaluation:
                 "paper_dice_regions": PAPER_REGION_DICE,
                 **{name: _number(value) for name, value in asdict(agreement).items() if name != "bins"},
                 "region_kappa": _number(cohens_kappa(*np.moveaxis(self.affected[self.in_view], -1, 0))),
-                **self.sides,
+                **side_counts(self.cases),
+                **{
+                    f"visible_{name}": count
+                    for name, count in side_counts(
+                        [case for case in self.cases if case.hypodensity_hu >= VISIBLE_HU]
+                    ).items()
+                },
             },
             "bins": {
                 name: {rate: _number(value) for rate, value in asdict(rates).items()}
@@ -117,23 +129,23 @@ class AspectsEvaluation:
         scores = np.array([(case.score_predicted, case.score_reference) for case in self.cases]).reshape(-1, 2)
         return ScoreAgreement.of(*scores[np.isfinite(scores).all(axis=1)].T)
 
-    @property
-    def sides(self) -> dict[str, int]:
-        """Of the scans affected on one side: how many the model puts on that side, on the other, and on none."""
-        one_sided = [case for case in self.cases if case.one_sided]
-        missed = sum(case.side_predicted == NO_SIDE for case in one_sided)
-        right = sum(case.side_predicted == case.side_reference for case in one_sided)
-        return {
-            "one_sided": len(one_sided),
-            "side_right": right,
-            "side_wrong": len(one_sided) - right - missed,
-            "side_none": missed,
-        }
-
     def _kappa(self, name: str) -> float:
         """Cohen's kappa of one region, either side."""
         chosen = np.array([region.name == name for region in ASPECTS_REGIONS])
         return cohens_kappa(*np.moveaxis(self.affected[self.in_view & chosen], -1, 0))
+
+
+def side_counts(cases: Sequence[AspectsCase]) -> dict[str, int]:
+    """Of the scans affected on one side: how many the model puts on that side, on the other, and on none."""
+    one_sided = [case for case in cases if case.one_sided]
+    missed = sum(case.side_predicted == NO_SIDE for case in one_sided)
+    right = sum(case.side_predicted == case.side_reference for case in one_sided)
+    return {
+        "one_sided": len(one_sided),
+        "side_right": right,
+        "side_wrong": len(one_sided) - right - missed,
+        "side_none": missed,
+    }
 
 
 def evaluate(
@@ -198,6 +210,7 @@ def _figures(case: Case, labelled: LabelledStudy, findings: Findings, reference:
         side_reference=sides[0],
         side_predicted=sides[1],
         one_sided=bool(reference.left.affected_names) != bool(reference.right.affected_names),
+        hypodensity_hu=float("nan") if labelled.hypodensity_hu is None else labelled.hypodensity_hu,
         score_reference=_points(scores[0]),
         score_predicted=_points(scores[1]),
     )

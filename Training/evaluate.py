@@ -24,7 +24,7 @@ from Training.data.splits import split
 from Training.data.synthetic import EVALUATION_SEED
 from Training.evaluation import Evaluation
 from Training.recipe import SOURCES, DataSettings, read_recipe
-from Training.trainable import TRAINABLE
+from Training.trainable import TRAINABLE, held_out
 
 EVALUATIONS = {ncct_aspects.ID: aspects_evaluation.evaluate}
 """By method; the others mark core and penumbra."""
@@ -82,6 +82,8 @@ def _cases(options: argparse.Namespace, method: str) -> list[Case]:
     if method not in TRAINABLE:
         raise DataError(f"There is nothing to measure “{method}” on; known are {', '.join(TRAINABLE)}.")
     if options.source == "synthetic":
+        if options.held_out_by:
+            return list(held_out(read_recipe(options.held_out_by)))
         return [TRAINABLE[method].evaluated(EVALUATION_SEED + number) for number in range(options.patients)]
     if options.data is None:
         raise DataError("Give the data set's folder with --data.")

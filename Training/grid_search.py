@@ -21,13 +21,9 @@ from StrokeSegLib import methods
 from StrokeSegLib.errors import DataError, StrokeSegError
 from StrokeSegLib.methods import ctp_core
 from Training import metrics
-from Training.data.case import Case
-from Training.data.sources import open_source
-from Training.data.splits import split
-from Training.data.synthetic import VALIDATION_SEED
 from Training.export_bundle import export
 from Training.recipe import read_recipe
-from Training.trainable import TRAINABLE
+from Training.trainable import held_out
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
@@ -94,7 +90,7 @@ def _of_run(run: Path, device: str) -> Iterator[tuple[str, np.ndarray]]:
         raise DataError(f"{run} is no run of {ctp_core.ID}; only its labels have a threshold and a minimum size.")
     with tempfile.TemporaryDirectory() as folder:
         bundle = export([best_checkpoint(run)], Path(folder) / "bundle")
-        for case in _validation(run):
+        for case in held_out(recipe):
             labelled = case.read()
             findings = methods.run(labelled.study, bundle.method, bundle, device=device, keep_probabilities=True)
             reference = labelled.labels == ctp_core.CORE
@@ -122,14 +118,6 @@ def best_checkpoint(run: Path) -> Path:
     if not found:
         raise DataError(f"{run} holds no best checkpoint; has its training made an epoch?")
     return min(found, key=lambda file: float(file.stem.rpartition("val_loss=")[2].partition("-v")[0]))
-
-
-def _validation(run: Path) -> Sequence[Case]:
-    recipe = read_recipe(run / "recipe.yaml")
-    if recipe.data.source == "synthetic":
-        seeds = range(VALIDATION_SEED, VALIDATION_SEED + recipe.data.validation_patients)
-        return [TRAINABLE[recipe.method].synthetic(seed) for seed in seeds]
-    return split(open_source(recipe.data), recipe.data, recipe.seed).validation
 
 
 def _parser() -> argparse.ArgumentParser:

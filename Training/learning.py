@@ -1,7 +1,7 @@
-"""How a two-dimensional network learns: loss, optimiser, schedule, what is logged."""
+"""How a network learns: loss, optimiser, schedule, what is logged."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import lightning
@@ -11,7 +11,8 @@ from lightning.pytorch.callbacks import Timer
 from torch.nn import functional
 
 from StrokeSegLib import models, networks
-from Training.losses import boundary, focal, generalised_dice, soft_dice
+from StrokeSegLib.errors import DataError
+from Training.losses import boundary, focal, generalised_dice, soft_dice, squared_dice
 from Training.recipe import Recipe
 from Training.trainable import TRAINABLE, Output
 
@@ -23,7 +24,9 @@ ADADELTA_RHO = 0.95
 
 
 class Learning(lightning.LightningModule):
-    """A network of slices or patches; the classes of its outputs are those that its method learns, and background.
+    """A network of slices, patches or volumes; its outputs' classes are those that its method learns, and background.
+
+    Arrays of volumes have one axis more than said below: ``(…, slice, row, column)``.
 
     Args:
         recipe: all settings.
@@ -32,11 +35,14 @@ class Learning(lightning.LightningModule):
     def __init__(self, recipe: Recipe):
         super().__init__()
         self.recipe = recipe
-        memory = torch.channels_last if recipe.optimisation.channels_last else torch.contiguous_format
+        in_volumes = TRAINABLE[recipe.method].in_volumes
+        channels_last = torch.channels_last_3d if in_volumes else torch.channels_last
+        self._memory = channels_last if recipe.optimisation.channels_last else torch.contiguous_format
         architecture = networks.Architecture(recipe.network.name, recipe.network.arguments)
-        self.network = networks.build(architecture).train().to(memory_format=memory)
+        self.network = networks.build(architecture).train().to(memory_format=self._memory)
         if recipe.network.initial:
-            self.network.load_state_dict(models.open_bundle(recipe.network.initial).load_networks()[0].state_dict())
+            initial = models.open_bundle(recipe.network.initial).load_networks()[0]
+            self.network.load_state_dict(widened(initial.state_dict(), self.network.state_dict()))
         if recipe.network.initial_encoder:
             state = models.open_bundle(recipe.network.initial_encoder).load_networks()[0].encoder.state_dict()
             for name, module in self.network.named_modules():
@@ -46,18 +52,23 @@ class Learning(lightning.LightningModule):
             for module in self.network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.momentum = recipe.optimisation.batch_norm_momentum
-        self._outputs = TRAINABLE[recipe.method].outputs
-        self._classes = [name for output in self._outputs for name in output.classes]
+        outputs = enumerate(TRAINABLE[recipe.method].outputs)
+        self._part = recipe.network.trained
+        self._outputs = {place: output for place, output in outputs if self._part in (None, output.part)}
+        if not self._outputs:
+            raise DataError(f"The recipe cannot be used: the network has no part “{self._part}”.")
+        self._classes = [name for output in self._outputs.values() for name in output.classes]
         self._dice = [
-            smp.losses.DiceLoss("multiclass", classes=list(output.labels), from_logits=True) for output in self._outputs
+            smp.losses.DiceLoss("multiclass", classes=list(output.labels), from_logits=True)
+            for output in self._outputs.values()
         ]
         self.register_buffer("_overlap", torch.zeros(len(self._classes), 2, dtype=torch.float64), persistent=False)
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Loss of logits ``(batch, channel, row, column)`` against labels, summed over the network's outputs.
+        """Loss of logits ``(batch, channel, row, column)`` against labels, summed over the outputs that learn.
 
         Args:
-            logits: of all outputs, one after another.
+            logits: of these outputs, one after another.
             labels: ``(batch, row, column)``, or ``(batch, output, row, column)`` of a network with several outputs.
         """
         parts = zip(self._split(logits, labels), self._dice, strict=True)
@@ -71,6 +82,17 @@ class Learning(lightning.LightningModule):
             value = value + weights.cross_entropy * functional.cross_entropy(logits, labels)
         if weights.focal:
             value = value + weights.focal * focal(logits, labels, weights.focal_gamma, weights.focal_alpha)
+        if weights.weighted_cross_entropy:
+            of_class = logits.new_full((logits.shape[1],), weights.lesion_weight)
+            of_class[0] = 1 - weights.lesion_weight
+            entropy = functional.cross_entropy(logits, labels, of_class, reduction="none").mean()
+            value = value + weights.weighted_cross_entropy * entropy
+        if weights.squared_dice:
+            probabilities = logits.softmax(dim=1)
+            overlaps = [
+                squared_dice(probabilities[:, label], (labels == label).float()) for label in range(1, logits.shape[1])
+            ]
+            value = value + weights.squared_dice * (1 - sum(overlaps) / len(overlaps))
         if not (weights.affected_dice or weights.generalised_dice or weights.boundary):
             return value
         probabilities = logits.softmax(dim=1)
@@ -86,11 +108,11 @@ class Learning(lightning.LightningModule):
 
     def _split(self, logits: torch.Tensor, labels: torch.Tensor) -> Iterator[tuple[Output, torch.Tensor, torch.Tensor]]:
         """Each output with its logits ``(batch, class, row, column)``, background first, and its labels."""
-        maps = labels.unbind(dim=1) if labels.ndim == 4 else (labels,)
-        parts = logits.split([output.channels for output in self._outputs], dim=1)
-        for output, part, reference in zip(self._outputs, parts, maps, strict=True):
+        maps = labels.unbind(dim=1) if labels.ndim == logits.ndim else (labels,)
+        parts = logits.split([output.channels for output in self._outputs.values()], dim=1)
+        for (place, output), part in zip(self._outputs.items(), parts, strict=True):
             # A lone logit is that of its class against a background of 0.
-            yield output, part if output.channels > 1 else functional.pad(part, (0, 0, 0, 0, 1, 0)), reference
+            yield output, part if output.channels > 1 else torch.cat([torch.zeros_like(part), part], dim=1), maps[place]
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
         images, labels = batch
@@ -150,6 +172,12 @@ class Learning(lightning.LightningModule):
                 cycle_momentum=False,
             )
             return {"optimizer": optimiser, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+        if settings.schedule == "halving":
+            floor = settings.halving_lowest_rate / settings.learning_rate
+            halved = torch.optim.lr_scheduler.LambdaLR(
+                optimiser, lambda step: max(0.5 ** (step // settings.halving_steps), floor)
+            )
+            return {"optimizer": optimiser, "lr_scheduler": {"scheduler": halved, "interval": "step"}}
         if settings.schedule != "plateau":
             return optimiser
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -161,9 +189,19 @@ class Learning(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"}}
 
     def _logits(self, images: torch.Tensor) -> torch.Tensor:
-        if self.recipe.optimisation.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return self.network(images).float()
+        images = images.contiguous(memory_format=self._memory)
+        logits = self.network.logits_of(self._part, images) if self._part else self.network(images)
+        return logits.float()
+
+
+def widened(initial: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Initial weights for a network with more input channels, whose weights begin at 0."""
+    state = dict(initial)
+    for name, weights in initial.items():
+        if weights.ndim == 4 and name in wanted and wanted[name].shape[1] > weights.shape[1]:
+            missing = wanted[name].shape[1] - weights.shape[1]
+            state[name] = functional.pad(weights, (0, 0, 0, 0, 0, missing))
+    return state
 
 
 def one_cycle(fraction: float) -> float:

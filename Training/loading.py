@@ -18,7 +18,7 @@ from StrokeSegLib.errors import DataError
 from Training.augmentation import augmented
 from Training.data import png_slices
 from Training.data.case import Case
-from Training.data.preparing import PreparedPatches, PreparedSlices
+from Training.data.preparing import LabelledVolume, PreparedPatches, PreparedSlices
 from Training.data.splits import split
 from Training.data.synthetic import VALIDATION_SEED, LivePatients
 from Training.recipe import AugmentationSettings, DataSettings, Recipe
@@ -38,7 +38,7 @@ class CaseFiles:
         files: by the name of the array.
     """
 
-    samples: type[PreparedSlices] | type[PreparedPatches]
+    samples: type[PreparedSlices] | type[PreparedPatches] | type[LabelledVolume]
     files: Mapping[str, Path]
 
     @classmethod
@@ -49,7 +49,7 @@ class CaseFiles:
         names = [entry.name for entry in dataclasses.fields(trainable.samples)]
         return cls(trainable.samples, {name: folder / f"{stem}-{name}.npy" for name in names})
 
-    def written(self, prepare: Callable[[], PreparedSlices | PreparedPatches]) -> None:
+    def written(self, prepare: Callable[[], PreparedSlices | PreparedPatches | LabelledVolume]) -> None:
         """Prepare and write the case unless its files are there."""
         if all(file.exists() for file in self.files.values()):
             return
@@ -60,7 +60,7 @@ class CaseFiles:
             np.save(partial_file, getattr(prepared, name))
             partial_file.replace(file)
 
-    def opened(self) -> PreparedSlices | PreparedPatches:
+    def opened(self) -> PreparedSlices | PreparedPatches | LabelledVolume:
         """The case, its arrays on disk until they are needed."""
         return self.samples(**{name: np.load(file, mmap_mode="r") for name, file in self.files.items()})
 

@@ -12,6 +12,19 @@ def soft_dice(probabilities: torch.Tensor, reference: torch.Tensor) -> torch.Ten
     return (2 * overlap + 1) / (probabilities.sum() + reference.sum() + 1)
 
 
+def squared_dice(probabilities: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Dice of probabilities against 0/1 with squared denominator (Dobshik et al. 2023), mean over the batch.
+
+    Args:
+        probabilities: ``(batch, ...)`` of one class.
+        reference: the same shape.
+    """
+    over = tuple(range(1, probabilities.ndim))
+    overlap = (probabilities * reference).sum(dim=over)
+    total = probabilities.square().sum(dim=over) + reference.square().sum(dim=over)
+    return ((2 * overlap + 1) / (total + 1)).mean()
+
+
 def generalised_dice(probabilities: torch.Tensor, labels: torch.Tensor, power: float) -> torch.Tensor:
     """Generalised Dice of Sudre et al. 2017, eq. 2, over all classes, pooled over the batch.
 

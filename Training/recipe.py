@@ -10,11 +10,11 @@ from pathlib import Path
 import yaml
 
 from StrokeSegLib.errors import DataError
-from StrokeSegLib.methods import ctp_core
+from StrokeSegLib.methods import ctp_core, prepared_volume
 
 SOURCES = ("synthetic", "cpaisd", "nnunet", "pairs", "png-slices", "isles2018")
 OPTIMISERS = ("adam", "adamw", "adadelta", "sgd")
-SCHEDULES = ("plateau", "one-cycle", "cyclic", "constant")
+SCHEDULES = ("plateau", "one-cycle", "cyclic", "halving", "constant")
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,17 @@ class NetworkSettings:
     """Name and arguments of a `StrokeSegLib.networks.Architecture`.
 
     Args:
-        initial: bundle whose first network's weights training begins with; null for random ones.
+        initial: bundle whose first network's weights training begins with; null for random ones. Those of input
+            channels that it lacks begin at 0.
+        trained: the one of the network's parts that learns, where it has several; the others keep their initial
+            weights. Null trains all.
         initial_encoder: bundle whose first network's encoder every encoder of this one begins with.
     """
 
     name: str
     arguments: dict[str, object]
     initial: str | None = None
+    trained: str | None = None
     initial_encoder: str | None = None
 
 
@@ -45,6 +49,7 @@ class PreparationSettings:
     size: tuple[int, int] | None = None
     slab_mm: float | None = None
     upright: bool = False
+    mirrored: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,10 @@ class DataSettings:
         patches_per_case: drawn of a scan in an epoch, where the network sees patches.
         real_slices, real_share: folder of PNG slices mixed into the synthetic ones, and their part of the draws; of
             them only the training part by folds and fold is used.
+        cohort: so many synthetic patients are drawn once and kept, by seeds from first_patient on, and split as those
+            of a data set are; null draws ever new ones while the network learns.
+        first_patient: of the cohort, its seed.
+        patch: slices, rows and columns of the patches of a network of volumes.
         slices_per_epoch: of synthetic patients; slices or patches.
         validation_patients, validation_slices: synthetic patients held out, and slices or patches taken of each.
         rehearsed_patients: synthetic patients added to the training part of a data set, so that a network that learned
@@ -86,6 +95,9 @@ class DataSettings:
     validation_patients: int = 24
     validation_slices: int = 6
     rehearsed_patients: int = 0
+    cohort: int | None = None
+    first_patient: int = 0
+    patch: tuple[int, int, int] = (128, 128, 128)
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,9 @@ class LossSettings:
             −generalised_dice_power (Sudre et al. 2017: 2).
         focal: cross entropy of Lin et al. 2017 with focal_gamma, and focal_alpha the weight of the lesion's classes.
         boundary: of Kervadec et al. 2019, over the lesion's classes.
+        squared_dice: soft Dice with squared denominator, mean over the lesion's classes and the batch.
+        weighted_cross_entropy: each lesion voxel weighs lesion_weight, each of background the rest of 1.
+        lesion_weight: null takes background's share of the voxels in the training part (Dobshik et al. 2023).
     """
 
     dice: float = 1.0
@@ -136,6 +151,9 @@ class LossSettings:
     focal_gamma: float = 2.0
     focal_alpha: float = 0.25
     boundary: float = 0.0
+    squared_dice: float = 0.0
+    weighted_cross_entropy: float = 0.0
+    lesion_weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -148,9 +166,11 @@ class OptimisationSettings:
         schedule: `SCHEDULES`; one-cycle needs max_minutes, over which it runs.
         cycle_lowest_rate, cycle_steps: of the cyclic schedule: its lowest rate, and the steps from there to the
             greatest (Smith 2017).
+        halving_steps, halving_lowest_rate: of the halving schedule: after so many steps each the rate is halved, down
+            to the lowest.
         plateau_factor, plateau_patience, plateau_threshold: of the plateau schedule, on validation loss.
         batch: slices or patches a step and process.
-        max_epochs, max_minutes: whichever is reached first; null for no limit.
+        max_epochs, max_steps, max_minutes: whichever is reached first; null for no limit.
         early_stopping_patience: epochs without a better validation loss; null to go on.
         early_stopping_delta: a loss is better when it is lower by more.
         checkpoints: how many of the best are kept beside the last.
@@ -169,11 +189,14 @@ class OptimisationSettings:
     schedule: str = "plateau"
     cycle_lowest_rate: float = 5e-4
     cycle_steps: int = 2000
+    halving_steps: int = 5000
+    halving_lowest_rate: float = 1.25e-5
     plateau_factor: float = 0.1
     plateau_patience: int = 10
     plateau_threshold: float = 1e-4
     batch: int = 32
     max_epochs: int | None = 200
+    max_steps: int | None = None
     max_minutes: float | None = None
     early_stopping_patience: int | None = 30
     early_stopping_delta: float = 0.0
@@ -189,6 +212,7 @@ PREPARATIONS = {
     "ncct-core-penumbra": PreparationSettings,
     "ncct-aspects": PreparationSettings,
     "ctp-core": ctp_core.Preparation,
+    "ncct-infarct": prepared_volume.Preparation,
 }
 """What a recipe's preparation holds, by method."""
 
@@ -208,7 +232,7 @@ class Recipe:
     method: str
     network: NetworkSettings
     data: DataSettings
-    preparation: PreparationSettings | ctp_core.Preparation
+    preparation: PreparationSettings | ctp_core.Preparation | prepared_volume.Preparation
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
@@ -229,6 +253,14 @@ class Recipe:
                 min(data.reuse, data.patients_kept, data.slices_per_epoch, data.patches_per_case) >= 1,
                 "data.reuse and the counts must be ≥ 1",
             ),
+            (min(data.patch) >= 16, "data.patch must be at least 16 voxels along each axis"),
+            (
+                not isinstance(self.preparation, prepared_volume.Preparation)
+                or data.source != "synthetic"
+                or data.cohort,
+                "synthetic patients of this method need data.cohort",
+            ),
+            (data.cohort is None or data.cohort >= 2, "data.cohort must be at least 2"),
             (optimisation.optimiser in OPTIMISERS, f"optimisation.optimiser must be one of {', '.join(OPTIMISERS)}"),
             (optimisation.schedule in SCHEDULES, f"optimisation.schedule must be one of {', '.join(SCHEDULES)}"),
             (
@@ -239,11 +271,21 @@ class Recipe:
                 optimisation.schedule != "cyclic" or optimisation.cycle_lowest_rate < optimisation.learning_rate,
                 "optimisation.cycle_lowest_rate must lie below learning_rate",
             ),
-            (optimisation.max_epochs or optimisation.max_minutes, "give optimisation.max_epochs or max_minutes"),
+            (
+                optimisation.max_epochs or optimisation.max_steps or optimisation.max_minutes,
+                "give optimisation.max_epochs, max_steps or max_minutes",
+            ),
             (min(optimisation.batch, optimisation.checkpoint_steps) >= 1, "optimisation.batch must be at least 1"),
+            (not self.network.trained or self.network.initial, "network.trained needs network.initial"),
             (optimisation.learning_rate > 0, "optimisation.learning_rate must be above 0"),
             (
-                loss.dice + loss.cross_entropy + loss.generalised_dice + loss.focal > 0,
+                loss.dice
+                + loss.cross_entropy
+                + loss.generalised_dice
+                + loss.focal
+                + loss.squared_dice
+                + loss.weighted_cross_entropy
+                > 0,
                 "a loss must have a weight above 0",
             ),
             *self._of_preparation(),

@@ -20,13 +20,13 @@ from lightning.pytorch import callbacks, loggers
 
 from StrokeSegLib.errors import DataError, StrokeSegError
 from Training.data import cpaisd
-from Training.data.sources import open_source
 from Training.data.splits import split
 from Training.data.synthetic import REHEARSAL_SEED
 from Training.learning import Learning
 from Training.loading import DataSetSamples, SyntheticSamples, measured_constants
 from Training.recipe import PreparationSettings, Recipe, read_recipe
 from Training.trainable import TRAINABLE
+from Training.volumes import VolumeSamples
 
 RECIPE_FILE = "recipe.yaml"
 LAST = "last"
@@ -44,15 +44,21 @@ def main(arguments: list[str] | None = None) -> int:
     if options.max_minutes:
         settings.append(f"optimisation.max_minutes={options.max_minutes}")
     try:
-        train(read_recipe(options.recipe, settings), options.output, options.resume)
+        train(read_recipe(options.recipe, settings), options.output, options.resume, options.prepared)
     except StrokeSegError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
 
 
-def train(recipe: Recipe, output: Path, resume: bool = False) -> None:
+def train(recipe: Recipe, output: Path, resume: bool = False, prepared: Path | None = None) -> None:
     """Train by a recipe into a folder: checkpoints, the recipe as used, CSV and TensorBoard logs.
+
+    Args:
+        recipe: all settings.
+        output: the run's folder.
+        resume: go on with a run that was interrupted.
+        prepared: where prepared cases are kept, which runs may share; None for a folder of the run's own.
 
     Raises:
         DataError: the data cannot be used, or the folder holds another run.
@@ -61,7 +67,7 @@ def train(recipe: Recipe, output: Path, resume: bool = False) -> None:
     if last.exists() and not resume:
         raise DataError(f"{output} holds a run already; continue it with --resume or give another --output.")
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    recipe, samples = _data(recipe, output, stream=_steps(last))
+    recipe, samples = _data(recipe, prepared or output / "prepared", stream=_steps(last))
     output.mkdir(parents=True, exist_ok=True)
     (output / RECIPE_FILE).write_text(yaml.safe_dump(_plain(dataclasses.asdict(recipe)), sort_keys=False), "utf-8")
     trainer = _trainer(recipe, output)
@@ -69,12 +75,12 @@ def train(recipe: Recipe, output: Path, resume: bool = False) -> None:
     trainer.save_checkpoint(last)
 
 
-def _data(recipe: Recipe, output: Path, stream: int) -> tuple[Recipe, lightning.LightningDataModule]:
+def _data(recipe: Recipe, prepared: Path, stream: int) -> tuple[Recipe, lightning.LightningDataModule]:
     """The data module, and the recipe with the constants that were measured."""
     trainable = TRAINABLE[recipe.method]
-    if recipe.data.source == "synthetic":
+    if recipe.data.source == "synthetic" and recipe.data.cohort is None:
         return recipe, SyntheticSamples(recipe, trainable.preparation_of(recipe), stream)
-    parts = split(open_source(recipe.data), recipe.data, recipe.seed)
+    parts = split(trainable.cases(recipe.data), recipe.data, recipe.seed)
     settings = recipe.preparation
     if isinstance(settings, PreparationSettings) and settings.mean_hu is None:
         own_parts = recipe.data.source == "cpaisd" and recipe.data.folds is None
@@ -84,7 +90,15 @@ def _data(recipe: Recipe, output: Path, stream: int) -> tuple[Recipe, lightning.
     preparation = trainable.preparation_of(recipe)
     rehearsed = (trainable.synthetic(REHEARSAL_SEED + number) for number in range(recipe.data.rehearsed_patients))
     training = (*parts.training, *rehearsed)
-    return recipe, DataSetSamples(recipe, training, parts.validation, preparation, output / "prepared")
+    if not trainable.in_volumes:
+        return recipe, DataSetSamples(recipe, training, parts.validation, preparation, prepared)
+    samples = VolumeSamples(recipe, training, parts.validation, preparation, prepared, stream)
+    if recipe.loss.weighted_cross_entropy and recipe.loss.lesion_weight is None:
+        samples.prepare_data()
+        recipe = dataclasses.replace(
+            recipe, loss=dataclasses.replace(recipe.loss, lesion_weight=samples.lesion_weight())
+        )
+    return recipe, samples
 
 
 def _trainer(recipe: Recipe, output: Path) -> lightning.Trainer:
@@ -121,6 +135,7 @@ def _trainer(recipe: Recipe, output: Path) -> lightning.Trainer:
         strategy=strategy if processes > 1 else "auto",
         precision="bf16-mixed" if settings.bfloat16 else "32-true",
         max_epochs=settings.max_epochs or -1,
+        max_steps=settings.max_steps or -1,
         callbacks=guards,
         logger=[loggers.TensorBoardLogger(output, name="tensorboard"), loggers.CSVLogger(output, name="csv")],
         log_every_n_steps=10,
@@ -147,6 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, default=Path("training"), metavar="FOLDER")
     parser.add_argument("--max-minutes", type=float, metavar="M", help="stop after so long")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a recipe's value")
+    parser.add_argument(
+        "--prepared", type=Path, metavar="FOLDER", help="where prepared cases are kept, to be shared by runs"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
     return parser
 

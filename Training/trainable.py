@@ -1,21 +1,32 @@
 """The methods that can be trained, and what differs between them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from StrokeSegLib.methods import ctp_core, ncct_aspects, ncct_core_penumbra
+from StrokeSegLib.methods import ctp_core, ncct_aspects, ncct_core_penumbra, prepared_volume
 from StrokeSegLib.methods.prepared_slices import Preparation
 from StrokeSegLib.networks.aspects import ANATOMY
 from Training.data.case import Case
 from Training.data.preparing import (
+    LabelledVolume,
     PreparedPatches,
     PreparedSlices,
+    labelled_volume,
     prepared_aspects,
     prepared_patches,
     prepared_slices,
 )
-from Training.data.synthetic import synthetic_aspects, synthetic_ct, synthetic_head, synthetic_perfusion
-from Training.recipe import Recipe
+from Training.data.sources import open_source
+from Training.data.splits import split
+from Training.data.synthetic import (
+    VALIDATION_SEED,
+    synthetic_aspects,
+    synthetic_ct,
+    synthetic_head,
+    synthetic_perfusion,
+    synthetic_volume,
+)
+from Training.recipe import DataSettings, Recipe
 
 
 @dataclass(frozen=True)
@@ -25,10 +36,12 @@ class Output:
     Args:
         channels: of its logits: background and every class, or one for a single class against background.
         classes: by name, and the union of several; the label values of each.
+        part: of the network, which gives this output alone; None where there is only one.
     """
 
     channels: int
     classes: Mapping[str, tuple[int, ...]]
+    part: str | None = None
 
     @property
     def labels(self) -> range:
@@ -53,8 +66,8 @@ class Trainable:
     outputs: tuple[Output, ...]
     labels: Mapping[str, int]
     preparation: Callable[..., object]
-    prepared: Callable[[Case, object], PreparedSlices | PreparedPatches]
-    samples: type[PreparedSlices] | type[PreparedPatches]
+    prepared: Callable[[Case, object], PreparedSlices | PreparedPatches | LabelledVolume]
+    samples: type[PreparedSlices] | type[PreparedPatches] | type[LabelledVolume]
     synthetic: Callable[[int], Case]
     evaluated: Callable[[int], Case]
 
@@ -63,9 +76,24 @@ class Trainable:
         """Whether samples are patches, drawn at random, rather than whole slices."""
         return self.samples is PreparedPatches
 
+    @property
+    def in_volumes(self) -> bool:
+        """Whether the network sees volumes; samples are patches of them."""
+        return self.samples is LabelledVolume
+
     def preparation_of(self, recipe: Recipe) -> object:
         """The method's preparation, by a recipe whose constants are known."""
         return self.preparation(**asdict(recipe.preparation))
+
+    def cases(self, data: DataSettings) -> list[Case]:
+        """The cases of a data set, or of a cohort of synthetic patients.
+
+        Raises:
+            DataError: see `open_source`.
+        """
+        if data.source != "synthetic":
+            return open_source(data)
+        return [self.synthetic(data.first_patient + number) for number in range(data.cohort)]
 
     def drawn(self, preparation: object, seed: int) -> PreparedSlices | PreparedPatches:
         """Samples of the synthetic patient of a seed."""
@@ -84,8 +112,8 @@ TRAINABLE = {
     ),
     ncct_aspects.ID: Trainable(
         outputs=(
-            Output(1, {"infarct": (1,)}),
-            Output(len(ANATOMY), {name: (label,) for label, name in enumerate(ANATOMY) if label}),
+            Output(1, {"infarct": (1,)}, "infarct"),
+            Output(len(ANATOMY), {name: (label,) for label, name in enumerate(ANATOMY) if label}, "anatomy"),
         ),
         labels={"infarct": 1},
         preparation=Preparation,
@@ -93,6 +121,15 @@ TRAINABLE = {
         samples=PreparedSlices,
         synthetic=synthetic_aspects,
         evaluated=synthetic_head,
+    ),
+    "ncct-infarct": Trainable(
+        outputs=(Output(1, {"infarct": (1,)}),),
+        labels={"infarct": 1},
+        preparation=prepared_volume.Preparation,
+        prepared=labelled_volume,
+        samples=LabelledVolume,
+        synthetic=synthetic_volume,
+        evaluated=synthetic_volume,
     ),
     ctp_core.ID: Trainable(
         outputs=(Output(2, {"core": (1,)}),),
@@ -105,3 +142,15 @@ TRAINABLE = {
     ),
 }
 """By method."""
+
+
+def held_out(recipe: Recipe) -> Sequence[Case]:
+    """The cases that a run by this recipe validates on.
+
+    Raises:
+        DataError: the data set cannot be opened.
+    """
+    trainable, data = TRAINABLE[recipe.method], recipe.data
+    if data.source == "synthetic" and data.cohort is None:
+        return [trainable.synthetic(VALIDATION_SEED + number) for number in range(data.validation_patients)]
+    return split(trainable.cases(data), data, recipe.seed).validation

@@ -33,6 +33,9 @@ WARP_STAGES = ((5.0, 3), (3.0, 3), (2.0, 4))
 LATTICE_MM = 4.0
 """The warp is computed at pixels about so far apart and interpolated between them: it bends over centimetres."""
 
+INVERSION_STEPS = 4
+"""Fixed-point steps of the way back through the warp: it changes little over the distances that it moves."""
+
 REACH_MM = 8.0
 """More than a cell of that lattice: labels between its points are not missed."""
 
@@ -98,6 +101,16 @@ class HeadRegistration:
                 places = _interpolated(coarse[:, part[0], part[1]], rows, columns)
                 labels[index, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = lookup.at(places)
         return labels
+
+    def counterparts_mm(self, points_mm: np.ndarray) -> np.ndarray:
+        """LPS positions ``(n, 3)`` of the same places of the other hemisphere, by the atlas mirrored onto itself."""
+        linear, shift = self.affine[:, :3], self.affine[:, 3]
+        places = points_mm @ linear.T + shift
+        mirrored = (places + self.warp.at(places)) * [-1, 1, 1]
+        places = mirrored
+        for _ in range(INVERSION_STEPS):
+            places = mirrored - self.warp.at(places)
+        return (places - shift) @ np.linalg.inv(linear).T
 
     @cached_property
     def left(self) -> np.ndarray:

@@ -12,11 +12,16 @@ def large_clusters(mask: np.ndarray, voxel_volumes_ml: np.ndarray, minimum_ml: f
         voxel_volumes_ml: ``(slices,)`` volume of a voxel of each slice.
         minimum_ml: parts of exactly this volume stay.
     """
-    components, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    weights = np.broadcast_to(voxel_volumes_ml[:, None, None], mask.shape)
-    large = np.bincount(components.ravel(), weights.ravel(), minlength=count + 1) >= minimum_ml
+    if not mask.any():
+        return mask
+    (box,) = ndimage.find_objects(mask.view(np.uint8))
+    components, count = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
+    voxels = np.stack([np.bincount(plane.ravel(), minlength=count + 1) for plane in components])
+    large = voxel_volumes_ml[box[0]] @ voxels >= minimum_ml
     large[0] = False
-    return large[components]
+    kept = np.zeros_like(mask)
+    kept[box] = large[components]
+    return kept
 
 
 def filled(mask: np.ndarray, radius_mm: float, pixel_spacing_mm: tuple[float, float]) -> np.ndarray:

@@ -88,10 +88,11 @@ def _directions_with_bone(bone: np.ndarray) -> np.ndarray:
 
 def _refined(coarse: np.ndarray, factors: tuple[int, int, int], hu: np.ndarray) -> np.ndarray:
     """The coarse mask at full resolution, with smooth outlines, without bone."""
-    mask = np.empty(hu.shape, bool)
+    mask = np.zeros(hu.shape, bool)
     rows, columns = hu.shape[1:]
-    for index in range(hu.shape[0]):
-        plane = coarse[index // factors[0]].astype(np.float32)
+    for index in np.flatnonzero(coarse.any(axis=(1, 2))):
+        plane = coarse[index].astype(np.float32)
         smooth = ndimage.zoom(plane, factors[1:], order=1, grid_mode=True, mode="nearest")[:rows, :columns]
-        mask[index] = (smooth > 0.5) & (hu[index] > AIR_AND_FAT_HU) & (hu[index] < BONE_HU)
+        slab = slice(index * factors[0], (index + 1) * factors[0])
+        mask[slab] = (smooth > 0.5) & (hu[slab] > AIR_AND_FAT_HU) & (hu[slab] < BONE_HU)
     return mask

@@ -39,11 +39,23 @@ def dilated(mask: np.ndarray, radius_mm: float, sampling_mm: np.ndarray) -> np.n
 
 
 def block_mean(voxels: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
-    """Mean over blocks, float32; the last blocks are completed with the edge's values."""
-    for axis, factor in enumerate(factors):
-        if factor > 1:
-            starts = np.arange(0, voxels.shape[axis], factor)
-            counts = np.diff(np.append(starts, voxels.shape[axis])).astype(np.float32)
-            sums = np.add.reduceat(voxels, starts, axis=axis, dtype=np.float32)
-            voxels = sums / counts.reshape([-1 if a == axis else 1 for a in range(3)])
-    return voxels.astype(np.float32, copy=False)
+    """Mean over blocks, float32; the last blocks hold what is left."""
+    starts = range(0, len(voxels), factors[0])
+    return np.stack([_slab_mean(voxels[start : start + factors[0]], factors) for start in starts])
+
+
+def _slab_mean(slab: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
+    """Mean ``(row, column)`` over blocks of slices of a common slab."""
+    total = slab[0].astype(np.float32)
+    for plane in slab[1:]:
+        total += plane
+    total /= len(slab)
+    for axis, factor in enumerate(factors[1:]):
+        fine = np.moveaxis(total, axis, 0)
+        coarse = fine[::factor].copy()
+        for offset in range(1, factor):
+            part = fine[offset::factor]
+            coarse[: len(part)] += part
+        held = np.diff(np.append(np.arange(0, len(fine), factor), len(fine)))
+        total = np.moveaxis(coarse / held[:, None].astype(np.float32), 0, axis)
+    return total

@@ -167,3 +167,21 @@ class SliceGeometry:
         rows = indices[..., 1, None] * self.pixel_spacing_mm[0] * self.column_direction
         columns = indices[..., 2, None] * self.pixel_spacing_mm[1] * self.row_direction
         return self.positions_mm[indices[..., 0].astype(int)] + rows + columns
+
+    def to_indices(self, points_mm: np.ndarray) -> np.ndarray:
+        """``(..., 3)`` slice, row and column of LPS positions in mm, as fractions: the way back from `to_patient`.
+
+        Straight lines join the origins of neighbouring slices; beyond the outermost ones the indices run on.
+        """
+        points_mm = np.asarray(points_mm)
+        heights, known = points_mm @ self.normal, self.heights_mm
+        if known[-1] < known[0]:
+            heights, known = -heights, -known
+        slices = np.interp(heights, known, np.arange(len(known)))
+        slices += (heights - heights.clip(known[0], known[-1])) / self.slice_spacing_mm
+        below = slices.astype(int).clip(0, max(len(known) - 2, 0))
+        origins = self.positions_mm @ np.stack([self.column_direction, self.row_direction], axis=1)
+        steps = np.diff(origins, axis=0, append=origins[-1:])
+        offsets = points_mm @ np.stack([self.column_direction, self.row_direction], axis=1)
+        offsets -= origins[below] + (slices - below)[..., None] * steps[below]
+        return np.concatenate([slices[..., None], offsets / self.pixel_spacing_mm], axis=-1)

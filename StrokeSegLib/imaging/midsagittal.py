@@ -38,6 +38,11 @@ class MidsagittalPlane:
         normal = np.array([1.0, -self.slopes[0], -self.slopes[1]])
         return normal / np.linalg.norm(normal)
 
+    def counterparts_mm(self, points_mm: np.ndarray) -> np.ndarray:
+        """LPS positions ``(n, 3)`` mirrored at the plane."""
+        distances_mm = (points_mm - [self.at_origin_mm, 0, 0]) @ self.normal
+        return points_mm - 2 * distances_mm[:, None] * self.normal
+
     def left_side(self, geometry: SliceGeometry) -> np.ndarray:
         """Boolean ``(slice, row, column)``: voxels on the patient's left of the plane."""
         return np.stack(

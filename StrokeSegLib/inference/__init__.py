@@ -3,12 +3,16 @@
 from StrokeSegLib.inference.devices import choose_device
 from StrokeSegLib.inference.patches import PatchedSlices, PatchPrediction, predict_patches
 from StrokeSegLib.inference.slices import SlicePrediction, predict_slices
+from StrokeSegLib.inference.volumes import Tiling, VolumePrediction, predict_volume
 
 __all__ = [
     "PatchPrediction",
     "PatchedSlices",
     "SlicePrediction",
+    "Tiling",
+    "VolumePrediction",
     "choose_device",
     "predict_patches",
     "predict_slices",
+    "predict_volume",
 ]

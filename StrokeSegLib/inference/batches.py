@@ -118,7 +118,13 @@ def networks_of(bundle: ModelBundle) -> Callable[[torch.device], list[torch.nn.M
 def warm_networks(bundle: Path, sha256: str, device: torch.device) -> list[torch.nn.Module]:
     """A bundle's networks on a device, kept for the next study; ``sha256`` makes a changed bundle a new one."""
     networks = open_bundle(bundle).load_networks()
-    return [network.to(device, memory_format=torch.channels_last) for network in networks]
+    return [network.to(device, memory_format=_channels_last(network)) for network in networks]
+
+
+def _channels_last(network: torch.nn.Module) -> torch.memory_format:
+    """The order in which convolutions are fastest: of slices, or of volumes."""
+    volumes = any(weights.dim() == 5 for weights in network.parameters())
+    return torch.channels_last_3d if volumes else torch.channels_last
 
 
 def mean_probabilities(networks: list[torch.nn.Module], batch: torch.Tensor) -> torch.Tensor:

@@ -8,10 +8,10 @@ from StrokeSegLib.findings import ClinicalInputs, Findings
 from StrokeSegLib.findings.criteria import NOTHING_GIVEN, trial_criteria
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.frames import Wanted
-from StrokeSegLib.methods import ctp_core, ctp_threshold, ncct_aspects, ncct_core_penumbra
+from StrokeSegLib.methods import ctp_core, ctp_threshold, ncct_aspects, ncct_core_penumbra, ncct_infarct
 from StrokeSegLib.models import ModelBundle
 
-METHODS = {module.ID: module for module in (ncct_core_penumbra, ncct_aspects, ctp_core, ctp_threshold)}
+METHODS = {module.ID: module for module in (ncct_core_penumbra, ncct_infarct, ncct_aspects, ctp_core, ctp_threshold)}
 """Every method that can be asked for, by its id."""
 
 SIDES = ("auto", "left", "right")

@@ -7,7 +7,6 @@ alone.
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,7 +27,7 @@ from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemo
 from StrokeSegLib.findings.side import only_side_note
 from StrokeSegLib.findings.terminology import aspects_segment_name
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.methods.prepared_slices import NO_BRAIN, Preparation, prepare
+from StrokeSegLib.methods.prepared_slices import NO_BRAIN, Preparation, PreparedSlices, prepare
 from StrokeSegLib.models import ModelBundle
 
 ID = "ncct-aspects"
@@ -44,9 +43,8 @@ NETWORK, ATLAS = "network", "atlas"
 BACKGROUND_CHANNEL = 1
 """Of the networks' channels, between infarct and the classes of the anatomy."""
 
-NETWORKS_DONE, REGISTERED = 0.75, 0.95
-"""Progress fractions at which the networks and the registration have ended."""
-
+REGISTERED, NETWORKS_DONE = 0.2, 0.95
+"""Progress fractions at which the registration and the networks have ended."""
 
 POOR_FIT_WARNING = "The head atlas fits this scan poorly: check the ASPECTS regions, their sides and levels."
 
@@ -149,25 +147,25 @@ def segment(
     prediction = Prediction(**bundle.prediction)
 
     def while_segmenting(fraction: float, stage: str) -> None:
-        progress(fraction * NETWORKS_DONE, stage)
+        progress(REGISTERED + fraction * (NETWORKS_DONE - REGISTERED), stage)
 
     if not study.brain.any():
         raise ImageError(NO_BRAIN)
     found = None
-    # The registration keeps one core busy, the networks often not all of the others.
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        registering = aside.submit(register_head, study)
-        if bundle.weights:
-            found = _segmented(study, bundle, prediction, device, keep_probabilities, while_segmenting)
+    progress(0.0, "laying the head atlas onto the scan")
+    registration = registration_of(study)
+    registered = time.perf_counter()
+    if bundle.weights:
+        found = _segmented(study, bundle, prediction, registration, device, keep_probabilities, while_segmenting)
     predicted = time.perf_counter()
-    progress(NETWORKS_DONE, "laying the regions onto the scan")
+    progress(NETWORKS_DONE, "scoring")
     bleeding = likely_haemorrhage(study)
     infarct = found.infarct if found else np.zeros(study.ct.geometry.shape, bool)
     if prediction.minimum_infarct_ml:
         infarct = large_clusters(infarct, study.ct.geometry.voxel_volumes_ml, prediction.minimum_infarct_ml)
     scored, layers = None, ()
     try:
-        anatomy = _anatomy(study, found, prediction, registering)
+        anatomy = _anatomy(study, found, prediction, registration)
     except HeadOrientationError as error:
         if found is None:
             raise
@@ -191,23 +189,44 @@ def segment(
         probabilities={INFARCT.name: found.probability} if keep_probabilities and found else {},
         warnings=haemorrhage_warnings(bleeding) + study.warnings + warnings,
         timings_s={
-            "networks and registration": predicted - started,
+            "registration": registered - started,
+            "networks": predicted - registered,
             "regions and score": time.perf_counter() - predicted,
         },
         aspects=scored,
     )
 
 
+def registration_of(study: Study) -> HeadRegistration | TooFewSlicesError | HeadOrientationError:
+    """The head atlas laid onto the head, or why it cannot be though there is enough brain for a network.
+
+    Raises:
+        ImageError: no brain, or too little of it in view.
+    """
+    try:
+        return register_head(study)
+    except (TooFewSlicesError, HeadOrientationError) as error:
+        return error
+
+
+def prepare_registered(
+    study: Study, preparation: Preparation, registration: HeadRegistration | ImageError | None
+) -> PreparedSlices:
+    """The networks' input; mirrored slices follow the atlas where the head is registered."""
+    return prepare(study, preparation, registration if isinstance(registration, HeadRegistration) else None)
+
+
 def _segmented(
     study: Study,
     bundle: ModelBundle,
     prediction: Prediction,
+    registration: HeadRegistration | ImageError,
     device: str,
     keep_probability: bool,
     progress: Callable[[float, str], None],
 ) -> Segmented:
     """Infarct and anatomy by the networks, within the brain."""
-    slices = prepare(study, Preparation(**bundle.preparation))
+    slices = prepare_registered(study, Preparation(**bundle.preparation), registration)
     shape = study.ct.geometry.shape
     infarct, classes = np.zeros(shape, bool), np.zeros(shape, np.uint8)
     probability = np.zeros(shape, np.float32) if keep_probability else None
@@ -225,7 +244,7 @@ def _segmented(
 
 
 def _anatomy(
-    study: Study, found: Segmented | None, prediction: Prediction, registering: Future[HeadRegistration]
+    study: Study, found: Segmented | None, prediction: Prediction, registration: HeadRegistration | ImageError
 ) -> Anatomy:
     """The regions by network or atlas, whichever is asked for and possible.
 
@@ -234,12 +253,10 @@ def _anatomy(
         TooFewSlicesError: for the atlas, and there is no network.
         ImageError: there is hardly any brain.
     """
-    try:
-        registration = registering.result()
-    except TooFewSlicesError as error:
-        if found is None:
-            raise
-        return _anatomy_by_network(study, found.classes, error)
+    if isinstance(registration, TooFewSlicesError) and found is not None:
+        return _anatomy_by_network(study, found.classes, registration)
+    if isinstance(registration, ImageError):
+        raise registration
     by_atlas = registration.labels_on_scan(load().aspects) * study.brain
     warnings = () if registration.fit >= TRUSTED_FIT else (POOR_FIT_WARNING,)
     if found is None:

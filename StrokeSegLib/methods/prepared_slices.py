@@ -1,7 +1,7 @@
 """The slices of a non-contrast CT as a two-dimensional network sees them, and the way back to the scan."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,13 +9,18 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
+from StrokeSegLib.atlas.registration import HeadRegistration
 from StrokeSegLib.errors import BundleError, ImageError
-from StrokeSegLib.imaging import Study
+from StrokeSegLib.imaging import SliceGeometry, Study
+from StrokeSegLib.imaging.midsagittal import MidsagittalPlane
 
 NO_BRAIN = "No brain was found in this scan; check that it is a head CT in HU, with the skull in view."
 
 BRAIN_TISSUE_HU = (5, 80)
 """Voxels of the brain mask that the median for centring is taken of: no CSF, no calcification."""
+
+LATTICE = 57
+"""Rows and columns at which the other hemisphere's places are computed; between them they are interpolated."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Preparation:
         slab_mm: neighbouring slices thinner than this are averaged until they are about as thick together; None leaves
             them as acquired.
         upright: turn resampled slices until the mid-sagittal line runs along the rows; goes with spacing_mm.
+        mirrored: a second channel shows at every pixel the same place of the other hemisphere; goes with spacing_mm and
+            slab_mm.
 
     Raises:
         BundleError: settings that contradict each other.
@@ -46,6 +53,7 @@ class Preparation:
     size: tuple[int, int] | None = None
     slab_mm: float | None = None
     upright: bool = False
+    mirrored: bool = False
 
     def __post_init__(self):
         if self.std_hu <= 0:
@@ -54,34 +62,40 @@ class Preparation:
             raise BundleError("The preparation must give spacing_mm and size together, or neither.")
         if self.upright and self.spacing_mm is None:
             raise BundleError("The preparation must give spacing_mm for slices to be turned upright.")
+        if self.mirrored and None in (self.spacing_mm, self.slab_mm):
+            raise BundleError("The preparation must give spacing_mm and slab_mm for slices to be mirrored.")
 
 
 class PreparedSlices:
     """The slices of a study as the network sees them, each made when asked for.
 
-    `slices[i]` is float32 ``(1, rows, columns)`` of slab ``i``: of acquired slice ``i`` where slices are not averaged.
+    `slices[i]` is float32 ``(channel, rows, columns)`` of slab ``i``: of acquired slice ``i`` where slices are not
+    averaged.
+
+    Args:
+        study: the scan.
+        preparation: how HU become the channels.
+        registration: of the head, which tells the other hemisphere's places; None takes the mid-sagittal plane.
     """
 
-    def __init__(self, study: Study, preparation: Preparation):
+    def __init__(self, study: Study, preparation: Preparation, registration: HeadRegistration | None = None):
         self.study = study
         self.preparation = preparation
+        self._registration = registration
 
     def __len__(self) -> int:
         return len(self.slabs)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        preparation, slab = self.preparation, self.slabs[index]
-        hu = self.study.ct.voxels[slab].astype(np.float64) - self._reference_hu
-        if preparation.brain_only:
-            hu[~self.study.brain[slab]] = 0
-        hu = hu.mean(axis=0)
-        if preparation.clip_hu is not None:
-            hu = hu.clip(*preparation.clip_hu)
-        if preparation.spacing_mm is not None:
-            # A kernel of one output pixel's width keeps noise from aliasing.
-            sigma = [0.42 * math.sqrt(max(scale**2 - 1, 0)) for scale in self._scale]
-            hu = self._on_network_grid(ndimage.gaussian_filter(hu, sigma), index, order=1)
-        return ((hu - preparation.mean_hu) / preparation.std_hu).astype(np.float32)[None]
+        preparation = self.preparation
+        if preparation.spacing_mm is None:
+            channels = [self._slab_hu(index)]
+        elif preparation.mirrored:
+            hu = self._every_slab_hu
+            channels = [self._on_network_grid(hu[index], index, order=1), self._other_hemisphere(index)]
+        else:
+            channels = [self._on_network_grid(self._slab_hu(index), index, order=1)]
+        return ((np.stack(channels) - preparation.mean_hu) / preparation.std_hu).astype(np.float32)
 
     @cached_property
     def slabs(self) -> tuple[slice, ...]:
@@ -130,6 +144,52 @@ class PreparedSlices:
         grid = torch.from_numpy(np.moveaxis(places, 0, -1).astype(np.float32))
         return functional.grid_sample(torch.from_numpy(maps)[None], grid[None], align_corners=True)[0].numpy()
 
+    def _slab_hu(self, index: int) -> np.ndarray:
+        """``(row, column)`` of a slab on the scan's pixels: centred, averaged, clipped and smoothed."""
+        preparation, slab = self.preparation, self.slabs[index]
+        hu = self.study.ct.voxels[slab].astype(np.float64) - self._reference_hu
+        if preparation.brain_only:
+            hu[~self.study.brain[slab]] = 0
+        hu = hu.mean(axis=0)
+        if preparation.clip_hu is not None:
+            hu = hu.clip(*preparation.clip_hu)
+        if preparation.spacing_mm is not None:
+            # A kernel of one output pixel's width keeps noise from aliasing.
+            hu = ndimage.gaussian_filter(hu, [0.42 * math.sqrt(max(scale**2 - 1, 0)) for scale in self._scale])
+        return hu
+
+    @cached_property
+    def _every_slab_hu(self) -> np.ndarray:
+        """Float32 ``(slab, row, column)``: the other hemisphere of a turned head lies in other slabs."""
+        return np.stack([self._slab_hu(index).astype(np.float32) for index in range(len(self))])
+
+    def _other_hemisphere(self, index: int) -> np.ndarray:
+        """``(row, column)`` on the network's grid: HU at the same places of the other hemisphere."""
+        matrix, corner = self._to_scan_pixels(index)
+        rows, columns = (np.linspace(0, size - 1, LATTICE) for size in self.preparation.size)
+        pixels = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1) @ matrix.T + corner
+        slabs = np.full((*pixels.shape[:2], 1), index)
+        points_mm = self._slab_geometry.to_patient(np.concatenate([slabs, pixels], axis=-1)).reshape(-1, 3)
+        there = self._slab_geometry.to_indices(self._symmetry.counterparts_mm(points_mm))
+        places = (there / np.maximum(np.array(self._slab_geometry.shape) - 1, 1) * 2 - 1)[:, ::-1]
+        lattice = torch.from_numpy(places.T.reshape(1, 3, LATTICE, LATTICE).astype(np.float32))
+        grid = functional.interpolate(lattice, self.preparation.size, mode="bilinear", align_corners=True)
+        volume = torch.from_numpy(self._every_slab_hu)[None, None]
+        grid = grid.movedim(1, -1)[:, None]
+        return functional.grid_sample(volume, grid, padding_mode="border", align_corners=True)[0, 0, 0].numpy()
+
+    @cached_property
+    def _symmetry(self) -> HeadRegistration | MidsagittalPlane:
+        return self._registration or self.study.midsagittal_plane
+
+    @cached_property
+    def _slab_geometry(self) -> SliceGeometry:
+        """Where the middles of the slabs lie."""
+        geometry = self.study.ct.geometry
+        middles = np.stack([geometry.positions_mm[slab].mean(axis=0) for slab in self.slabs])
+        shape = (len(middles), *geometry.shape[1:])
+        return replace(geometry, positions_mm=middles, shape=shape)
+
     @cached_property
     def _reference_hu(self) -> float:
         if not self.preparation.centre_on_brain:
@@ -173,13 +233,18 @@ class PreparedSlices:
         return ndimage.affine_transform(image, matrix, corner, self.preparation.size, order=order, mode="nearest")
 
 
-def prepare(study: Study, preparation: Preparation) -> PreparedSlices:
+def prepare(study: Study, preparation: Preparation, registration: HeadRegistration | None = None) -> PreparedSlices:
     """The network's input for each slice of a study; inference and training both come through here.
 
+    Args:
+        study: the scan.
+        preparation: how HU become the network's channels.
+        registration: of the head, where there is one; mirrored slices follow it rather than the mid-sagittal plane.
+
     Raises:
-        ImageError: the preparation needs the brain and none is found.
+        ImageError: the preparation needs the brain, and none, or hardly any, is found.
     """
     needs_brain = preparation.centre_on_brain or preparation.brain_only or preparation.spacing_mm is not None
     if needs_brain and not study.brain.any():
         raise ImageError(NO_BRAIN)
-    return PreparedSlices(study, preparation)
+    return PreparedSlices(study, preparation, registration)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 SMP_FPN = "smp-fpn"
 SUNET = "sunet"
 ASPECTS_UNETS = "aspects-unets"
+SE_RES_UNET = "se-res-unet"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,14 @@ def _aspects_unets(encoder_name: str, decoder_channels: Sequence[int], in_channe
     return AspectsUNets(encoder_name, decoder_channels, in_channels)
 
 
-ARCHITECTURES = {SMP_FPN: _smp_fpn, SUNET: _sunet, ASPECTS_UNETS: _aspects_unets}
+def _se_res_unet(**arguments: object) -> "torch.nn.Module":
+    """Residual 3-D U-Net with squeeze-and-excitation, see `StrokeSegLib.networks.se_res_unet.SEResUNet3d`."""
+    from StrokeSegLib.networks.se_res_unet import SEResUNet3d
+
+    return SEResUNet3d(**arguments)
+
+
+ARCHITECTURES = {SMP_FPN: _smp_fpn, SUNET: _sunet, ASPECTS_UNETS: _aspects_unets, SE_RES_UNET: _se_res_unet}
 
 
 def build(architecture: Architecture) -> "torch.nn.Module":

@@ -17,7 +17,7 @@ class AspectsUNets(torch.nn.Module):
     Args:
         encoder_name: of segmentation-models-pytorch.
         decoder_channels: of each U-Net, from the deepest of five levels up.
-        in_channels: of the input.
+        in_channels: of the input; the U-Net of the anatomy sees the first alone, the slice itself.
     """
 
     def __init__(self, encoder_name: str, decoder_channels: Sequence[int], in_channels: int):
@@ -27,14 +27,18 @@ class AspectsUNets(torch.nn.Module):
                 encoder_name,
                 encoder_weights=None,
                 decoder_channels=tuple(decoder_channels),
-                in_channels=in_channels,
+                in_channels=channels,
                 classes=classes,
             )
-            for classes in (1, len(ANATOMY))
+            for channels, classes in ((in_channels, 1), (1, len(ANATOMY)))
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.infarct(images), self.anatomy(images)], dim=1)
+        return torch.cat([self.logits_of(part, images) for part in ("infarct", "anatomy")], dim=1)
+
+    def logits_of(self, part: str, images: torch.Tensor) -> torch.Tensor:
+        """Logits of ``infarct`` or ``anatomy`` alone."""
+        return self.infarct(images) if part == "infarct" else self.anatomy(images[:, :1])
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Probability of infarct, then of each class of the anatomy."""

@@ -241,29 +241,10 @@ def _differences(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames minus the reference at its edges ``(time, n)``, and 1.0 where the frame reaches there, else 0.0."""
     moved_mm = (edges.points_mm - middle) @ rotations.transpose(0, 2, 1) + middle + shift_mm[:, None]
-    indices = _indices(grid, moved_mm)
+    indices = grid.to_indices(moved_mm)
     inside = ((indices >= -1e-6) & (indices <= np.array(grid.shape) - 1 + 1e-6)).all(axis=-1)
     values = _sampled(volumes[:, None], indices[:, None, None])[:, 0, 0, 0].numpy()
     return values - edges.values, inside.astype(np.float64)
-
-
-def _indices(geometry: SliceGeometry, points_mm: np.ndarray) -> np.ndarray:
-    """``(..., 3)`` fractional slice, row, column of points; straight lines join the origins of the slices."""
-    heights, known = points_mm @ geometry.normal, geometry.heights_mm
-    slices = np.interp(heights, known, np.arange(len(known)))
-    # Beyond the outermost slices the index runs on, so that such points are seen to lie outside.
-    slices += (heights - heights.clip(known[0], known[-1])) / geometry.slice_spacing_mm
-    below = slices.astype(int).clip(0, max(len(known) - 2, 0))
-    down, across = (
-        origins[below] + (slices - below) * np.diff(origins, append=origins[-1])[below]
-        for origins in (
-            geometry.positions_mm @ geometry.column_direction,
-            geometry.positions_mm @ geometry.row_direction,
-        )
-    )
-    rows = (points_mm @ geometry.column_direction - down) / geometry.pixel_spacing_mm[0]
-    columns = (points_mm @ geometry.row_direction - across) / geometry.pixel_spacing_mm[1]
-    return np.stack([slices, rows, columns], axis=-1)
 
 
 def _sampled(volumes: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
@@ -279,7 +260,7 @@ def _moved_back(frame: np.ndarray, geometry: SliceGeometry, shift_mm: np.ndarray
     middle = middle_mm(geometry)
 
     def looked_up(indices: np.ndarray) -> np.ndarray:
-        return _indices(geometry, (geometry.to_patient(indices) - middle) @ rotation.T + middle + shift_mm)
+        return geometry.to_indices((geometry.to_patient(indices) - middle) @ rotation.T + middle + shift_mm)
 
     if geometry.shape[0] > 1 and not geometry.is_uneven:
         # Evenly spaced slices, sheared or not: the way is affine, so that four corners tell it.

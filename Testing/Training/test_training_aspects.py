@@ -166,6 +166,34 @@ def test_encoders_begin_with_those_of_another_bundle():
             torch.testing.assert_close(weights, expected[name])
 
 
+def test_one_part_learns_with_the_other_hemisphere_beside_while_the_other_keeps_its_weights(bundle, data_set, tmp_path):
+    settings = [*SMALL, f"network.initial={bundle.path}", "network.trained=infarct", "preparation.mirrored=true"]
+    settings[0] = settings[0].replace("in_channels: 1", "in_channels: 2")
+    settings += ["preparation.centre_on_brain=true", "preparation.brain_only=true", "preparation.slab_mm=5"]
+    options = [part for value in settings for part in ("--set", value)]
+    output = tmp_path / "run"
+    recipe = str(RECIPES / "ncct-aspects.yaml")
+    assert train.main([recipe, "--data", str(data_set), "--output", str(output), *options]) == 0
+    learned = export_bundle.export([output / "checkpoints" / "last.ckpt"], tmp_path / "bundle")
+    before, after = (each.load_networks()[0].state_dict() for each in (bundle, learned))
+    anatomy = [name for name in before if name.startswith("anatomy.")]
+    assert all(torch.equal(before[name], after[name]) for name in anatomy)
+    stem = "infarct.encoder._conv_stem.weight"
+    assert (before[stem].shape[1], after[stem].shape[1]) == (1, 2)
+    assert not torch.equal(before[stem][:, 0], after[stem][:, 0])
+    findings = methods.run(scanned(1).study, learned.method, learned, device="cpu")
+    assert findings.aspects is not None
+
+
+def test_a_part_that_there_is_not_cannot_learn(bundle, data_set):
+    recipe = read_recipe(
+        RECIPES / "ncct-aspects.yaml",
+        [f"data.path={data_set}", *SMALL, f"network.initial={bundle.path}", "network.trained=skull"],
+    )
+    with pytest.raises(DataError, match="no part “skull”"):
+        Learning(recipe)
+
+
 def test_a_loss_of_both_outputs_is_lowest_where_both_are_right():
     learning = Learning(read_recipe(RECIPES / "ncct-aspects.yaml", [*SMALL, "data.path=DATA"]))
     labels = torch.zeros(1, 2, 16, 16, dtype=torch.long)
@@ -233,3 +261,10 @@ def test_evaluated_heads_are_whole_in_thick_and_in_thin_slices():
     labelled = thick.read()
     assert labelled.study.ct.geometry.slice_spacing_mm == pytest.approx(5)
     assert set(np.unique(labelled.regions)) == set(range(21))
+
+
+def test_infarcts_of_evaluated_heads_are_as_dark_as_they_were_drawn():
+    number = next(number for number in range(0, 99, 4) if [x.core_drop_hu > 6 for x in draw_patient(number).lesions])
+    lesions = draw_patient(number).lesions
+    least, most = min(x.penumbra_drop_hu * x.white_ratio for x in lesions), max(x.core_drop_hu for x in lesions)
+    assert least / 2 < synthetic_head(number).read().hypodensity_hu < most

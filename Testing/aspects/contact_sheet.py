@@ -1,8 +1,10 @@
 """Slices of head CT with the ASPECTS regions outlined, as a radiologist looks at them: the patient's right on the left.
 
-    python Testing/aspects/contact_sheet.py sheet.png [SCAN…] [--regions atlas|network] [--slices 10]
+    python Testing/aspects/contact_sheet.py sheet.png [SCAN…] [--regions atlas|network] [--slices 10] [--cpaisd 8]
 
-Without scans the two real heads of the shared data beside the checkout are drawn, one row or more each.
+Without scans the two real heads of the shared data beside the checkout are drawn, one row or more each; with
+``--cpaisd`` as many of its single CPAISD slices instead, whose regions are the network's, for no atlas can be laid onto
+one slice.
 """
 
 import argparse
@@ -25,6 +27,8 @@ from StrokeSegLib.atlas.registration import register_head  # noqa: E402
 from StrokeSegLib.findings.terminology import TERMS, aspects_segment_name  # noqa: E402
 from StrokeSegLib.imaging import Study, read_study  # noqa: E402
 from StrokeSegLib.reports.pictures import mark_sides  # noqa: E402
+from Training.data import png_slices  # noqa: E402
+from Training.recipe import DataSettings  # noqa: E402
 
 WINDOW_HU = (10.0, 60.0)
 
@@ -44,17 +48,27 @@ def main() -> None:
     parser.add_argument("scans", type=Path, nargs="*")
     parser.add_argument("--regions", choices=("atlas", "network"), default="atlas")
     parser.add_argument("--slices", type=int, default=10, help="of each scan")
+    parser.add_argument("--cpaisd", type=int, default=0, metavar="N", help="draw so many CPAISD slices")
     arguments = parser.parse_args()
     scans = arguments.scans or [SHARED_DATA / "ct_head_ge_tilt", SHARED_DATA / "ct_head_cranium" / "cranium.nii.gz"]
     regions_of = regions_by_atlas if arguments.regions == "atlas" else regions_by_network
-    rows = []
-    for scan in scans:
-        study = read_study(scan)
-        regions = regions_of(study)
-        tiles = [tile(study, regions, index) for index in slices_shown(regions, arguments.slices)]
-        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % PER_ROW)
-        rows += [np.hstack(tiles[start : start + PER_ROW]) for start in range(0, len(tiles), PER_ROW)]
+    if arguments.cpaisd:
+        cases = png_slices.cases(SHARED_DATA / "cpaisd_slices", DataSettings.pixel_mm)
+        chosen = np.linspace(0, len(cases) - 1, arguments.cpaisd).round().astype(int)
+        studies = [cases[number].read().study for number in chosen]
+        rows = in_rows([tile(study, regions_by_network(study), 0) for study in studies])
+    else:
+        rows = []
+        for study in map(read_study, scans):
+            regions = regions_of(study)
+            rows += in_rows([tile(study, regions, index) for index in slices_shown(regions, arguments.slices)])
     Image.fromarray(np.vstack(rows)).save(arguments.sheet)
+
+
+def in_rows(tiles: list[np.ndarray]) -> list[np.ndarray]:
+    """Tiles side by side, the last row filled up with black ones."""
+    tiles = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % PER_ROW)
+    return [np.hstack(tiles[start : start + PER_ROW]) for start in range(0, len(tiles), PER_ROW)]
 
 
 def regions_by_atlas(study: Study) -> np.ndarray:
@@ -66,7 +80,7 @@ def regions_by_atlas(study: Study) -> np.ndarray:
 
 def regions_by_network(study: Study) -> np.ndarray:
     """The regions that `ncct-aspects` finds with its shipped networks."""
-    bundle = models.find_bundle("ncct-aspects-synthetic")
+    bundle = models.find_bundle("ncct-aspects-synthetic").overridden(["prediction.regions=network"])
     findings = methods.run(study, bundle.method, bundle)
     return next(layer.labels for layer in findings.layers if len(layer.segments) == len(ASPECTS_REGIONS))
 

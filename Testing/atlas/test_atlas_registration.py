@@ -40,6 +40,26 @@ def registration(scan):
     return register_head(scan.study)
 
 
+def test_counterparts_lie_in_the_same_region_of_the_other_side():
+    scan = scanned(5, rotation_deg=(-15.0, 20.0, 25.0))
+    geometry = scan.study.ct.geometry
+    voxels = np.argwhere(scan.aspects > 0)[::7]
+    there = register_head(scan.study).counterparts_mm(geometry.to_patient(voxels))
+    indices = np.rint(geometry.to_indices(there)).astype(int)
+    inside = ((indices >= 0) & (indices < geometry.shape)).all(axis=1)
+    own, other = (scan.aspects[tuple(places[inside].T)] for places in (voxels, indices))
+    regions = {region.label: region for region in ASPECTS_REGIONS}
+    mirrored = np.array([regions[label].mirrored.label for label in own])
+    assert np.mean(other == mirrored) > 0.8
+    assert not np.any((other > 0) & ((other > 10) == (own > 10))), "none stays on its own side"
+
+
+def test_the_counterpart_of_the_counterpart_is_the_place_itself(scan, registration):
+    places = scan.study.ct.geometry.to_patient(np.argwhere(scan.aspects > 0)[::50])
+    back = registration.counterparts_mm(registration.counterparts_mm(places))
+    np.testing.assert_allclose(back, places, atol=0.5)
+
+
 def dice(first: np.ndarray, second: np.ndarray) -> float:
     return 2 * np.count_nonzero(first & second) / (np.count_nonzero(first) + np.count_nonzero(second))
 

@@ -36,8 +36,7 @@ def main() -> None:
     geometry = axial_geometry((options.slices, 512, 512), (160 / options.slices, 0.45, 0.45))
     study = acquire(draw_patient(7), geometry, draw_scanner(7)).study
     network = bundle.load_networks()[0].to(memory_format=torch.channels_last)
-    # A slice of the bare networks for each of the scan's, whatever slabs the method makes of them.
-    slices = prepare(study, replace(Preparation(**bundle.preparation), slab_mm=None))
+    slices = prepare(study, Preparation(**bundle.preparation))
     inputs = torch.from_numpy(np.stack([slices[index] for index in range(len(slices))]))
 
     _method(study, bundle)

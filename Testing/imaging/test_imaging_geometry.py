@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scans import SHARED_DATA, centred_geometry, ellipsoid_head, tilted_geometry
@@ -20,6 +22,25 @@ def test_a_tilted_stack_reports_its_tilt_and_its_gaps_along_the_normal():
     assert geometry.gaps_mm == pytest.approx(4.0)
     assert geometry.origin_distances_mm == pytest.approx(4.0 / np.cos(np.radians(18.5)))
     assert geometry.is_sheared
+
+
+@pytest.mark.parametrize("gaps_mm", [(4.0, 4.0, 4.0), (2.0, 5.0, 3.5)])
+@pytest.mark.parametrize("upwards", [True, False])
+def test_positions_lead_back_to_the_voxels_that_lie_there(gaps_mm, upwards):
+    geometry = tilted_geometry(tilt_deg=18, gaps_mm=gaps_mm)
+    if not upwards:
+        geometry = replace(geometry, positions_mm=geometry.positions_mm[::-1])
+    indices = np.array([[0, 3.5, 7.25], [1, 0, 0], [3, 20, 1.5]])
+    points_mm = geometry.to_patient(indices)
+    np.testing.assert_allclose(geometry.to_indices(points_mm), indices, atol=1e-9)
+    between = geometry.to_indices((points_mm[1] + geometry.to_patient([2, 0, 0])) / 2)
+    np.testing.assert_allclose(between, [1.5, 0, 0], atol=1e-9)
+
+
+def test_positions_beside_a_lone_slice_lie_beyond_it():
+    geometry = centred_geometry(shape=(1, 8, 8), spacing_mm=(5.0, 1.0, 1.0))
+    above = geometry.to_patient([0, 2, 3]) + 2 * 5.0 * geometry.normal
+    np.testing.assert_allclose(geometry.to_indices(above), [2, 2, 3])
 
 
 def test_a_tilted_stack_keeps_its_volume():

@@ -4,7 +4,7 @@ from scans import SHARED_DATA, centred_geometry, ellipsoid_head
 
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging import read_study
-from StrokeSegLib.imaging.midsagittal import midsagittal_plane
+from StrokeSegLib.imaging.midsagittal import MidsagittalPlane, midsagittal_plane
 
 YAW = np.array([[np.cos(0.15), -np.sin(0.15), 0], [np.sin(0.15), np.cos(0.15), 0], [0, 0, 1.0]])
 
@@ -26,6 +26,13 @@ def test_the_patients_left_is_where_x_grows():
     left = midsagittal_plane(brain, geometry).left_side(geometry)
     assert left[:, :, -1].all()
     assert not left[:, :, 0].any()
+
+
+def test_counterparts_are_as_far_beyond_the_plane():
+    plane = MidsagittalPlane(3.0, (0.2, -0.1))
+    on_plane = np.array([3.0 + 0.2 * 40 - 0.1 * 25, 40.0, 25.0])
+    mirrored = plane.counterparts_mm(on_plane + np.array([[0], [12.5]]) * plane.normal)
+    np.testing.assert_allclose(mirrored, [on_plane, on_plane - 12.5 * plane.normal], atol=1e-12)
 
 
 def test_hardly_any_brain_has_no_sides():

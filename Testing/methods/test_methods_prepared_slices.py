@@ -1,14 +1,19 @@
 """Slices as the networks see them: thin slices averaged to slabs, turned heads set upright, and the way back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scans import centred_geometry, ellipsoid_head, head_study
 
+from StrokeSegLib.atlas.registration import register_head
 from StrokeSegLib.errors import BundleError
 from StrokeSegLib.imaging import Study, Volume
 from StrokeSegLib.methods.prepared_slices import Preparation, prepare
+from StrokeSegLib.phantom import PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
 
 WHOLE = Preparation(mean_hu=0, std_hu=1)
+MIRRORED = Preparation(mean_hu=0, std_hu=1, spacing_mm=1.0, size=(200, 200), slab_mm=5, upright=True, mirrored=True)
 UPRIGHT = Preparation(
     mean_hu=0, std_hu=10, centre_on_brain=True, brain_only=True, spacing_mm=1.0, size=(224, 224), upright=True
 )
@@ -81,3 +86,32 @@ def test_beyond_the_networks_view_nothing_is_marked():
 def test_slices_cannot_be_set_upright_without_being_resampled():
     with pytest.raises(BundleError, match="turned upright"):
         Preparation(mean_hu=0, std_hu=1, upright=True)
+
+
+@pytest.mark.parametrize("slices", [1, 9])
+def test_the_second_channel_shows_the_other_hemisphere(slices):
+    study = head_study(shape=(slices, 160, 160), spacing_mm=(12.0, 1.5, 1.5))
+    middle = slices // 2
+    study.ct.voxels[middle, 70:90, 95:115] = 20  # on the patient's left
+    own, other = prepare(study, replace(MIRRORED, clip_hu=(0, 80)))[middle]
+    assert np.corrcoef(other.ravel(), own[:, ::-1].ravel())[0, 1] > 0.95
+    dark = (own < 25) & (other > 30)
+    assert dark[:, 100:].sum() - dark[:, :100].sum() == pytest.approx(20 * 20 * 1.5**2, rel=0.2)
+
+
+def test_the_other_hemisphere_of_a_turned_head_is_found_by_the_atlas():
+    patient = draw_patient(5, PhantomOptions(lesion="none"))
+    patient = replace(patient, pose=replace(patient.pose, rotation_deg=(10.0, 20.0, 15.0)))
+    scan = acquire(patient, axial_geometry((24, 112, 100), (6.0, 2.0, 2.0)), draw_scanner(5))
+    preparation = replace(MIRRORED, clip_hu=(-30, 30), centre_on_brain=True, brain_only=True)
+    agreement = {}
+    for name, registration in (("plane", None), ("atlas", register_head(scan.study))):
+        channels = [prepare(scan.study, preparation, registration)[index] for index in range(8, 18)]
+        own, other = np.stack(channels, axis=1)
+        agreement[name] = np.corrcoef(own.ravel(), other.ravel())[0, 1]
+    assert agreement["atlas"] > max(0.5, agreement["plane"])
+
+
+def test_slices_cannot_be_mirrored_without_slabs():
+    with pytest.raises(BundleError, match="to be mirrored"):
+        Preparation(mean_hu=0, std_hu=1, spacing_mm=1.0, size=(96, 96), mirrored=True)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from StrokeSegLib.methods import ctp_core, ncct_core_penumbra
+from StrokeSegLib.methods import ctp_core, ncct_core_penumbra, ncct_infarct
 from StrokeSegLib.models.bundle import SCHEMA_FILE
 from StrokeSegLib.perfusion import PerfusionSettings
 
@@ -16,7 +16,7 @@ def names(kind):
     return {entry.name for entry in dataclasses.fields(kind)}
 
 
-@pytest.mark.parametrize("method", [ctp_core, ncct_core_penumbra])
+@pytest.mark.parametrize("method", [ctp_core, ncct_core_penumbra, ncct_infarct])
 @pytest.mark.parametrize("group", ["preparation", "prediction"])
 def test_the_schema_knows_every_setting_of_a_method_and_no_other(method, group):
     rules = [rule["then"]["properties"] for rule in SCHEMA["allOf"] if method.ID in json.dumps(rule["if"])]

@@ -21,6 +21,8 @@ class LabelledStudy:
         study: the scan.
         labels: uint8 ``(slice, row, column)``: 0, 1 core or infarct, 2 penumbra.
         regions: uint8 ``(slice, row, column)`` of `AspectsRegion.label`, 0 elsewhere, where the data set has them.
+        hypodensity_hu: by how much the infarct in these regions is darker than the same tissue was, which only
+            synthetic patients tell; None where it is not known, or there is no infarct.
 
     Raises:
         DataError: labels of another shape than the scan, or with other values.
@@ -29,6 +31,7 @@ class LabelledStudy:
     study: Study
     labels: np.ndarray
     regions: np.ndarray | None = None
+    hypodensity_hu: float | None = None
 
     def __post_init__(self):
         self._check(self.labels, "mask", REFERENCE_VALUES, "0 (background), 1 (core or infarct) and 2 (penumbra)")

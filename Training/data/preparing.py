@@ -8,7 +8,7 @@ import numpy as np
 from StrokeSegLib.aspects.regions import classes_of_regions
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.inference.patches import MARGIN, PATCH
-from StrokeSegLib.methods import ctp_core
+from StrokeSegLib.methods import ctp_core, ncct_aspects, prepared_volume
 from StrokeSegLib.methods.prepared_slices import Preparation, prepare
 from StrokeSegLib.methods.prepared_slices import PreparedSlices as SlicesOfScan
 from StrokeSegLib.perfusion import perfusion_of
@@ -85,6 +85,36 @@ class PreparedPatches:
         return np.flatnonzero(self.foreground).astype(np.int32)
 
 
+BACKGROUND, BRAIN, LESION = 0, 1, 2
+"""Tissues of a `LabelledVolume`."""
+
+
+@dataclass(frozen=True)
+class LabelledVolume:
+    """A case on the grid of a network of volumes, cropped to the brain.
+
+    Args:
+        image: float32 ``(1, slice, row, column)``.
+        tissue: uint8 ``(slice, row, column)``: `BACKGROUND`, `BRAIN` or `LESION`.
+    """
+
+    image: np.ndarray
+    tissue: np.ndarray
+
+
+def labelled_volume(case: Case, preparation: prepared_volume.Preparation) -> LabelledVolume:
+    """The non-contrast CT of a case with its infarct, core and penumbra in one, as far as it lies in the brain.
+
+    Raises:
+        StrokeSegError: the case cannot be read, or does not suit the preparation.
+    """
+    labelled = case.read()
+    prepared = prepared_volume.prepare(labelled.study, preparation)
+    infarct = prepared.labels((labelled.labels > 0).astype(np.uint8)).astype(bool)
+    tissue = np.where(prepared.inside, np.where(infarct, LESION, BRAIN), BACKGROUND)
+    return LabelledVolume(prepared.image, tissue.astype(np.uint8))
+
+
 def prepared_slices(case: Case, preparation: Preparation) -> PreparedSlices:
     """Slices of a non-contrast CT with its lesions.
 
@@ -105,7 +135,8 @@ def prepared_aspects(case: Case, preparation: Preparation) -> PreparedSlices:
     labelled = case.read()
     if labelled.regions is None:
         raise DataError(f"Case {case.name} has no ASPECTS regions; this method learns them beside the infarct.")
-    slices = prepare(labelled.study, preparation)
+    registration = ncct_aspects.registration_of(labelled.study) if preparation.mirrored else None
+    slices = ncct_aspects.prepare_registered(labelled.study, preparation, registration)
     maps = ((labelled.labels > 0).astype(np.uint8), classes_of_regions(labelled.regions))
     return PreparedSlices(_images(slices), np.stack([_labels(slices, labels) for labels in maps], axis=1))
 

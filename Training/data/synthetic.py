@@ -1,14 +1,17 @@
 """Synthetic patients, drawn while a network learns: no scan of theirs is ever stored."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from StrokeSegLib.aspects.measurement import TISSUE_HU
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.phantom import (
     PhantomOptions,
+    SyntheticStudy,
     acquire,
     acquire_perfusion,
     axial_geometry,
@@ -40,6 +43,9 @@ ASPECTS_THICKNESS_MM = (2.5, 8.0)
 
 THICK_MM, THIN_MM, WHOLE_HEAD_MM = 5.0, 1.25, 150.0
 """Distances between the slices of whole heads, and what the slices cover."""
+
+THIN_SLICES, THIN_SLICES_MM = 112, (1.0, 1.5)
+"""Of the scans for a network of volumes: how many, and the range of their distances."""
 
 PERFUSION_SLICES = 8
 """Of a synthetic CT perfusion scan: drawing one takes seconds, and its neighbours are alike."""
@@ -81,11 +87,32 @@ def synthetic_head(seed: int) -> Case:
 
     def load() -> LabelledStudy:
         geometry = axial_geometry((round(WHOLE_HEAD_MM / gap_mm), 240, 224), (gap_mm, 1.0, 1.0))
-        scan = acquire(draw_patient(seed, options), geometry, draw_scanner(seed))
-        return LabelledStudy(scan.study, scan.labels, scan.aspects)
+        patient, scanner = draw_patient(seed, options), draw_scanner(seed)
+        scan = acquire(patient, geometry, scanner)
+        before = acquire(replace(patient, lesions=()), geometry, scanner)
+        return LabelledStudy(scan.study, scan.labels, scan.aspects, _hypodensity_hu(scan, before))
 
     name = f"synthetic-{seed}-{'thin' if thin else 'thick'}{'-turned' if turned else ''}"
     return Case(patient=f"synthetic-{seed}", name=name, load=load)
+
+
+def _hypodensity_hu(scan: SyntheticStudy, before: SyntheticStudy) -> float | None:
+    """Mean loss of HU of what was tissue, not CSF, where infarct lies in the ASPECTS regions."""
+    hu, hu_before = scan.study.ct.voxels, before.study.ct.voxels
+    tissue = (hu_before >= TISSUE_HU[0]) & (hu_before <= TISSUE_HU[1])
+    infarct = tissue & (scan.labels > 0) & (scan.aspects > 0)
+    return float((hu_before[infarct] - hu[infarct]).mean()) if infarct.any() else None
+
+
+def synthetic_volume(seed: int) -> Case:
+    """The non-contrast CT of a synthetic patient in thin slices as a case."""
+
+    def load() -> LabelledStudy:
+        geometry = random_acquisition(seed, slices=THIN_SLICES, thickness_mm=THIN_SLICES_MM)
+        scan = acquire(draw_patient(seed), geometry, draw_scanner(seed))
+        return LabelledStudy(scan.study, scan.labels)
+
+    return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
 
 
 def synthetic_perfusion(seed: int) -> Case:
