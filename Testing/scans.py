@@ -69,7 +69,8 @@ def turned_geometry(geometry: SliceGeometry, angle_deg: float) -> SliceGeometry:
     direction = np.array([[1, 0, 0], [0, np.cos(angle), np.sin(angle)], [0, -np.sin(angle), np.cos(angle)]])
     spacing_mm = (geometry.slice_spacing_mm, *geometry.pixel_spacing_mm)
     half_mm = (np.array(geometry.shape[::-1]) - 1) / 2 * np.array(spacing_mm[::-1])
-    return SliceGeometry.regular(geometry.shape, spacing_mm, tuple(middle_mm(geometry) - direction @ half_mm), direction)
+    origin_mm = middle_mm(geometry) - direction @ half_mm
+    return SliceGeometry.regular(geometry.shape, spacing_mm, tuple(origin_mm), direction)
 
 
 def middle_mm(geometry: SliceGeometry) -> np.ndarray:

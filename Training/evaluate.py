@@ -15,18 +15,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from StrokeSegLib import models
 from StrokeSegLib.errors import DataError, StrokeSegError
-from StrokeSegLib.methods import ncct_aspects
-from Training import aspects_evaluation, evaluation
+from StrokeSegLib.methods import ncct_aspects, ncct_infarct
+from Training import aspects_evaluation, evaluation, infarct_evaluation
 from Training.aspects_evaluation import AspectsEvaluation
 from Training.data.case import Case
 from Training.data.sources import open_source
 from Training.data.splits import split
 from Training.data.synthetic import EVALUATION_SEED
 from Training.evaluation import Evaluation
+from Training.infarct_evaluation import InfarctEvaluation
 from Training.recipe import SOURCES, DataSettings, read_recipe
 from Training.trainable import TRAINABLE, held_out
 
-EVALUATIONS = {ncct_aspects.ID: aspects_evaluation.evaluate}
+EVALUATIONS = {ncct_aspects.ID: aspects_evaluation.evaluate, ncct_infarct.ID: infarct_evaluation.evaluate}
 """By method; the others mark core and penumbra."""
 
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         bundle = models.find_bundle(options.model).overridden(options.set)
         measure = EVALUATIONS.get(bundle.method, evaluation.evaluate)
-        measured = measure(bundle, _cases(options, bundle.method), options.device, _progress)
+        measured = measure(bundle, _cases(options, bundle.method), options.device, print_progress)
         summary = {"model": bundle.name, "model_version": bundle.version, "model_sha256": bundle.sha256}
         summary |= {"data": str(options.data or options.source), "part": options.part, "overrides": bundle.overrides}
         summary |= measured.summary()
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def table(measured: Evaluation | AspectsEvaluation, summary: dict) -> str:
+def table(measured: Evaluation | AspectsEvaluation | InfarctEvaluation, summary: dict) -> str:
     """The table for the eye: a line a scan, then means and pooled figures."""
     lines = [f"{'case':<24}" + "".join(f"{name:>26}" for name in measured.table)]
     for case in measured.cases:
@@ -68,7 +69,7 @@ def _cell(value: float | str) -> str:
     return f"{value:>26}" if isinstance(value, str) else f"{value:>26.3f}"
 
 
-def write(measured: Evaluation | AspectsEvaluation, summary: dict, folder: Path) -> None:
+def write(measured: Evaluation | AspectsEvaluation | InfarctEvaluation, summary: dict, folder: Path) -> None:
     """cases.csv and summary.json."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "cases.csv").open("w", encoding="utf-8", newline="") as file:
@@ -97,7 +98,8 @@ def _cases(options: argparse.Namespace, method: str) -> list[Case]:
     return chosen
 
 
-def _progress(fraction: float, stage: str) -> None:
+def print_progress(fraction: float, stage: str) -> None:
+    """A line on stderr, written over the last one."""
     sys.stderr.write(f"\r{fraction:4.0%} {stage:<40}")
     sys.stderr.flush()
 

@@ -93,7 +93,7 @@ def export(
         "method": recipe.method,
         "architecture": {"name": recipe.network.name, "arguments": recipe.network.arguments},
         "preparation": dataclasses.asdict(recipe.preparation),
-        "prediction": {**dataclasses.asdict(METHODS[recipe.method].Prediction()), **prediction},
+        "prediction": {**_usual_prediction(recipe), **prediction},
         "labels": TRAINABLE[recipe.method].labels,
         "provenance": {
             "training_data": _training_data(recipe, initial),
@@ -153,9 +153,17 @@ class Member:
         return dataclasses.replace(self.recipe, data=dataclasses.replace(self.recipe.data, fold=0), seed=0)
 
 
+def _usual_prediction(recipe: Recipe) -> dict[str, object]:
+    """The method's prediction; a network of volumes sees tiles of the size that it learned from."""
+    prediction = dataclasses.asdict(METHODS[recipe.method].Prediction())
+    return {**prediction, "tile": recipe.data.patch} if TRAINABLE[recipe.method].in_volumes else prediction
+
+
 def _training_data(recipe: Recipe, initial: models.ModelBundle | None) -> str:
     if recipe.data.source == "synthetic":
-        drawn = "synthetic patients (StrokeSegLib.phantom), drawn while training"
+        first, cohort = recipe.data.first_patient, recipe.data.cohort
+        when = f"seeds {first} to {first + cohort - 1}" if cohort else "drawn while training"
+        drawn = f"synthetic patients (StrokeSegLib.phantom), {when}"
         if recipe.data.real_slices is None:
             return f"only {drawn}; no scan of a real patient"
         return f"{drawn}, and a part of the real slices “{Path(recipe.data.real_slices).name}”"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from StrokeSegLib.methods import ctp_core, ncct_aspects, ncct_core_penumbra, prepared_volume
+from StrokeSegLib.methods import ctp_core, ncct_aspects, ncct_core_penumbra, ncct_infarct, prepared_volume
 from StrokeSegLib.methods.prepared_slices import Preparation
 from StrokeSegLib.networks.aspects import ANATOMY
 from Training.data.case import Case
@@ -122,7 +122,7 @@ TRAINABLE = {
         synthetic=synthetic_aspects,
         evaluated=synthetic_head,
     ),
-    "ncct-infarct": Trainable(
+    ncct_infarct.ID: Trainable(
         outputs=(Output(1, {"infarct": (1,)}),),
         labels={"infarct": 1},
         preparation=prepared_volume.Preparation,

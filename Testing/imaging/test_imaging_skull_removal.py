@@ -50,7 +50,7 @@ class TestRealHead:
         return read_study(CRANIUM)
 
     def tilted(self, upright, kind):
-        shape, spacing_mm = (112, 140, 140), (2.0, 1.7, 1.7)
+        shape, spacing_mm = (100, 110, 110), (2.0, 2.0, 2.0)
         place = axial_geometry(shape, spacing_mm, 20 * (kind == "gantry"), tuple(middle_mm(upright.ct.geometry)))
         place = turned_geometry(place, 20) if kind == "head" else place
         return Study(ct=resliced(upright.ct, place))

@@ -1,0 +1,135 @@
+"""The folds of a cross-validation measured: ``python Training/cross_validation.py RUN… [--output FOLDER]``.
+
+Each run's network is measured on the patients that the run held out; the table gives each fold's mean over its
+patients, and mean and standard deviation over the folds. With --output also writes them as JSON.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from StrokeSegLib.errors import DataError, StrokeSegError
+from Training.evaluate import EVALUATIONS, print_progress
+from Training.evaluation import evaluate
+from Training.export_bundle import export
+from Training.grid_search import best_checkpoint
+from Training.recipe import read_recipe
+from Training.trainable import held_out
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Figures by fold.
+
+    Args:
+        names: of the runs.
+        columns: what the evaluation of their method shows, as far as it is numbers.
+        means: ``(fold, column)`` over the patients of each fold to whom a figure applies; NaN where there is none.
+        patients: of each fold.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    means: np.ndarray
+    patients: tuple[int, ...]
+
+    def table(self) -> str:
+        """For the eye: a line a fold, then mean ± standard deviation (population) over the folds."""
+        lines = [f"{'fold':<24}{'patients':>10}" + "".join(f"{name:>22}" for name in self.columns)]
+        for name, patients, row in zip(self.names, self.patients, self.means, strict=True):
+            lines.append(f"{name[:24]:<24}{patients:>10}" + "".join(f"{value:>22.3f}" for value in row))
+        cells = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(*self._over_folds(), strict=True)]
+        lines.append(f"{'mean ± sd':<24}{sum(self.patients):>10}" + "".join(f"{cell:>22}" for cell in cells))
+        return "\n".join(lines) + "\n"
+
+    def summary(self) -> dict[str, object]:
+        """JSON values."""
+        mean, sd = ([_number(value) for value in values] for values in self._over_folds())
+        return {
+            "folds": {
+                name: {
+                    "patients": patients,
+                    **{column: _number(value) for column, value in zip(self.columns, row, strict=True)},
+                }
+                for name, patients, row in zip(self.names, self.patients, self.means, strict=True)
+            },
+            "mean": dict(zip(self.columns, mean, strict=True)),
+            "sd": dict(zip(self.columns, sd, strict=True)),
+        }
+
+    def _over_folds(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.nanmean(self.means, axis=0), np.nanstd(self.means, axis=0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        folds = measure(options.runs, options.last, options.device, options.set)
+    except StrokeSegError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    if options.output:
+        options.output.write_text(json.dumps(folds.summary(), indent=2) + "\n", encoding="utf-8")
+    sys.stderr.write("\n")
+    sys.stdout.write(folds.table())
+    return 0
+
+
+def measure(runs: Sequence[Path], last: bool = False, device: str = "auto", settings: Sequence[str] = ()) -> Folds:
+    """Every run's network on the patients that it held out.
+
+    Args:
+        runs: folders of `train.py`, one a fold, all of one method.
+        last: take the last checkpoint instead of that with the lowest validation loss.
+        device: where to run.
+        settings: ``prediction.key=value`` to replace.
+
+    Raises:
+        DataError: a folder holds no run, or the runs are of several methods.
+        StrokeSegError: a case cannot be read or run.
+    """
+    recipes = [read_recipe(run / "recipe.yaml") for run in runs]
+    if len({recipe.method for recipe in recipes}) > 1:
+        raise DataError("The runs are of several methods; give those of one.")
+    evaluated = EVALUATIONS.get(recipes[0].method, evaluate)
+    summaries = []
+    for run, recipe in zip(runs, recipes, strict=True):
+        checkpoint = run / "checkpoints" / "last.ckpt" if last else best_checkpoint(run)
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = export([checkpoint], Path(folder) / "bundle").overridden(settings)
+            measured = evaluated(bundle, held_out(recipe), device, print_progress)
+        summaries.append(measured.summary())
+    columns = tuple(name for name in measured.table if any(name in summary["mean"] for summary in summaries))
+    means = np.array([[summary["mean"].get(name, np.nan) for name in columns] for summary in summaries], float)
+    return Folds(tuple(run.name for run in runs), columns, means, tuple(summary["patients"] for summary in summaries))
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of train.py, one a fold")
+    parser.add_argument(
+        "--last", action="store_true", help="the last checkpoint, not the one of lowest validation loss"
+    )
+    parser.add_argument("--output", type=Path, metavar="JSON")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for strokeseg segment")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
