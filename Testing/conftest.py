@@ -2,6 +2,16 @@
 
 import pytest
 
+from StrokeSegLib.inference import compilations
+
+
+@pytest.fixture(autouse=True, scope="session")
+def torch_alone():
+    """Each test has a network of its own, which takes longer to compile than to run; tests of compiling switch it on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(compilations.SWITCH, "off")
+        yield
+
 
 @pytest.fixture
 def slicer_scene():

@@ -21,7 +21,7 @@ from StrokeSegLib.errors import DataError, StrokeSegError
 from Training.evaluate import EVALUATIONS, print_progress
 from Training.evaluation import evaluate
 from Training.export_bundle import export
-from Training.grid_search import best_checkpoint
+from Training.grid_search import chosen_checkpoint
 from Training.recipe import read_recipe
 from Training.trainable import held_out
 
@@ -105,9 +105,8 @@ def measure(runs: Sequence[Path], last: bool = False, device: str = "auto", sett
     evaluated = EVALUATIONS.get(recipes[0].method, evaluate)
     summaries = []
     for run, recipe in zip(runs, recipes, strict=True):
-        checkpoint = run / "checkpoints" / "last.ckpt" if last else best_checkpoint(run)
         with tempfile.TemporaryDirectory() as folder:
-            bundle = export([checkpoint], Path(folder) / "bundle").overridden(settings)
+            bundle = export([chosen_checkpoint(run, last)], Path(folder) / "bundle").overridden(settings)
             measured = evaluated(bundle, held_out(recipe), device, print_progress)
         summaries.append(measured.summary())
     columns = tuple(name for name in measured.table if any(name in summary["mean"] for summary in summaries))

@@ -149,8 +149,10 @@ class Member:
 
     @property
     def of_all_folds(self) -> Recipe:
-        """The recipe without its fold and seed."""
-        return dataclasses.replace(self.recipe, data=dataclasses.replace(self.recipe.data, fold=0), seed=0)
+        """The recipe without its fold and seed, and what was measured on the fold's training part."""
+        data = dataclasses.replace(self.recipe.data, fold=0)
+        loss = dataclasses.replace(self.recipe.loss, lesion_weight=None)
+        return dataclasses.replace(self.recipe, data=data, loss=loss, seed=0)
 
 
 def _usual_prediction(recipe: Recipe) -> dict[str, object]:

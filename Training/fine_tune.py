@@ -25,6 +25,7 @@ from Training.data.splits import split
 from Training.evaluate import EVALUATIONS
 from Training.evaluation import Evaluation, evaluate
 from Training.export_bundle import export
+from Training.infarct_evaluation import InfarctEvaluation
 from Training.recipe import AugmentationSettings, LossSettings, recipe_of
 from Training.train import train
 from Training.trainable import TRAINABLE
@@ -49,6 +50,11 @@ OPTIMISATION = {
 }
 """A small part of the rate that these networks are trained with, until the corrections held out for it say stop."""
 
+VOLUMES_BATCH = 2
+
+VOLUMES_DATA = {"lesion_share": 0.5, "patches_per_case": 8, "patients_kept": 4, "validation_slices": 4}
+"""How patches are drawn for a network of volumes."""
+
 logger = logging.getLogger("Training")
 
 
@@ -69,7 +75,7 @@ class Figures:
     dice_of_cases: Mapping[str, float]
 
     @classmethod
-    def of(cls, evaluation: Evaluation | AspectsEvaluation) -> "Figures":
+    def of(cls, evaluation: Evaluation | AspectsEvaluation | InfarctEvaluation) -> "Figures":
         """The figures of an evaluation."""
         summary = evaluation.summary()
         if isinstance(evaluation, AspectsEvaluation):
@@ -77,6 +83,11 @@ class Figures:
             dice_of_cases = {case.case: case.dice_infarct for case in evaluation.cases}
             dice = {name: summary["mean"].get(f"dice_{name}", math.nan) for name in ("infarct", "regions")}
             auc, volume_error_ml = None, sum(errors_ml) / len(errors_ml)
+        elif isinstance(evaluation, InfarctEvaluation):
+            errors_ml = [abs(case.error_ml) for case in evaluation.cases]
+            dice_of_cases = {case.case: case.dice for case in evaluation.cases}
+            dice = {"infarct": summary["mean"].get("dice", math.nan)}
+            auc, volume_error_ml = summary["pooled"]["auc"], sum(errors_ml) / len(errors_ml)
         else:
             dice_of_cases = {case.case: case.dice_affected for case in evaluation.cases}
             dice = {name: summary["pooled"][f"dice_{name}"] for name in reversed(evaluation.classes)}
@@ -240,6 +251,7 @@ def _content(bundle: models.ModelBundle, data: Path, source: str, rehearsed_pati
     if not bundle.path.is_dir():
         raise DataError(f"{bundle.path.name} is packed; install it, or unpack it, and give the folder.")
     recorded = bundle.provenance.get("recipe", {})
+    in_volumes = TRAINABLE[bundle.method].in_volumes
     return {
         "name": bundle.name,
         "method": bundle.method,
@@ -254,11 +266,12 @@ def _content(bundle: models.ModelBundle, data: Path, source: str, rehearsed_pati
             "validation_fraction": 0.2,
             "test_fraction": 0.2,
             "rehearsed_patients": rehearsed_patients,
+            **({**VOLUMES_DATA, "patch": list(bundle.prediction["tile"])} if in_volumes else {}),
         },
         "preparation": dict(bundle.preparation),
         "augmentation": _known(AugmentationSettings, recorded.get("augmentation", {})),
         "loss": _known(LossSettings, recorded.get("loss", {})),
-        "optimisation": dict(OPTIMISATION),
+        "optimisation": {**OPTIMISATION, **({"batch": VOLUMES_BATCH} if in_volumes else {})},
     }
 
 

@@ -1,7 +1,7 @@
 """Threshold and minimum size of a cross-validation: ``python Training/grid_search.py RUN… --output grid.json``.
 
-Each run's best network predicts the patients that the run validated on; the pair with the highest mean Dice over all of
-them is the best (Clèrigues et al. 2019, section 3.4).
+Each run's network predicts the patients that the run validated on; the pair with the highest mean Dice over all of them
+is the best (Clèrigues et al. 2019, section 3.4). Nothing marked in a patient without lesion counts 1, anything 0.
 """
 
 import argparse
@@ -16,32 +16,76 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+from scipy import ndimage
 
 from StrokeSegLib import methods
 from StrokeSegLib.errors import DataError, StrokeSegError
-from StrokeSegLib.methods import ctp_core
-from Training import metrics
+from StrokeSegLib.methods import ctp_core, ncct_infarct
 from Training.export_bundle import export
-from Training.recipe import read_recipe
+from Training.recipe import Recipe, read_recipe
 from Training.trainable import held_out
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
-MINIMUM_VOXELS = (0, 25, 50, 100, 150, 200, 300, 400, 600)
+
+@dataclass(frozen=True)
+class Sought:
+    """The values that are tried for a method.
+
+    Args:
+        segment: whose probabilities are cut.
+        labels: of the reference, that this segment marks.
+        minimum: the setting of the method's `Prediction` that drops small connected parts.
+        sizes: tried for it.
+        in_ml: whether these are volumes, or numbers of voxels.
+        connectivity: of a part, as `scipy.ndimage.generate_binary_structure` counts it: 1 faces, 3 corners too.
+        thresholds: tried.
+    """
+
+    segment: str
+    labels: tuple[int, ...]
+    minimum: str
+    sizes: tuple[float, ...]
+    in_ml: bool
+    connectivity: int
+    thresholds: tuple[float, ...] = THRESHOLDS
+
+
+SOUGHT = {
+    ctp_core.ID: Sought(
+        segment="core",
+        labels=(ctp_core.CORE,),
+        minimum="minimum_voxels",
+        sizes=(0, 25, 50, 100, 150, 200, 300, 400, 600),
+        in_ml=False,
+        connectivity=1,
+    ),
+    ncct_infarct.ID: Sought(
+        segment=ncct_infarct.INFARCT.name,
+        labels=(1, 2),
+        minimum="minimum_ml",
+        sizes=(0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0),
+        in_ml=True,
+        connectivity=3,
+        thresholds=(*THRESHOLDS, 0.97, 0.98, 0.99),
+    ),
+}
+"""By method."""
 
 
 @dataclass(frozen=True)
 class Grid:
     """Dice ``(patient, threshold, minimum size)`` of every case that some run validated on."""
 
+    sought: Sought
     cases: tuple[str, ...]
     dice: np.ndarray
 
-    def best(self) -> tuple[float, int, float]:
+    def best(self) -> tuple[float, float, float]:
         """Threshold and minimum size of the highest mean Dice, and that Dice; the smaller of equals."""
         mean = self.dice.mean(axis=0)
         threshold, size = np.unravel_index(mean.argmax(), mean.shape)
-        return THRESHOLDS[threshold], MINIMUM_VOXELS[size], float(mean[threshold, size])
+        return self.sought.thresholds[threshold], self.sought.sizes[size], float(mean[threshold, size])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,63 +93,95 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
     try:
-        grid = search(options.runs, options.device)
+        grid = search(options.runs, options.last, options.device)
     except StrokeSegError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    threshold, minimum_voxels, dice = grid.best()
+    threshold, size, dice = grid.best()
     result = {
         "cases": list(grid.cases),
-        "thresholds": THRESHOLDS,
-        "minimum_voxels": MINIMUM_VOXELS,
+        "thresholds": grid.sought.thresholds,
+        grid.sought.minimum: grid.sought.sizes,
         "mean_dice": grid.dice.mean(axis=0).round(4).tolist(),
         "best": {
-            "prediction": {"threshold": threshold, "minimum_voxels": minimum_voxels},
+            "prediction": {"threshold": threshold, grid.sought.minimum: size},
             "mean_dice": round(dice, 4),
         },
     }
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(f"threshold {threshold}, at least {minimum_voxels} voxels: mean Dice {dice:.3f}\n")
+    unit = "ml" if grid.sought.in_ml else "voxels"
+    sys.stdout.write(f"threshold {threshold}, at least {size} {unit}: mean Dice {dice:.3f}\n")
     return 0
 
 
-def search(runs: Sequence[Path], device: str = "auto") -> Grid:
+def search(runs: Sequence[Path], last: bool = False, device: str = "auto") -> Grid:
     """Dice of the grid over the validation patients of runs.
 
+    Args:
+        runs: folders of `train.py`, all of one method.
+        last: take the last checkpoint instead of that with the lowest validation loss.
+        device: where to run.
+
     Raises:
-        DataError: a folder holds no run of a patch network with a best checkpoint.
+        DataError: a folder holds no run of a method whose labels have a threshold and a minimum size.
     """
+    recipes = [read_recipe(run / "recipe.yaml") for run in runs]
+    for run, recipe in zip(runs, recipes, strict=True):
+        if recipe.method not in SOUGHT or recipe.method != recipes[0].method:
+            known = " or ".join(SOUGHT)
+            raise DataError(f"{run} is a run of {recipe.method}; give runs of {known}, all of one method.")
+    sought = SOUGHT[recipes[0].method]
     names, rows = [], []
-    for run in runs:
-        for case, dice in _of_run(run, device):
+    for run, recipe in zip(runs, recipes, strict=True):
+        for case, dice in _of_run(run, recipe, sought, last, device):
             names.append(case)
             rows.append(dice)
-    return Grid(tuple(names), np.array(rows))
+    return Grid(sought, tuple(names), np.array(rows))
 
 
-def _of_run(run: Path, device: str) -> Iterator[tuple[str, np.ndarray]]:
+def _of_run(run: Path, recipe: Recipe, sought: Sought, last: bool, device: str) -> Iterator[tuple[str, np.ndarray]]:
     """Name and Dice ``(threshold, minimum size)`` of each case that a run validated on."""
-    recipe = read_recipe(run / "recipe.yaml")
-    if recipe.method != ctp_core.ID:
-        raise DataError(f"{run} is no run of {ctp_core.ID}; only its labels have a threshold and a minimum size.")
     with tempfile.TemporaryDirectory() as folder:
-        bundle = export([best_checkpoint(run)], Path(folder) / "bundle")
+        bundle = export([chosen_checkpoint(run, last)], Path(folder) / "bundle")
         for case in held_out(recipe):
             labelled = case.read()
             findings = methods.run(labelled.study, bundle.method, bundle, device=device, keep_probabilities=True)
-            reference = labelled.labels == ctp_core.CORE
-            yield case.name, dice_over_grid(findings.probabilities["core"], reference)
+            reference = np.isin(labelled.labels, sought.labels)
+            voxels = labelled.study.ct.geometry.voxel_volumes_ml if sought.in_ml else np.ones(len(reference))
+            yield case.name, dice_over_grid(findings.probabilities[sought.segment], reference, voxels, sought)
 
 
-def dice_over_grid(probabilities: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Dice ``(threshold, minimum size)`` of probabilities against a reference, both ``(slice, row, column)``."""
-    no_volume = np.zeros(len(probabilities))
+def dice_over_grid(
+    probabilities: np.ndarray, reference: np.ndarray, voxel_sizes: np.ndarray, sought: Sought
+) -> np.ndarray:
+    """Dice ``(threshold, minimum size)`` of probabilities against a reference, both ``(slice, row, column)``.
 
-    def dice(threshold: float, minimum_voxels: int) -> float:
-        rule = ctp_core.Prediction(threshold=threshold, minimum_voxels=minimum_voxels)
-        return metrics.dice(ctp_core.binarised(probabilities, rule, no_volume) > 0, reference)
+    Args:
+        probabilities: of the segment.
+        reference: boolean.
+        voxel_sizes: ``(slices,)`` what a voxel of each slice counts towards the minimum size.
+        sought: what is tried.
+    """
+    structure = ndimage.generate_binary_structure(3, sought.connectivity)
+    of_reference = np.count_nonzero(reference)
+    rows = []
+    for threshold in sought.thresholds:
+        parts, count = ndimage.label(probabilities > threshold, structure)
+        by_slice = np.stack([np.bincount(plane.ravel(), minlength=count + 1) for plane in parts])
+        sizes, voxels = voxel_sizes @ by_slice, by_slice.sum(axis=0)
+        found = np.bincount(parts[reference], minlength=count + 1)
+        kept = [(sizes >= minimum) & (np.arange(count + 1) > 0) for minimum in sought.sizes]
+        rows.append([_dice(found[large].sum(), voxels[large].sum() + of_reference) for large in kept])
+    return np.array(rows)
 
-    return np.array([[dice(threshold, minimum) for minimum in MINIMUM_VOXELS] for threshold in THRESHOLDS])
+
+def _dice(overlap: int, total: int) -> float:
+    return 2 * overlap / total if total else 1.0
+
+
+def chosen_checkpoint(run: Path, last: bool) -> Path:
+    """The last checkpoint of a run, or that with the lowest validation loss."""
+    return run / "checkpoints" / "last.ckpt" if last else best_checkpoint(run)
 
 
 def best_checkpoint(run: Path) -> Path:
@@ -124,6 +200,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of train.py, one a fold")
     parser.add_argument("--output", type=Path, required=True, metavar="JSON")
+    parser.add_argument(
+        "--last", action="store_true", help="the last checkpoint, not the one of lowest validation loss"
+    )
     parser.add_argument("--device", default="auto")
     return parser
 

@@ -132,6 +132,13 @@ class Learning(lightning.LightningModule):
                 group["lr"] = rate
             self.log("learning_rate", rate)
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.recipe.optimisation.bfloat16:
+            # On a CPU, bfloat16 convolutions of a few voxels now and then leave NaN in the gradient of their weights.
+            for parameter in self.network.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+
     def on_validation_epoch_start(self) -> None:
         self._overlap.zero_()
 

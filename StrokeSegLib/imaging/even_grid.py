@@ -6,6 +6,7 @@ matrix ``(new place, old place)`` of linear interpolation.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
@@ -71,11 +72,12 @@ class EvenGrid:
         offsets_mm = _sub_voxels(self.spacing_mm[0] / self.stack.slice_spacing_mm) * self.spacing_mm[0]
         places = np.interp(self._places_mm(0) + offsets_mm, heights_mm, np.arange(len(heights_mm)))
         to_planes = _mean_linear(places, len(heights_mm))
+        from_slice = lru_cache(maxsize=1)(self._from_slice)
         held: dict[int, np.ndarray] = {}
         for plane in range(self.shape[0]):
             indices, weights = _row(to_planes, plane)
             held = {
-                index: held[index] if index in held else _resampled(maps_of(index), *self._from_slice(index))
+                index: held[index] if index in held else _resampled(maps_of(index), *from_slice(self._shear_mm(index)))
                 for index in indices
             }
             yield sum(weight * held[index] for index, weight in zip(indices, weights, strict=True))
@@ -87,7 +89,7 @@ class EvenGrid:
         for plane, place_mm in enumerate(self._places_mm(0)):
             index = int(np.abs(heights_mm - place_mm).argmin())
             rows, columns = (
-                np.rint(self._pixels(index, axis)).astype(int).clip(0, self.stack.shape[1 + axis] - 1)
+                np.rint(self._pixels(self._shear_mm(index), axis)).astype(int).clip(0, self.stack.shape[1 + axis] - 1)
                 for axis in (0, 1)
             )
             on_grid[plane] = labels[index][np.ix_(rows, columns)]
@@ -100,39 +102,42 @@ class EvenGrid:
             maps: ``(map, plane, row, column)`` on the grid; beyond it they fade to 0 within a voxel.
         """
         places = (_heights_mm(self.stack) - self.first_mm[0]) / self.spacing_mm[0]
-        to_slices = _linear(places, self.shape[0])
+        to_planes, to_slice = _linear(places, self.shape[0]), lru_cache(maxsize=1)(self._to_slice)
         for index in range(self.stack.shape[0]):
-            planes, weights = _row(to_slices, index)
+            planes, weights = _row(to_planes, index)
             between = np.zeros((len(maps), *self.shape[1:]), np.float32)
             for plane, weight in zip(planes, weights, strict=True):
                 between += weight * maps[:, plane]
-            yield _resampled(between, *self._to_slice(index))
+            yield _resampled(between, *to_slice(self._shear_mm(index)))
 
     def _places_mm(self, axis: int) -> np.ndarray:
         """Of the grid's planes, rows or columns."""
         return self.first_mm[axis] + np.arange(self.shape[axis]) * self.spacing_mm[axis]
 
-    def _pixels(self, index: int, axis: int) -> np.ndarray:
-        """Rows (axis 0) or columns (1) of a slice, as fractions, under those of the grid."""
-        return (self._places_mm(1 + axis) - self.stack.shear_mm[index][axis]) / self.stack.pixel_spacing_mm[axis]
+    def _shear_mm(self, index: int) -> tuple[float, float]:
+        """Of a slice against the first; exactly the same for all slices of a stack that is not sheared."""
+        down, along = self.stack.shear_mm[index]
+        return round(float(down), 6), round(float(along), 6)
 
-    def _from_slice(self, index: int) -> list[sparse.csr_array]:
+    def _pixels(self, shear_mm: tuple[float, float], axis: int) -> np.ndarray:
+        """Rows (axis 0) or columns (1) of a slice, as fractions, under those of the grid."""
+        return (self._places_mm(1 + axis) - shear_mm[axis]) / self.stack.pixel_spacing_mm[axis]
+
+    def _from_slice(self, shear_mm: tuple[float, float]) -> list[sparse.csr_array]:
         """Matrices that take a slice's rows and columns to the grid's."""
         matrices = []
         for axis in (0, 1):
             size, scale = self.stack.shape[1 + axis], self.spacing_mm[1 + axis] / self.stack.pixel_spacing_mm[axis]
-            places = self._pixels(index, axis) + _sub_voxels(scale) * scale
+            places = self._pixels(shear_mm, axis) + _sub_voxels(scale) * scale
             matrices.append(_mean_linear(places.clip(0, size - 1), size))
         return matrices
 
-    def _to_slice(self, index: int) -> list[sparse.csr_array]:
+    def _to_slice(self, shear_mm: tuple[float, float]) -> list[sparse.csr_array]:
         """Matrices that take the grid's rows and columns to a slice's."""
         matrices = []
         for axis in (0, 1):
             pixels_mm = np.arange(self.stack.shape[1 + axis]) * self.stack.pixel_spacing_mm[axis]
-            places = (pixels_mm + self.stack.shear_mm[index][axis] - self.first_mm[1 + axis]) / self.spacing_mm[
-                1 + axis
-            ]
+            places = (pixels_mm + shear_mm[axis] - self.first_mm[1 + axis]) / self.spacing_mm[1 + axis]
             matrices.append(_linear(places, self.shape[1 + axis]))
         return matrices
 

@@ -45,13 +45,14 @@ class MidsagittalPlane:
 
     def left_side(self, geometry: SliceGeometry) -> np.ndarray:
         """Boolean ``(slice, row, column)``: voxels on the patient's left of the plane."""
-        return np.stack(
-            [self._distance_mm(_slice_positions_mm(geometry, index)) > 0 for index in range(geometry.shape[0])]
-        )
-
-    def _distance_mm(self, positions_mm: np.ndarray) -> np.ndarray:
-        """Distance along x from the plane, positive to the left."""
-        return positions_mm[..., 0] - self.at_origin_mm - positions_mm[..., 1:] @ np.array(self.slopes)
+        across = np.array([1.0, -self.slopes[0], -self.slopes[1]])
+        rows_mm, columns_mm = geometry.pixel_spacing_mm
+        by_row = np.arange(geometry.shape[1]) * rows_mm * (geometry.column_direction @ across)
+        by_column = np.arange(geometry.shape[2]) * columns_mm * (geometry.row_direction @ across)
+        left = np.empty(geometry.shape, bool)
+        for plane, corner in zip(left, geometry.positions_mm @ across - self.at_origin_mm, strict=True):
+            plane[:] = by_row[:, None] + by_column > -corner
+        return left
 
 
 def midsagittal_plane(brain: np.ndarray, geometry: SliceGeometry) -> MidsagittalPlane:
@@ -107,9 +108,3 @@ def _fitted(middles_mm: np.ndarray) -> tuple[float, np.ndarray]:
     if np.count_nonzero(kept) >= 3:
         solution = np.linalg.lstsq(terms[kept], middles_mm[kept, 0], rcond=None)[0]
     return solution[0], solution[1:]
-
-
-def _slice_positions_mm(geometry: SliceGeometry, index: int) -> np.ndarray:
-    """``(row, column, 3)`` LPS positions of one slice's voxels."""
-    rows, columns = np.meshgrid(*(np.arange(n) for n in geometry.shape[1:]), indexing="ij")
-    return geometry.to_patient(np.stack([np.full_like(rows, index), rows, columns], axis=-1))

@@ -18,7 +18,7 @@ def without_skull(hu: np.ndarray, brain: np.ndarray, geometry: SliceGeometry, br
     slice through the base of the skull shows several parts of brain, of which the largest alone would stay.
 
     Args:
-        hu: ``(slice, row, column)``.
+        hu: ``(slice, row, column)`` in HU.
         brain: boolean ``(slice, row, column)``, `brain_mask`.
         geometry: where the slices lie.
         brightest_hu: voxels of at least this, to which the scan is clipped, are as bright as the skull.
@@ -29,6 +29,10 @@ def without_skull(hu: np.ndarray, brain: np.ndarray, geometry: SliceGeometry, br
     factors = coarse_factors(geometry)
     coarse = brain[tuple(slice(None, None, factor) for factor in factors)]
     deep = eroded(coarse, RIM_MM, coarse_sampling_mm(geometry))
+    # However thick the slices, the one above the last with brain is skull, and so is part of the last.
+    deep[1:] &= coarse[:-1]
+    deep[:-1] &= coarse[1:]
+    deep[[0, -1]] = False
     inside = np.zeros(brain.shape, bool)
     rows, columns = brain.shape[1:]
     for index in np.flatnonzero(brain.any(axis=(1, 2))):

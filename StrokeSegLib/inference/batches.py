@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from StrokeSegLib.inference.compiled import backend, compiled
 from StrokeSegLib.models import ModelBundle, open_bundle
 from StrokeSegLib.networks import probabilities
 
@@ -20,10 +21,17 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Plan:
-    """Where to run, and how many slices or patches at a time."""
+    """Where to run, and how many slices, patches or tiles at a time.
+
+    Args:
+        device: of the networks.
+        batch: inputs at a time.
+        halvings: how often the sides of a tile are halved.
+    """
 
     device: torch.device
     batch: int
+    halvings: int = 0
 
 
 def plans_for(device: torch.device, gpu_batch: int, cpu_batch: int) -> tuple[Plan, ...]:
@@ -41,7 +49,7 @@ class BatchedRun:
     Args:
         networks_on: gives the ensemble on a device.
         plans: what to try in turn as memory runs out.
-        unit: of what a batch is made, for the reader: ``slice`` or ``patch``.
+        unit: of what a batch is made, for the reader: ``slice``, ``patch`` or ``tile``.
     """
 
     def __init__(self, networks_on: Callable[[torch.device], list[torch.nn.Module]], plans: Sequence[Plan], unit: str):
@@ -49,20 +57,32 @@ class BatchedRun:
         self._plans = plans
         self._unit = unit
         self._attempt = 0
+        self._backend = ""
+
+    @property
+    def plan(self) -> Plan:
+        """What is done now, after any fall-back."""
+        return self._plans[self._attempt]
 
     @property
     def device(self) -> torch.device:
         """Where the networks run, after any fall-back."""
-        return self._plans[self._attempt].device
+        return self.plan.device
+
+    @property
+    def ran_on(self) -> str:
+        """The device and, where it is not torch, what computed on it: ``cpu (OpenVINO 2026.4.1)``."""
+        return f"{self.device} ({self._backend})" if self._backend else str(self.device)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What went differently than asked for."""
         if self._attempt == 0:
             return ()
-        batch = self._plans[self._attempt].batch
         plural = f"{self._unit}es" if self._unit.endswith("ch") else f"{self._unit}s"
-        size = f"one {self._unit}" if batch == 1 else f"{batch} {plural}"
+        size = f"one {self._unit}" if self.plan.batch == 1 else f"{self.plan.batch} {plural}"
+        if self.plan.halvings:
+            size += f" of 1/{1 << self.plan.halvings} of the side"
         return (f"The GPU's memory ran out; the run went on with {size} at a time on {self.device}.",)
 
     def batches(
@@ -84,9 +104,9 @@ class BatchedRun:
         start = 0
         while start < count:
             before(start)
-            indices = range(start, min(start + self._plans[self._attempt].batch, count))
+            indices = range(start, min(start + self.plan.batch, count))
             try:
-                result = predict(indices, self._networks_on(self.device), self.device)
+                result = self._predicted(indices, predict)
             except torch.OutOfMemoryError:
                 result = None
             if result is None:  # Only outside the except block can the failed attempt's memory be freed.
@@ -94,6 +114,14 @@ class BatchedRun:
                 continue
             yield indices, result
             start = indices.stop
+
+    def _predicted(
+        self, indices: range, predict: Callable[[range, list[torch.nn.Module], torch.device], Result]
+    ) -> Result:
+        networks = self._networks_on(self.device)
+        result = predict(indices, networks, self.device)
+        self._backend = backend(networks)
+        return result
 
     def _use_less_memory(self) -> None:
         if self._attempt + 1 == len(self._plans):
@@ -117,8 +145,9 @@ def networks_of(bundle: ModelBundle) -> Callable[[torch.device], list[torch.nn.M
 @lru_cache(maxsize=2)
 def warm_networks(bundle: Path, sha256: str, device: torch.device) -> list[torch.nn.Module]:
     """A bundle's networks on a device, kept for the next study; ``sha256`` makes a changed bundle a new one."""
-    networks = open_bundle(bundle).load_networks()
-    return [network.to(device, memory_format=_channels_last(network)) for network in networks]
+    opened = open_bundle(bundle)
+    networks = [network.to(device, memory_format=_channels_last(network)) for network in opened.load_networks()]
+    return compiled(networks, opened) if device.type == "cpu" else networks
 
 
 def _channels_last(network: torch.nn.Module) -> torch.memory_format:

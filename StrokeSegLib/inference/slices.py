@@ -48,8 +48,8 @@ class SlicePrediction:
 
     @property
     def device(self) -> str:
-        """Where the network runs, after any fall-back."""
-        return str(self._run.device)
+        """Where the network runs, after any fall-back, and with what if not with torch."""
+        return self._run.ran_on
 
     @property
     def warnings(self) -> tuple[str, ...]:

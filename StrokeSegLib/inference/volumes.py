@@ -1,27 +1,44 @@
 """Three-dimensional networks over overlapping tiles of a volume, their probabilities averaged where tiles overlap.
 
-As Dobshik et al. 2023: tiles of 128³ voxels, a quarter of each overlapping the next, the mean in the overlaps.
+As Dobshik et al. 2023: tiles of 128³ voxels, a quarter of each overlapping the next, the mean in the overlaps. Tiles
+that hold none of the brain are never computed; within the brain the result is that of the whole grid.
 """
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from StrokeSegLib.errors import BundleError
-from StrokeSegLib.inference.batches import BatchedRun, mean_probabilities, networks_of, plans_for
+from StrokeSegLib.inference.batches import BatchedRun, Plan, mean_probabilities, networks_of
 from StrokeSegLib.inference.devices import choose_device
+from StrokeSegLib.inference.slabs import probabilities_by_slabs
 from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.networks.se_res_unet import SEResUNet3d
 
 SMALLEST_TILE = 16
-"""Four halvings in the network."""
+"""Voxels a side: four halvings in the network leave one."""
 
-CPU_BATCH = 1
+SMALLEST_HALVED_TILE = 32
+"""Voxels a side below which tiles are not halved when memory runs out."""
 
 GPU_BATCH = 4
 """Tiles a batch on a GPU; halved when memory runs out."""
+
+HALF_PRECISION_TOLERANCE = 5e-3
+"""Half precision is used where no probability of the first batch moves by more: its significand has the ten bits of the
+TF32 that torch's convolutions use anyway."""
+
+REPORT_S = 0.2
+"""Seconds between two reports of progress from within a tile."""
+
+Networks = Callable[[torch.device], list[torch.nn.Module]]
+
+Window = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -31,7 +48,7 @@ class Tiling:
     Args:
         size: slices, rows and columns of a tile.
         overlap: part of a tile, along each axis, that it shares with the next one.
-        mirrored: whether each tile is also predicted with left and right, front and back, top and bottom exchanged, and
+        mirrored: whether each tile is also predicted with slices, rows and columns reversed in every combination, and
             the eight predictions averaged.
 
     Raises:
@@ -48,16 +65,47 @@ class Tiling:
         if not 0 <= self.overlap < 1:
             raise BundleError(f"An overlap of {self.overlap} is impossible; choose one from 0 to below 1.")
 
-    def starts(self, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """First voxel of the tiles along each axis of a volume that is at least as large as a tile.
+    def starts(self, shape: Sequence[int]) -> tuple[np.ndarray, ...]:
+        """First voxel of the tiles along each axis of a volume at least as large as a tile.
 
-        They are ``size · (1 − overlap)`` apart, rounded down; the last one ends where the volume does.
+        They are ``size · (1 − overlap)`` apart, rounded down; the last tile is shifted inwards to end where the volume
+        does.
         """
         return tuple(self._starts(extent, size) for extent, size in zip(shape, self.size, strict=True))
 
     def _starts(self, extent: int, size: int) -> np.ndarray:
         step = max(int(size * (1 - self.overlap)), 1)
-        return np.minimum(np.arange(0, extent - size + step, step), extent - size)
+        last = extent - size
+        return np.minimum(np.arange(0, last + step, step), last)
+
+    def missing(self, shape: Sequence[int]) -> list[tuple[int, int]]:
+        """Voxels that a volume lacks before and behind along each axis to be as large as a tile."""
+        lacking = [max(size - extent, 0) for size, extent in zip(self.size, shape, strict=True)]
+        return [(voxels // 2, voxels - voxels // 2) for voxels in lacking]
+
+    def windows(self, inside: np.ndarray) -> list[Window]:
+        """The tiles of the grid that hold any voxel of a mask ``(slice, row, column)``."""
+        sides = [
+            [slice(int(start), int(start) + size) for start in starts]
+            for starts, size in zip(self.starts(inside.shape), self.size, strict=True)
+        ]
+        return [window for window in itertools.product(*sides) if inside[window].any()]
+
+    def weights(self, shape: Sequence[int]) -> tuple[np.ndarray, ...]:
+        """Along each axis, 1 / how many tiles cover a voxel; its weight in the mean is the product of the three."""
+        return tuple(
+            (1 / np.bincount((starts[:, None] + np.arange(size)).ravel())).astype(np.float32)
+            for starts, size in zip(self.starts(shape), self.size, strict=True)
+        )
+
+    def halved(self, times: int) -> "Tiling":
+        """Tiles of half the side, as often as said, with the same overlap."""
+        return replace(self, size=tuple(max(size >> times, SMALLEST_TILE) for size in self.size))
+
+    @property
+    def halvings(self) -> int:
+        """How often a tile can be halved."""
+        return int(math.log2(max(max(self.size) // SMALLEST_HALVED_TILE, 1)))
 
 
 @dataclass(frozen=True)
@@ -88,44 +136,185 @@ def predict_volume(
     Args:
         bundle: whose networks judge each class by itself.
         image: float32 ``(channel, slice, row, column)``, as the network sees it.
-        inside: boolean ``(slice, row, column)``, where probabilities are wanted.
+        inside: boolean ``(slice, row, column)``, where probabilities are wanted; not empty.
         tiling: how the volume is cut.
         device: see `choose_device`.
-        progress: called between tiles and within them with a fraction and a stage; it may raise `Cancelled`.
+        progress: called before each batch, and on a CPU several times a second, with a fraction and a stage; it may
+            raise `Cancelled`.
 
     Raises:
         DeviceError: the device is not there.
         BundleError: the bundle's weights are damaged.
-        MemoryError: not even one tile fits into memory.
+        MemoryError: not even the smallest tile fits into memory.
     """
-    shape = inside.shape
-    missing = [max(size - extent, 0) for size, extent in zip(tiling.size, shape, strict=True)]
-    image = np.pad(image, [(0, 0), *((0, more) for more in missing)])
-    padded = np.pad(inside, [(0, more) for more in missing])
-    tiles = [
-        corner for corner in itertools.product(*tiling.starts(padded.shape)) if padded[_window(corner, tiling)].any()
-    ]
-    run = BatchedRun(networks_of(bundle), plans_for(choose_device(device), GPU_BATCH, CPU_BATCH), "tile")
-    total = None
+    plans = plans_for_tiles(choose_device(device), tiling)
+    return predict_tiles(networks_of(bundle), plans, image, inside, tiling, progress)
+
+
+def plans_for_tiles(device: torch.device, tiling: Tiling) -> tuple[Plan, ...]:
+    """What to try in turn as memory runs out: smaller batches, then smaller tiles, then the CPU.
+
+    Apple's GPUs lack operations on volumes; there the CPU is used from the start.
+    """
+    last = Plan(torch.device("cpu"), 1)
+    if device.type in ("cpu", "mps"):
+        return (last,)
+    batches = [GPU_BATCH >> halving for halving in range(GPU_BATCH.bit_length())]
+    smaller = [Plan(device, batch, halvings) for halvings in range(tiling.halvings + 1) for batch in batches]
+    return (*smaller, last)
+
+
+def predict_tiles(
+    networks_on: Networks,
+    plans: Sequence[Plan],
+    image: np.ndarray,
+    inside: np.ndarray,
+    tiling: Tiling,
+    progress: Callable[[float, str], None],
+) -> VolumePrediction:
+    """Run networks over tiles; see `predict_volume`. A volume smaller than a tile lies amid zeros.
+
+    Args:
+        networks_on: gives the ensemble on a device.
+        plans: what to try in turn as memory runs out.
+    """
+    missing = tiling.missing(inside.shape)
+    if np.any(missing):
+        whole = tuple(slice(before, before + extent) for (before, _), extent in zip(missing, inside.shape, strict=True))
+        padded = predict_tiles(
+            networks_on, plans, np.pad(image, [(0, 0), *missing]), np.pad(inside, missing), tiling, progress
+        )
+        return replace(padded, probabilities=padded.probabilities[(slice(None), *whole)])
+    run = BatchedRun(networks_on, plans, "tile")
+    predictor = TilePredictor(image, tiling.mirrored, progress)
+    try:
+        while True:
+            try:
+                total = _accumulated(run, predictor, inside, tiling.halved(run.plan.halvings))
+                break
+            except TilesHalved:
+                continue
+    finally:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    return VolumePrediction(total, str(run.device), run.warnings)
+
+
+class TilesHalved(Exception):
+    """The run goes on with tiles of another size, from the beginning."""
+
+
+class TilePredictor:
+    """Mean probabilities of an ensemble for tiles of an image.
+
+    Args:
+        image: float32 ``(channel, slice, row, column)``.
+        mirrored: see `Tiling`.
+        progress: see `predict_volume`.
+    """
+
+    def __init__(self, image: np.ndarray, mirrored: bool, progress: Callable[[float, str], None]):
+        self._image = image
+        flips = itertools.product((False, True), repeat=3) if mirrored else [(False, False, False)]
+        self._flips = [[axis - 3 for axis, flipped in enumerate(flip) if flipped] for flip in flips]
+        self._progress = progress
+        self._fraction, self._reported = 0.0, time.monotonic()
+        self._half: bool | None = None
+
+    def report(self, fraction: float) -> None:
+        """Tell the progress, and give the reader the chance to cancel."""
+        self._fraction, self._reported = fraction, time.monotonic()
+        self._progress(fraction, "segmenting")
+
+    def predicted(self, windows: Sequence[Window], networks: list[torch.nn.Module], device: torch.device) -> np.ndarray:
+        """``(tile, class, slice, row, column)``."""
+        with torch.inference_mode():
+            tiles = torch.from_numpy(np.stack([self._image[(slice(None), *window)] for window in windows]))
+            if device.type == "cpu":
+                return self._averaged(tiles, lambda batch: self._on_cpu(networks, batch)).numpy()
+            tiles = tiles.to(device, memory_format=torch.channels_last_3d)
+            if self._half is None:
+                self._half = half_precision_agrees(networks, tiles)
+            with torch.autocast(device.type, torch.float16, enabled=self._half):
+                return self._averaged(tiles, lambda batch: mean_probabilities(networks, batch)).cpu().numpy()
+
+    def _averaged(self, tiles: torch.Tensor, predict: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Mean over the ways in which tiles are mirrored."""
+        total = predict(tiles)
+        for axes in self._flips[1:]:
+            total += predict(tiles.flip(axes)).flip(axes)
+        return total / len(self._flips)
+
+    def _on_cpu(self, networks: list[torch.nn.Module], tiles: torch.Tensor) -> torch.Tensor:
+        if not all(isinstance(network, SEResUNet3d) for network in networks):
+            return mean_probabilities(networks, tiles)
+        return torch.stack(
+            [sum(probabilities_by_slabs(network, tile, self._check) for network in networks) for tile in tiles]
+        ).div_(len(networks))
+
+    def _check(self) -> None:
+        if time.monotonic() - self._reported >= REPORT_S:
+            self.report(self._fraction)
+
+
+def _accumulated(run: BatchedRun, predictor: TilePredictor, inside: np.ndarray, tiling: Tiling) -> np.ndarray:
+    """Mean of the tiles' probabilities, 0 outside; of a large scan only the brain's part is ever written.
+
+    Raises:
+        TilesHalved: memory ran out for tiles of this size.
+    """
+    windows = tiling.windows(inside)
+    halvings = run.plan.halvings
+    box = _box(inside)
+    total: np.ndarray | None = None
+
+    def before(done: int) -> None:
+        if run.plan.halvings != halvings:
+            raise TilesHalved
+        predictor.report(done / len(windows))
 
     def predict(indices: range, networks: list[torch.nn.Module], device: torch.device) -> np.ndarray:
-        batch = torch.from_numpy(np.stack([image[(slice(None), *_window(tiles[index], tiling))] for index in indices]))
-        with torch.inference_mode():
-            return mean_probabilities(networks, batch.to(device)).cpu().numpy()
+        return predictor.predicted(windows[indices.start : indices.stop], networks, device)
 
-    for indices, batch in run.batches(len(tiles), predict, lambda done: progress(done / len(tiles), "segmenting")):
+    for indices, batch in run.batches(len(windows), predict, before):
         if total is None:
-            total = np.zeros((batch.shape[1], *padded.shape), np.float32)
+            total = np.zeros((batch.shape[1], *inside.shape), np.float32)
         for index, probabilities in zip(indices, batch, strict=True):
-            total[(slice(None), *_window(tiles[index], tiling))] += probabilities
-    counts = [
-        np.bincount((starts[:, None] + np.arange(size)).ravel(), minlength=extent)
-        for starts, size, extent in zip(tiling.starts(padded.shape), tiling.size, padded.shape, strict=True)
-    ]
-    total /= counts[0][:, None, None] * counts[1][:, None] * counts[2]
-    total[:, ~padded] = 0
-    return VolumePrediction(total[(slice(None), *map(slice, shape))], str(run.device), run.warnings)
+            shared = _shared(windows[index], box)
+            within = tuple(
+                slice(part.start - tile.start, part.stop - tile.start)
+                for part, tile in zip(shared, windows[index], strict=True)
+            )
+            total[(slice(None), *shared)] += probabilities[(slice(None), *within)]
+    _divide(total, inside, box, tiling)
+    return total
 
 
-def _window(corner: tuple[int, int, int], tiling: Tiling) -> tuple[slice, slice, slice]:
-    return tuple(slice(int(start), int(start) + size) for start, size in zip(corner, tiling.size, strict=True))
+def _divide(total: np.ndarray, inside: np.ndarray, box: Window, tiling: Tiling) -> None:
+    """From sums to means, in place; 0 outside."""
+    slices, rows, columns = box
+    of_slice, of_row, of_column = tiling.weights(inside.shape)
+    in_slice = of_row[rows, None] * of_column[columns]
+    for index in range(slices.start, slices.stop):
+        total[:, index, rows, columns] *= of_slice[index] * in_slice * inside[index, rows, columns]
+
+
+def _box(inside: np.ndarray) -> Window:
+    """The smallest box around a mask."""
+    axes = (inside.any(axis=(1, 2)), inside.any(axis=(0, 2)), inside.any(axis=(0, 1)))
+    found = [np.flatnonzero(along) for along in axes]
+    return tuple(slice(int(along[0]), int(along[-1]) + 1) for along in found)
+
+
+def _shared(window: Window, box: Window) -> Window:
+    return tuple(
+        slice(max(tile.start, part.start), min(tile.stop, part.stop)) for tile, part in zip(window, box, strict=True)
+    )
+
+
+def half_precision_agrees(networks: list[torch.nn.Module], tiles: torch.Tensor) -> bool:
+    """Whether the networks give nearly the same probabilities in half precision."""
+    full = mean_probabilities(networks, tiles)
+    with torch.autocast(tiles.device.type, torch.float16):
+        half = mean_probabilities(networks, tiles)
+    return bool((full - half).abs().max() <= HALF_PRECISION_TOLERANCE)

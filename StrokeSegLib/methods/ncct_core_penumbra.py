@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from StrokeSegLib import inference
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
+from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
 from StrokeSegLib.findings.side import keep_side
 from StrokeSegLib.imaging import Study
@@ -82,7 +82,8 @@ def segment(
         for name, kept in kept_probabilities.items():
             kept[slab] = on_scan[CLASSES.index(name)]
     side_warnings = keep_side(labels, study, side)
-    drop_small(labels, study.ct.geometry.voxel_volumes_ml, prediction.minimum_ml)
+    if prediction.minimum_ml:
+        labels[~large_clusters(labels > 0, study.ct.geometry.voxel_volumes_ml, prediction.minimum_ml)] = 0
     return Findings(
         study=study,
         layers=(SegmentLayer(labels, SEGMENTS),),
@@ -115,13 +116,3 @@ def label_slice(probabilities: np.ndarray, prediction: Prediction) -> np.ndarray
         return probabilities.argmax(axis=0).astype(np.uint8)
     affected = probabilities[1] + probabilities[2] > prediction.affected_threshold
     return np.where(affected, np.where(probabilities[1] > probabilities[2], 1, 2), 0).astype(np.uint8)
-
-
-def drop_small(labels: np.ndarray, voxel_volumes_ml: np.ndarray, minimum_ml: float) -> None:
-    """Set connected affected volumes below ``minimum_ml`` to background, in place (26-connectivity)."""
-    if minimum_ml <= 0:
-        return
-    components, count = ndimage.label(labels > 0, structure=np.ones((3, 3, 3)))
-    weights = np.broadcast_to(voxel_volumes_ml[:, None, None], labels.shape)
-    volumes_ml = np.bincount(components.ravel(), weights.ravel(), minlength=count + 1)
-    labels[(volumes_ml < minimum_ml)[components]] = 0

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from StrokeSegLib import inference
+from StrokeSegLib.errors import ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
 from StrokeSegLib.findings.side import keep_side
 from StrokeSegLib.imaging import Study
+from StrokeSegLib.methods.prepared_slices import NO_BRAIN
 from StrokeSegLib.methods.prepared_volume import Preparation, prepare
 from StrokeSegLib.models import ModelBundle
 
@@ -28,8 +30,8 @@ INFARCT = Segment("infarct", 1)
 CHANNEL = 0
 """The networks' only output: the sigmoid of infarct."""
 
-PREPARED, PREDICTED = 0.1, 0.95
-"""Progress fractions at which the volume is prepared and at which the network has seen all of it."""
+BRAIN_FOUND, PREPARED, PREDICTED = 0.05, 0.1, 0.95
+"""Progress fractions at which the brain is found, the volume prepared, and all of it seen by the network."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,14 @@ def segment(
         progress: called with a fraction and a stage; it may raise `Cancelled`.
 
     Raises:
-        ImageError: no brain is found, or the slices are too thick for the bundle.
+        ImageError: no brain is found, or the slices lie too far apart for the bundle.
     """
     started = time.perf_counter()
     prediction = Prediction(**bundle.prediction)
     progress(0.0, "finding the brain")
+    if not study.brain.any():
+        raise ImageError(NO_BRAIN)
+    progress(BRAIN_FOUND, "preparing the volume")
     volume = prepare(study, Preparation(**bundle.preparation))
     prepared = time.perf_counter()
 

@@ -29,7 +29,8 @@ class Preparation:
 
     Args:
         clip_hu: HU are clipped to this range; at the rim of the brain, voxels of the upper end are skull.
-        spacing_mm: between the network's slices, rows and columns; None leaves voxels as acquired, as published.
+        spacing_mm: between the network's slices, rows and columns; None leaves voxels as acquired, as published, and
+            lays a tilted or uneven stack onto a regular grid of its own spacing.
         minimum_over: where the values that become 0 and 1 are looked for after standardisation: in the ``brain``, or in
             the whole ``volume`` with 0 outside the brain, which then becomes about 0.5.
         thickest_slice_mm: a scan whose slices lie farther apart is refused where voxels stay as acquired; where they
@@ -47,6 +48,8 @@ class Preparation:
     def __post_init__(self):
         if self.clip_hu[0] >= self.clip_hu[1]:
             raise BundleError(f"The preparation's clip_hu is {list(self.clip_hu)}; the second value must be greater.")
+        if self.spacing_mm is not None and min(self.spacing_mm) <= 0:
+            raise BundleError(f"The preparation's spacing_mm is {list(self.spacing_mm)}; it must be above 0.")
         if self.minimum_over not in (BRAIN, VOLUME):
             raise BundleError(f"There is no minimum over “{self.minimum_over}”; choose one of: {BRAIN}, {VOLUME}.")
 

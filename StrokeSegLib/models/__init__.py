@@ -2,7 +2,7 @@
 
 from StrokeSegLib.models.bundle import ModelBundle, open_bundle, verify
 from StrokeSegLib.models.checkpoint import import_checkpoint
-from StrokeSegLib.models.store import find_bundle, install, list_bundles
+from StrokeSegLib.models.store import find_bundle, install, installed_folder, list_bundles
 from StrokeSegLib.models.writing import write_bundle
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "find_bundle",
     "import_checkpoint",
     "install",
+    "installed_folder",
     "list_bundles",
     "open_bundle",
     "verify",

@@ -132,10 +132,24 @@ class ResidualBlock(nn.Module):
 
 
 class InstanceNorm(nn.GroupNorm):
-    """Instance normalisation with learnt scale and offset: one group a channel, for which torch keeps channels last."""
+    """Instance normalisation with learnt scale and offset; a single voxel becomes the offset.
+
+    On a CPU as group normalisation with one channel a group, several times faster in training; in channels-last order
+    torch computes that one's variance with too few digits.
+
+    Args:
+        channels: of the features.
+        eps: added to the variance.
+    """
 
     def __init__(self, channels: int, eps: float):
         super().__init__(channels, channels, eps)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        # Unlike those of torch.nn.functional, these functions take a single voxel.
+        if features.is_cuda:
+            return torch.instance_norm(features, self.weight, self.bias, None, None, True, 0.0, self.eps, True)
+        return torch.group_norm(features.contiguous(), self.num_groups, self.weight, self.bias, self.eps)
 
 
 class Excitation(nn.Module):

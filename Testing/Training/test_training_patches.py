@@ -158,7 +158,9 @@ def test_the_grid_finds_the_threshold_and_the_size_that_leave_out_a_false_speck(
     reference[0, :18, :18] = True
     probabilities = np.where(reference, 0.62, 0.32).astype(np.float32)
     probabilities[1, 30:36, 30:36] = 0.9
-    grid = grid_search.Grid(("a",), grid_search.dice_over_grid(probabilities, reference)[None])
+    sought = grid_search.SOUGHT[ctp_core.ID]
+    dice = grid_search.dice_over_grid(probabilities, reference, np.ones(2), sought)
+    grid = grid_search.Grid(sought, ("a",), dice[None])
     assert grid.best() == (0.35, 50, 1.0)
 
 

@@ -1,5 +1,7 @@
 """Skull removal on an analytic head, and on a real one as it is and tilted by 20°."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scans import SHARED_DATA, head_study, middle_mm, resliced, turned_geometry
@@ -33,6 +35,19 @@ def test_blood_deep_in_the_brain_stays_and_partial_volume_of_bone_goes():
     assert kept[blood].all()
     assert (bled.brain & rim).any()
     assert not kept[rim].any()
+
+
+def test_the_vault_in_the_last_slice_goes_however_thick_the_slices():
+    study = head_study(shape=(14, 96, 96), spacing_mm=(7.0, 2.0, 2.0))
+    hu = study.ct.voxels.copy()
+    last = np.flatnonzero(study.brain.any(axis=(1, 2)))[-1]
+    hu[last][study.brain[last]] = 95
+    assert not without_skull(hu, study.brain, study.ct.geometry, 80)[last].any()
+    cut = np.s_[: last + 1]
+    ending = replace(
+        study.ct.geometry, positions_mm=study.ct.geometry.positions_mm[cut], shape=(last + 1, *hu.shape[1:])
+    )
+    assert not without_skull(hu[cut], study.brain[cut], ending, 80)[last].any()
 
 
 def test_slices_of_any_number_are_averaged_and_the_last_block_holds_what_is_left():

@@ -87,12 +87,14 @@ def test_a_threshold_on_affected_tissue_splits_it_by_the_likelier_of_core_and_pe
     np.testing.assert_array_equal(labels, [[0, 1, 2]])
 
 
-def test_small_volumes_are_dropped_by_their_millilitres():
-    labels = np.zeros((3, 20, 20), np.uint8)
-    labels[0, :2, :2], labels[1:, 10:14, 10:14] = 1, 2
-    method.drop_small(labels, np.array([0.1, 0.1, 0.2]), minimum_ml=0.5)
-    assert (labels[0] == 0).all()
-    assert (labels[1:, 10:14, 10:14] == 2).all()
+def test_small_volumes_are_dropped_by_their_millilitres(bundle):
+    study = head_study()
+    whole = methods.run(study, bundle.method, bundle, device="cpu").layers[0].labels
+    volumes_ml = study.ct.geometry.voxel_volumes_ml
+    minimum_ml = 1.05 * volumes_ml @ (whole > 0).sum(axis=(1, 2))
+    strict = bundle.overridden([f"prediction.minimum_ml={minimum_ml}"])
+    assert whole.any()
+    assert not methods.run(study, bundle.method, strict, device="cpu").layers[0].labels.any()
 
 
 def test_an_unknown_method_and_a_bundle_of_another_are_refused(bundle):
