@@ -7,7 +7,7 @@ from StrokeSegLib.inference import compilations
 
 @pytest.fixture(autouse=True, scope="session")
 def torch_alone():
-    """Each test has a network of its own, which takes longer to compile than to run; tests of compiling switch it on."""
+    """A network of a test takes longer to compile than to run; the tests of compiling switch OpenVINO on."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(compilations.SWITCH, "off")
         yield

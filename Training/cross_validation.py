@@ -52,8 +52,8 @@ class Folds:
         return "\n".join(lines) + "\n"
 
     def summary(self) -> dict[str, object]:
-        """JSON values."""
-        mean, sd = ([_number(value) for value in values] for values in self._over_folds())
+        """JSON values; pooled are the mean over the folds and, as ``sd_…``, its standard deviation."""
+        means, deviations = ([_number(value) for value in values] for values in self._over_folds())
         return {
             "folds": {
                 name: {
@@ -62,8 +62,11 @@ class Folds:
                 }
                 for name, patients, row in zip(self.names, self.patients, self.means, strict=True)
             },
-            "mean": dict(zip(self.columns, mean, strict=True)),
-            "sd": dict(zip(self.columns, sd, strict=True)),
+            "scans": sum(self.patients),
+            "pooled": {
+                **dict(zip(self.columns, means, strict=True)),
+                **{f"sd_{column}": sd for column, sd in zip(self.columns, deviations, strict=True)},
+            },
         }
 
     def _over_folds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -80,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(folds.summary(), indent=2) + "\n", encoding="utf-8")
     sys.stderr.write("\n")
     sys.stdout.write(folds.table())

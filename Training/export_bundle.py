@@ -1,6 +1,6 @@
 """A model bundle of checkpoints: ``python Training/export_bundle.py RUN/checkpoints/last.ckpt --output BUNDLE``.
 
-Several checkpoints, as of the folds of a cross-validation, become an ensemble.
+Several checkpoints, as of the folds of a cross-validation, become an ensemble, or with --average one network.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import torch
 from StrokeSegLib import __version__, models
 from StrokeSegLib.errors import DataError, StrokeSegError
 from StrokeSegLib.methods import METHODS
+from Training.data.synthetic import REHEARSAL_SEED
 from Training.recipe import Recipe, read_recipe
 from Training.trainable import TRAINABLE
 
@@ -43,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.checkpoints,
             options.output,
             half=options.half,
+            average=options.average,
             version=options.model_version,
             licence=options.licence,
             prediction=_prediction(options),
@@ -60,6 +62,7 @@ def export(
     output: Path,
     *,
     half: bool = False,
+    average: bool = False,
     version: str = "1.0.0",
     licence: str = "Apache-2.0",
     prediction: Mapping[str, object] = NOTHING,
@@ -72,6 +75,8 @@ def export(
         checkpoints: each in a ``RUN/checkpoints``; the members of an ensemble differ in fold and seed only.
         output: folder of the new bundle.
         half: store weights as float16.
+        average: one network of the mean weights instead of an ensemble, for runs that began with the same weights
+            (Wortsman et al. 2022, uniform soup).
         version, licence: of the model.
         prediction: how its probabilities become labels, see the method's `Prediction`.
         evaluation: what `evaluate.py` wrote.
@@ -119,6 +124,7 @@ def export(
     }
     # The schema wants JSON's lists, not Python's tuples.
     weights = [member.weights for member in members]
+    weights = [mean_weights(weights)] if average else weights
     return models.write_bundle(output, json.loads(json.dumps(description)), weights, half=half)
 
 
@@ -155,6 +161,14 @@ class Member:
         return dataclasses.replace(self.recipe, data=data, loss=loss, seed=0)
 
 
+def mean_weights(members: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of each weight; counters keep the first one's."""
+    return {
+        key: torch.stack([member[key] for member in members]).mean(dim=0) if first.is_floating_point() else first
+        for key, first in members[0].items()
+    }
+
+
 def _usual_prediction(recipe: Recipe) -> dict[str, object]:
     """The method's prediction; a network of volumes sees tiles of the size that it learned from."""
     prediction = dataclasses.asdict(METHODS[recipe.method].Prediction())
@@ -165,6 +179,8 @@ def _training_data(recipe: Recipe, initial: models.ModelBundle | None) -> str:
     if recipe.data.source == "synthetic":
         first, cohort = recipe.data.first_patient, recipe.data.cohort
         when = f"seeds {first} to {first + cohort - 1}" if cohort else "drawn while training"
+        if recipe.data.rehearsed_patients:
+            when += f", and seeds {REHEARSAL_SEED} to {REHEARSAL_SEED + recipe.data.rehearsed_patients - 1}"
         drawn = f"synthetic patients (StrokeSegLib.phantom), {when}"
         if recipe.data.real_slices is None:
             return f"only {drawn}; no scan of a real patient"
@@ -200,7 +216,7 @@ def _prediction(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _evaluation(files: list[Path]) -> dict:
-    """The pooled figures of `evaluate.py` by the name of their folder."""
+    """The figures of `evaluate.py` and `cross_validation.py` over all scans, by the name of their folder."""
     try:
         summaries = {file.resolve().parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
     except (OSError, ValueError) as error:
@@ -214,13 +230,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
     parser.add_argument("--output", type=Path, required=True, metavar="BUNDLE")
     parser.add_argument("--half", action="store_true", help="store weights as float16")
+    parser.add_argument("--average", action="store_true", help="one network of the checkpoints' mean weights")
     parser.add_argument("--model-version", default="1.0.0")
     parser.add_argument("--licence", default="Apache-2.0")
     parser.add_argument("--grid-search", type=Path, metavar="JSON", help="what grid_search.py wrote")
     parser.add_argument(
         "--prediction", action="append", default=[], metavar="KEY=VALUE", help="for example affected_threshold=0.4"
     )
-    parser.add_argument("--evaluation", type=Path, nargs="+", metavar="summary.json", help="of evaluate.py")
+    parser.add_argument(
+        "--evaluation", type=Path, nargs="+", metavar="summary.json", help="of evaluate.py or cross_validation.py"
+    )
     return parser
 
 

@@ -80,6 +80,7 @@ class InfarctEvaluation:
             "sd": {name: _number(values.std()) for name, values in known.items()},
             "median": {name: _number(np.median(values)) for name, values in known.items()},
             "pooled": {
+                **{f"mean_{name}": _number(known[name].mean()) for name in TABLE if name in known},
                 "auc": _number(self.counts.auc()),
                 "best_threshold": _number(metrics.THRESHOLDS[best]),
                 "dice_at_best_threshold": _number(of_thresholds[best]),

@@ -3,7 +3,8 @@
 from StrokeSegLib.inference.devices import choose_device
 from StrokeSegLib.inference.patches import PatchedSlices, PatchPrediction, predict_patches
 from StrokeSegLib.inference.slices import SlicePrediction, predict_slices
-from StrokeSegLib.inference.volumes import Tiling, VolumePrediction, predict_volume
+from StrokeSegLib.inference.tiling import Tiling
+from StrokeSegLib.inference.volumes import VolumePrediction, predict_volume
 
 __all__ = [
     "PatchPrediction",

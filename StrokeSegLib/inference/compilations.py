@@ -2,12 +2,12 @@
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import logging
 import os
 import sys
 import tempfile
 import warnings
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,16 @@ TRACED_SIDE = 32
 
 def available() -> bool:
     """Whether OpenVINO is installed and not switched off."""
-    return os.environ.get(SWITCH) != "off" and importlib.util.find_spec("openvino") is not None
+    if os.environ.get(SWITCH) == "off":
+        return False
+    try:
+        _openvino()
+    except ModuleNotFoundError:
+        return False
+    except (ImportError, OSError) as error:
+        logger.warning("OpenVINO is installed and cannot be loaded, torch runs the networks: %s", error)
+        return False
+    return True
 
 
 def version() -> str:
@@ -59,9 +68,10 @@ class Compilation:
         folder = installed_folder() / FOLDER
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as partial:
-                partial.write(self._model.export_model().getbuffer())
-            os.replace(partial.name, folder / name)
+            with tempfile.TemporaryDirectory(prefix=".keeping-", dir=folder) as partial:
+                file = Path(partial) / name
+                file.write_bytes(self._model.export_model().getbuffer())
+                os.replace(file, folder / name)
             for old in sorted(folder.glob("*.blob"), key=os.path.getmtime)[:-MOST_KEPT]:
                 old.unlink()
         except OSError as error:

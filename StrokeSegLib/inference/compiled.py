@@ -45,8 +45,8 @@ def backend(ensemble: Sequence[torch.nn.Module]) -> str:
 class CompiledNetwork(torch.nn.Module):
     """A network that OpenVINO computes, compiled for each shape of batch that it meets.
 
-    The first batch of a shape that was never met is computed by both. Where they agree, the compilation is kept for the
-    next process too; where they do not, or OpenVINO fails, torch goes on.
+    The first batch of a shape is computed by both. Where they agree, the compilation is kept for the next process too;
+    where they do not, or OpenVINO fails, torch goes on.
 
     Args:
         network: on the CPU, in evaluation mode.
@@ -72,15 +72,19 @@ class CompiledNetwork(torch.nn.Module):
         if shape not in self._by_shape:
             if len(self._by_shape) == WARM_SHAPES:
                 del self._by_shape[next(iter(self._by_shape))]
-            name = compilations.name_of(self._weights_sha256, shape)
-            self._by_shape[shape] = compilations.kept(name) or self._compared(images, name)
+            self._by_shape[shape] = self._agreeing(images)
         return (self._by_shape[shape] or self.network)(images)
 
-    def _compared(self, images: torch.Tensor, name: str) -> Compilation | None:
-        """The network compiled for these images, if it gives what torch gives for them."""
+    def _agreeing(self, images: torch.Tensor) -> Compilation | None:
+        """The network compiled for these images, now or earlier, if it gives what torch gives for them."""
+        expected = self.network(images)
+        name = compilations.name_of(self._weights_sha256, images.shape)
+        kept = compilations.kept(name)
+        if kept is not None and _agree(kept(images), expected):
+            return kept
         try:
             compilation = compilations.compile_network(self.network, images.shape)
-            agrees = torch.allclose(compilation(images), self.network(images), rtol=AGREEMENT, atol=AGREEMENT)
+            agrees = _agree(compilation(images), expected)
         except RuntimeError as error:
             logger.warning("OpenVINO cannot run this network, torch does: %s", error)
             return None
@@ -89,3 +93,7 @@ class CompiledNetwork(torch.nn.Module):
             return None
         compilation.keep(name)
         return compilation
+
+
+def _agree(logits: torch.Tensor, expected: torch.Tensor) -> bool:
+    return logits.shape == expected.shape and torch.allclose(logits, expected, rtol=AGREEMENT, atol=AGREEMENT)

@@ -58,12 +58,13 @@ def _decoded(block: ResidualBlock, skip: torch.Tensor, low: "Enlarged", check: C
 def _residual(block: ResidualBlock, planes: Planes, result: torch.Tensor, check: Callable[[], None]) -> torch.Tensor:
     """A block's features of those that ``planes`` gives, in ``result``, which ``planes`` may read: each slice once."""
     path = torch.empty_like(result)
+    shortcut = block.shortcut.weight.flatten(1).T
     statistics = Statistics(path)
     for slab, window in _windows(planes, len(path), _thickness(path)):
         check()
         path[slab] = _convolved(window, block.conv1)
         statistics.add(path[slab])
-        _pointwise(block.shortcut, window[1:-1], result[slab])
+        torch.mm(window[1:-1].flatten(0, 2), shortcut, out=result[slab].flatten(0, 2))
 
     scale, offset = statistics.normalisation(block.norm1)
     statistics = Statistics(path)
@@ -80,10 +81,11 @@ def _residual(block: ResidualBlock, planes: Planes, result: torch.Tensor, check:
     if block.excited == "norm":
         # The mean of a normalised channel is its offset.
         weights = _weights(block.excitation, block.norm2.bias)
-        result.add_(offset * weights).addcmul_(path, scale * weights)
+        result.add_(offset * weights + block.shortcut.bias).addcmul_(path, scale * weights)
         return block.activated(result)
     block.activated(path.mul_(scale).add_(offset))
-    return result.addcmul_(path, _weights(block.excitation, path.mean(dim=(0, 1, 2))))
+    weights = _weights(block.excitation, path.mean(dim=(0, 1, 2)))
+    return result.add_(block.shortcut.bias).addcmul_(path, weights)
 
 
 class Statistics:
@@ -179,15 +181,9 @@ def _convolved(window: torch.Tensor, convolution: torch.nn.Conv3d) -> torch.Tens
     return convolved[0].permute(1, 2, 3, 0)
 
 
-def _pointwise(
-    convolution: torch.nn.Conv3d, features: torch.Tensor, result: torch.Tensor | None = None
-) -> torch.Tensor:
-    """1×1×1 convolution, in ``result`` if that is given."""
-    if result is None:
-        result = features.new_empty(*features.shape[:3], convolution.out_channels)
-    weight = convolution.weight.flatten(1).T
-    torch.addmm(convolution.bias, features.flatten(0, 2), weight, out=result.view(-1, convolution.out_channels))
-    return result
+def _pointwise(convolution: torch.nn.Conv3d, features: torch.Tensor) -> torch.Tensor:
+    """1×1×1 convolution."""
+    return functional.linear(features, convolution.weight.flatten(1), convolution.bias)
 
 
 def _halved(features: torch.Tensor) -> torch.Tensor:

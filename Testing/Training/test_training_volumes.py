@@ -16,7 +16,7 @@ from StrokeSegLib.findings import Findings, SegmentLayer
 from StrokeSegLib.methods import ncct_infarct
 from StrokeSegLib.methods.prepared_volume import Preparation, prepare
 from StrokeSegLib.phantom import PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
-from Training import cross_validation, evaluate, export_bundle, train
+from Training import cross_validation, evaluate, export_bundle, fine_tune, train
 from Training.data.case import Case, LabelledStudy
 from Training.data.preparing import BACKGROUND, BRAIN, LESION, LabelledVolume, labelled_volume
 from Training.infarct_evaluation import evaluate as evaluate_cases
@@ -269,15 +269,34 @@ def test_the_product_runs_the_folds_together_in_tiles_as_large_as_their_patches(
     assert findings.layers[0].labels.shape == scan.labels.shape
 
 
+def test_the_mean_of_folds_is_one_network(runs, tmp_path):
+    checkpoints = [run / "checkpoints" / "last.ckpt" for run in runs]
+    bundle = export_bundle.export(checkpoints, tmp_path / "bundle", average=True)
+    (mean,) = (network.state_dict() for network in bundle.load_networks())
+    first, second = (export_bundle.Member.read(checkpoint).weights for checkpoint in checkpoints)
+    torch.testing.assert_close(mean["head.weight"], (first["head.weight"] + second["head.weight"]) / 2)
+
+
 def test_each_fold_is_measured_on_its_held_out_patients(runs, tmp_path, capsys):
     output = tmp_path / "folds.json"
     assert cross_validation.main([*map(str, runs), "--output", str(output), "--device", "cpu"]) == 0
     folds = json.loads(output.read_text())
     assert [fold["patients"] for fold in folds["folds"].values()] == [2, 2]
     specificity = [fold["specificity"] for fold in folds["folds"].values()]
-    assert folds["mean"]["specificity"] == pytest.approx(np.mean(specificity), abs=1e-3)
-    assert folds["sd"]["specificity"] == pytest.approx(np.std(specificity), abs=1e-3)
+    assert folds["pooled"]["specificity"] == pytest.approx(np.mean(specificity), abs=1e-3)
+    assert folds["pooled"]["sd_specificity"] == pytest.approx(np.std(specificity), abs=1e-3)
     assert "mean ± sd" in capsys.readouterr().out
+
+
+def test_a_network_of_volumes_is_tuned_on_corrected_scans(data_set, tmp_path):
+    preparation = {"spacing_mm": [5, 5, 5], "thickest_slice_mm": 5}
+    old = write_infarct_bundle(tmp_path / "old", preparation, {"tile": [16, 32, 24]})
+    settings = ["optimisation.max_epochs=1", "data.patches_per_case=1", "data.validation_slices=1"]
+    options = {"settings": settings, "even_if_not_better": True, "device": "cpu"}
+    tuned = fine_tune.fine_tune(old, data_set, "pairs", tmp_path / "new", **options)
+    assert (tuned.bundle.version, tuned.bundle.prediction["tile"]) == ("1.1.0", [16, 32, 24])
+    assert list(tuned.after.dice) == ["infarct"]
+    assert tuned.held_out == 1
 
 
 def test_evaluation_of_infarcts_writes_a_table_each_case_and_a_summary(runs, data_set, tmp_path, capsys):

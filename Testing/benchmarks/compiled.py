@@ -1,6 +1,7 @@
 """OpenVINO beside torch on a CPU: networks on batches as methods use them, and whole runs; in turns, in one run.
 
-    python Testing/benchmarks/compiled.py [--threads 1] [--repeats 9] [--slices 32] [--json FILE]
+    OMP_WAIT_POLICY=passive python Testing/benchmarks/compiled.py [--threads 1] [--repeats 9] [--slices 32]
+        [--json FILE]
 
 Prints medians of the processor's and the clock's seconds, of the ratio of each pair, and how far the results differ.
 Torch runs each network as the library does: two-dimensional ones with channels last, tiles of a volume by slabs. Whole
@@ -34,7 +35,7 @@ from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_sca
 
 BY_SLICE = ("ncct-core-penumbra-synthetic", "ncct-aspects-synthetic")
 
-TILE = 96
+TILE = 128
 
 
 def main() -> None:

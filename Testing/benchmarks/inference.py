@@ -27,11 +27,12 @@ import torch
 
 from StrokeSegLib import phantom
 from StrokeSegLib.imaging import read_study
-from StrokeSegLib.inference.volumes import GPU_BATCH, Tiling, plans_for_tiles, predict_tiles
+from StrokeSegLib.inference.tiling import Tiling
+from StrokeSegLib.inference.volumes import GPU_BATCH, plans_for_tiles, predict_tiles
 from StrokeSegLib.networks import SE_RES_UNET, Architecture, build
 from StrokeSegLib.process_memory import MEBIBYTE, forget_peak, peak_memory_mb
 
-HEAD, SPACING_MM = (400, 512, 512), (0.4, 0.45, 0.45)
+HEAD, SPACING_MM = (400, 512, 512), (0.5, 0.45, 0.45)
 
 WINDOW_HU = 80.0
 
@@ -207,7 +208,7 @@ def _batch(device: torch.device) -> int:
 
 
 def _dice(found: np.ndarray, reference: np.ndarray) -> float:
-    return 2 * np.count_nonzero(found & reference) / (np.count_nonzero(found) + np.count_nonzero(reference))
+    return float(2 * np.count_nonzero(found & reference) / (np.count_nonzero(found) + np.count_nonzero(reference)))
 
 
 if __name__ == "__main__":

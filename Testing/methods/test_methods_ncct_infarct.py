@@ -36,11 +36,13 @@ def test_probabilities_are_those_of_the_network_on_the_brain_from_0_to_80_hu(stu
     in_brain = hu[study.brain]
     scaled = np.where(study.brain, (hu - in_brain.min()) / np.ptp(in_brain), 0)[box]
     tile = np.zeros((1, 1, *WHOLE_HEAD["tile"]), np.float32)
-    tile[0, 0][tuple(map(slice, scaled.shape))] = scaled
+    before = (np.array(tile.shape[2:]) - scaled.shape) // 2
+    amid = tuple(slice(first, first + size) for first, size in zip(before, scaled.shape, strict=True))
+    tile[0, 0][amid] = scaled
     with torch.inference_mode():
         seen = random_infarct_network()(torch.from_numpy(tile)).sigmoid()[0, 0].numpy()
     expected = np.zeros(study.ct.geometry.shape, np.float32)
-    expected[box] = seen[tuple(map(slice, scaled.shape))]
+    expected[box] = seen[amid]
     expected[~study.brain] = 0
     np.testing.assert_allclose(findings.probabilities["infarct"], expected, atol=1e-4)
     clear = np.abs(expected - 0.5) > 1e-3
