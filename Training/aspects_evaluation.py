@@ -24,8 +24,8 @@ PAPER_REGION_DICE = 0.64
 """Of the anatomy, all classes together (Upadhyay et al. 2022, table 2)."""
 
 VISIBLE_HU = 1.0
-"""Infarcts that darken less leave less than a region of one side of a healthy synthetic head differs from the other's
-(0.65 to 0.85 HU, one standard deviation)."""
+"""Infarcts that change their tissue by less leave about what a region of one side of a healthy synthetic head differs
+from the other's (0.65 to 0.85 HU, one standard deviation)."""
 
 NO_SIDE = "none"
 
@@ -46,7 +46,8 @@ class AspectsCase:
         dice_twenty: mean Dice of the regions with side and level that the reference holds.
         side_reference, side_predicted: ``left``, ``right`` or ``none``.
         one_sided: whether the reference has affected regions on one side only.
-        hypodensity_hu: by how much the infarct is darker than its tissue was; NaN where it is not known.
+        hypodensity_hu: by how much the infarct is darker than its tissue was, below 0 where swelling closes sulci; NaN
+            where it is not known.
         score_reference, score_predicted: of that side (10 without one); NaN where it cannot be scored.
     """
 
@@ -112,7 +113,7 @@ class AspectsEvaluation:
                 **{
                     f"visible_{name}": count
                     for name, count in side_counts(
-                        [case for case in self.cases if case.hypodensity_hu >= VISIBLE_HU]
+                        [case for case in self.cases if abs(case.hypodensity_hu) >= VISIBLE_HU]
                     ).items()
                 },
             },

@@ -89,14 +89,14 @@ class Segmented:
     Args:
         infarct: boolean ``(slice, row, column)``.
         classes: uint8 ``(slice, row, column)``, the classes of the anatomy.
-        probability: float32 ``(slice, row, column)`` of infarct, where it was asked for.
+        probability: float16 ``(slice, row, column)`` of infarct.
         device: where the networks ran.
         warnings: what went differently than asked for.
     """
 
     infarct: np.ndarray
     classes: np.ndarray
-    probability: np.ndarray | None
+    probability: np.ndarray
     device: str
     warnings: tuple[str, ...]
 
@@ -135,7 +135,7 @@ def segment(
         bundle: a bundle of this method.
         device: see `inference.choose_device`.
         side: ``left`` or ``right`` is the hemisphere that is scored, and infarct beyond it is dropped; ``auto`` scores
-            the one with more affected tissue, and shows both.
+            the one with more signs of infarct, and shows both.
         keep_probabilities: whether the findings carry the probability of infarct.
         progress: called with a fraction and a stage; it may raise `Cancelled`.
 
@@ -156,7 +156,7 @@ def segment(
     registration = registration_of(study)
     registered = time.perf_counter()
     if bundle.weights:
-        found = _segmented(study, bundle, prediction, registration, device, keep_probabilities, while_segmenting)
+        found = _segmented(study, bundle, prediction, registration, device, while_segmenting)
     predicted = time.perf_counter()
     progress(NETWORKS_DONE, "scoring")
     bleeding = likely_haemorrhage(study)
@@ -173,7 +173,8 @@ def segment(
     else:
         if side != "auto":
             infarct &= anatomy.left if side == "left" else ~anatomy.left
-        measured = measure_regions(study.ct, anatomy.regions, infarct, bleeding.mask if bleeding else None)
+        blood, probability = bleeding.mask if bleeding else None, found.probability if found else None
+        measured = measure_regions(study.ct, anatomy.regions, infarct, blood, probability)
         scored = score(measured, prediction.rule, side)
         scored = replace(scored, anatomy=anatomy.source, agreement=anatomy.agreement)
         layers = (SegmentLayer(anatomy.regions, REGIONS),)
@@ -186,7 +187,7 @@ def segment(
         layers=layers,
         runs=(MethodRun.of(bundle),),
         device=found.device if found else "cpu",
-        probabilities={INFARCT.name: found.probability} if keep_probabilities and found else {},
+        probabilities={INFARCT.name: found.probability.astype(np.float32)} if keep_probabilities and found else {},
         warnings=haemorrhage_warnings(bleeding) + study.warnings + warnings,
         timings_s={
             "registration": registered - started,
@@ -222,14 +223,12 @@ def _segmented(
     prediction: Prediction,
     registration: HeadRegistration | ImageError,
     device: str,
-    keep_probability: bool,
     progress: Callable[[float, str], None],
 ) -> Segmented:
     """Infarct and anatomy by the networks, within the brain."""
     slices = prepare_registered(study, Preparation(**bundle.preparation), registration)
     shape = study.ct.geometry.shape
-    infarct, classes = np.zeros(shape, bool), np.zeros(shape, np.uint8)
-    probability = np.zeros(shape, np.float32) if keep_probability else None
+    infarct, classes, probability = np.zeros(shape, bool), np.zeros(shape, np.uint8), np.zeros(shape, np.float16)
     forecast = inference.predict_slices(bundle, slices, device, progress)
     for index, probabilities in forecast:
         slab = slices.slabs[index]
@@ -238,8 +237,7 @@ def _segmented(
         is_class = on_scan[1:].max(axis=0) > 1 - on_scan[1:].sum(axis=0)  # Background is what they leave.
         infarct[slab] = (on_scan[0] > prediction.infarct_threshold) & study.brain[slab]
         classes[slab] = np.where(is_class, likeliest, 0) * study.brain[slab]
-        if keep_probability:
-            probability[slab] = on_scan[0]
+        probability[slab] = on_scan[0]
     return Segmented(infarct, classes, probability, forecast.device, forecast.warnings)
 
 

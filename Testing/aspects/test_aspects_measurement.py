@@ -51,6 +51,14 @@ def test_density_is_never_measured_across_blood():
     assert measured(ct, regions, affected, blood).mean_hu == pytest.approx(32)
 
 
+def test_expected_infarct_is_the_sum_of_the_probabilities():
+    ct, regions, affected = insula_of(centred_geometry((4, 64, 64), (5.0, 1.0, 1.0)), 32.0)
+    probability = np.full(regions.shape, 0.25, np.float16)
+    insula = measure_regions(ct, regions, affected, probability=probability)[INSULA.label - 1]
+    assert insula.expected_ml == pytest.approx(insula.volume_ml / 4)
+    assert measured(ct, regions, affected).expected_ml is None
+
+
 def test_a_region_out_of_view_has_no_volume_and_no_density():
     ct, regions, affected = insula_of(centred_geometry((4, 64, 64), (5.0, 1.0, 1.0)), 32.0)
     caudate = measure_regions(ct, regions, affected)[0]

@@ -21,8 +21,8 @@ class LabelledStudy:
         study: the scan.
         labels: uint8 ``(slice, row, column)``: 0, 1 core or infarct, 2 penumbra.
         regions: uint8 ``(slice, row, column)`` of `AspectsRegion.label`, 0 elsewhere, where the data set has them.
-        hypodensity_hu: by how much the infarct in these regions is darker than the same tissue was, which only
-            synthetic patients tell; None where it is not known, or there is no infarct.
+        hypodensity_hu: by how much the infarct in these regions is darker than the same tissue was (below 0 where
+            swelling closes sulci), which only synthetic patients tell; None where it is not known or there is none.
 
     Raises:
         DataError: labels of another shape than the scan, or with other values.
