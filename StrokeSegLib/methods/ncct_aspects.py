@@ -89,7 +89,7 @@ class Segmented:
     Args:
         infarct: boolean ``(slice, row, column)``.
         classes: uint8 ``(slice, row, column)``, the classes of the anatomy.
-        probability: float16 ``(slice, row, column)`` of infarct.
+        probability: ``(slice, row, column)`` of infarct; float32 where it was asked for, else float16.
         device: where the networks ran.
         warnings: what went differently than asked for.
     """
@@ -156,7 +156,7 @@ def segment(
     registration = registration_of(study)
     registered = time.perf_counter()
     if bundle.weights:
-        found = _segmented(study, bundle, prediction, registration, device, while_segmenting)
+        found = _segmented(study, bundle, prediction, registration, device, keep_probabilities, while_segmenting)
     predicted = time.perf_counter()
     progress(NETWORKS_DONE, "scoring")
     bleeding = likely_haemorrhage(study)
@@ -187,7 +187,7 @@ def segment(
         layers=layers,
         runs=(MethodRun.of(bundle),),
         device=found.device if found else "cpu",
-        probabilities={INFARCT.name: found.probability.astype(np.float32)} if keep_probabilities and found else {},
+        probabilities={INFARCT.name: found.probability} if keep_probabilities and found else {},
         warnings=haemorrhage_warnings(bleeding) + study.warnings + warnings,
         timings_s={
             "registration": registered - started,
@@ -223,12 +223,15 @@ def _segmented(
     prediction: Prediction,
     registration: HeadRegistration | ImageError,
     device: str,
+    keep_probability: bool,
     progress: Callable[[float, str], None],
 ) -> Segmented:
     """Infarct and anatomy by the networks, within the brain."""
     slices = prepare_registered(study, Preparation(**bundle.preparation), registration)
     shape = study.ct.geometry.shape
-    infarct, classes, probability = np.zeros(shape, bool), np.zeros(shape, np.uint8), np.zeros(shape, np.float16)
+    infarct, classes = np.zeros(shape, bool), np.zeros(shape, np.uint8)
+    # To be summed over regions, half precision is enough.
+    probability = np.zeros(shape, np.float32 if keep_probability else np.float16)
     forecast = inference.predict_slices(bundle, slices, device, progress)
     for index, probabilities in forecast:
         slab = slices.slabs[index]
