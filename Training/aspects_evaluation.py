@@ -103,12 +103,12 @@ class AspectsEvaluation:
         return {
             "scans": len(self.cases),
             "patients": len({case.patient for case in self.cases}),
-            "mean": {name: _number(values.mean()) for name, values in known.items() if len(values)},
-            "sd": {name: _number(values.std()) for name, values in known.items() if len(values)},
+            "mean": {name: metrics.rounded(values.mean()) for name, values in known.items() if len(values)},
+            "sd": {name: metrics.rounded(values.std()) for name, values in known.items() if len(values)},
             "pooled": {
                 "paper_dice_regions": PAPER_REGION_DICE,
-                **{name: _number(value) for name, value in asdict(agreement).items() if name != "bins"},
-                "region_kappa": _number(cohens_kappa(*np.moveaxis(self.affected[self.in_view], -1, 0))),
+                **{name: metrics.rounded(value) for name, value in asdict(agreement).items() if name != "bins"},
+                "region_kappa": metrics.rounded(cohens_kappa(*np.moveaxis(self.affected[self.in_view], -1, 0))),
                 **side_counts(self.cases),
                 **{
                     f"visible_{name}": count
@@ -118,10 +118,10 @@ class AspectsEvaluation:
                 },
             },
             "bins": {
-                name: {rate: _number(value) for rate, value in asdict(rates).items()}
+                name: {rate: metrics.rounded(value) for rate, value in asdict(rates).items()}
                 for name, rates in agreement.bins.items()
             },
-            "kappa_by_region": {name: _number(self._kappa(name)) for name in REGION_NAMES},
+            "kappa_by_region": {name: metrics.rounded(self._kappa(name)) for name in REGION_NAMES},
         }
 
     @property
@@ -227,10 +227,3 @@ def _mean(values: Sequence[float]) -> float:
 
 def _points(points: int | None) -> float:
     return float("nan") if points is None else float(points)
-
-
-def _number(value: float) -> float | int | None:
-    """Rounded for JSON; None where undefined."""
-    if isinstance(value, int):
-        return value
-    return round(float(value), 4) if np.isfinite(value) else None

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from StrokeSegLib.errors import DataError, StrokeSegError
+from Training import metrics
 from Training.evaluate import EVALUATIONS, print_progress
 from Training.evaluation import evaluate
 from Training.export_bundle import export
@@ -53,12 +54,12 @@ class Folds:
 
     def summary(self) -> dict[str, object]:
         """JSON values; pooled are the mean over the folds and, as ``sd_…``, its standard deviation."""
-        means, deviations = ([_number(value) for value in values] for values in self._over_folds())
+        means, deviations = ([metrics.rounded(value) for value in values] for values in self._over_folds())
         return {
             "folds": {
                 name: {
                     "patients": patients,
-                    **{column: _number(value) for column, value in zip(self.columns, row, strict=True)},
+                    **{column: metrics.rounded(value) for column, value in zip(self.columns, row, strict=True)},
                 }
                 for name, patients, row in zip(self.names, self.patients, self.means, strict=True)
             },
@@ -116,10 +117,6 @@ def measure(runs: Sequence[Path], last: bool = False, device: str = "auto", sett
     columns = tuple(name for name in measured.table if any(name in summary["mean"] for summary in summaries))
     means = np.array([[summary["mean"].get(name, np.nan) for name in columns] for summary in summaries], float)
     return Folds(tuple(run.name for run in runs), columns, means, tuple(summary["patients"] for summary in summaries))
-
-
-def _number(value: float) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None
 
 
 def _parser() -> argparse.ArgumentParser:

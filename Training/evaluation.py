@@ -87,30 +87,30 @@ class Evaluation:
             "scans": len(self.cases),
             "patients": len({case.patient for case in self.cases}),
             "scans_without_lesion": sum(case.affected_reference_ml == 0 for case in self.cases),
-            "mean": {name: _number(np.nanmean(values)) for name, values in self._columns()},
-            "sd": {name: _number(np.nanstd(values)) for name, values in self._columns()},
-            "median": {name: _number(np.nanmedian(values)) for name, values in self._columns()},
+            "mean": {name: metrics.rounded(np.nanmean(values)) for name, values in self._columns()},
+            "sd": {name: metrics.rounded(np.nanstd(values)) for name, values in self._columns()},
+            "median": {name: metrics.rounded(np.nanmedian(values)) for name, values in self._columns()},
             "absolute_volume_error_ml": {
-                name: _number(np.mean([abs(getattr(case, f"{name}_error_ml")) for case in self.cases]))
+                name: metrics.rounded(np.mean([abs(getattr(case, f"{name}_error_ml")) for case in self.cases]))
                 for name in self.classes
             },
-            "dice_2d": {"mean": _number(self.slice_dice.mean()), "sd": _number(self.slice_dice.std())},
+            "dice_2d": {"mean": metrics.rounded(self.slice_dice.mean()), "sd": metrics.rounded(self.slice_dice.std())},
             "pooled": {
                 **{
-                    f"dice_{name}": _number(twice / both if both else 1.0)
+                    f"dice_{name}": metrics.rounded(twice / both if both else 1.0)
                     for name, (twice, both) in zip(CLASSES, self.overlap, strict=True)
                     if name in self.classes
                 },
-                "auc_affected": _number(self.counts.auc()),
-                "best_threshold": _number(metrics.THRESHOLDS[best]),
-                "dice_at_best_threshold": _number(thresholds[best]),
+                "auc_affected": metrics.rounded(self.counts.auc()),
+                "best_threshold": metrics.rounded(metrics.THRESHOLDS[best]),
+                "dice_at_best_threshold": metrics.rounded(thresholds[best]),
             },
             "dice_over_thresholds": {
-                f"{threshold:.2f}": _number(value)
+                f"{threshold:.2f}": metrics.rounded(value)
                 for threshold, value in zip(metrics.THRESHOLDS, thresholds, strict=True)
             },
             "calibration": [
-                {"predicted": _number(mean), "affected_fraction": _number(fraction), "voxels": voxels}
+                {"predicted": metrics.rounded(mean), "affected_fraction": metrics.rounded(fraction), "voxels": voxels}
                 for mean, fraction, voxels in self.counts.calibration()
             ],
             "lesions": {
@@ -222,8 +222,3 @@ def _overlap(predicted: np.ndarray, reference: np.ndarray) -> np.ndarray:
     ):
         rows.append((2 * np.count_nonzero(ours & theirs), np.count_nonzero(ours) + np.count_nonzero(theirs)))
     return np.array(rows, float)
-
-
-def _number(value: float) -> float | None:
-    """Rounded for JSON; None where undefined."""
-    return round(float(value), 4) if np.isfinite(value) else None

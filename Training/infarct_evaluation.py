@@ -76,17 +76,17 @@ class InfarctEvaluation:
             "scans": len(self.cases),
             "patients": len({case.patient for case in self.cases}),
             "scans_without_lesion": sum(case.reference_ml == 0 for case in self.cases),
-            "mean": {name: _number(values.mean()) for name, values in known.items()},
-            "sd": {name: _number(values.std()) for name, values in known.items()},
-            "median": {name: _number(np.median(values)) for name, values in known.items()},
+            "mean": {name: metrics.rounded(values.mean()) for name, values in known.items()},
+            "sd": {name: metrics.rounded(values.std()) for name, values in known.items()},
+            "median": {name: metrics.rounded(np.median(values)) for name, values in known.items()},
             "pooled": {
-                **{f"mean_{name}": _number(known[name].mean()) for name in TABLE if name in known},
-                "auc": _number(self.counts.auc()),
-                "best_threshold": _number(metrics.THRESHOLDS[best]),
-                "dice_at_best_threshold": _number(of_thresholds[best]),
+                **{f"mean_{name}": metrics.rounded(known[name].mean()) for name in TABLE if name in known},
+                "auc": metrics.rounded(self.counts.auc()),
+                "best_threshold": metrics.rounded(metrics.THRESHOLDS[best]),
+                "dice_at_best_threshold": metrics.rounded(of_thresholds[best]),
             },
             "dice_over_thresholds": {
-                f"{threshold:.2f}": _number(value)
+                f"{threshold:.2f}": metrics.rounded(value)
                 for threshold, value in zip(metrics.THRESHOLDS, of_thresholds, strict=True)
             },
         }
@@ -148,8 +148,3 @@ def _figures(case: Case, labelled: LabelledStudy, marked: np.ndarray, seconds: f
 
 def _part(part: int, whole: int) -> float:
     return part / whole if whole else float("nan")
-
-
-def _number(value: float) -> float | None:
-    """Rounded for JSON; None where undefined."""
-    return round(float(value), 4) if np.isfinite(value) else None

@@ -169,8 +169,8 @@ class WorkerRandom:
         return self._generator
 
 
-class DataSetSamples(lightning.LightningDataModule):
-    """Slices or patches of a data set on disk.
+class PreparedCases(lightning.LightningDataModule):
+    """The training and the validation part of a data set, prepared once and kept on disk.
 
     Args:
         recipe: all settings.
@@ -196,15 +196,20 @@ class DataSetSamples(lightning.LightningDataModule):
 
     def prepare_data(self) -> None:
         for part, cases in self._parts.items():
-            for number, (case, files) in enumerate(zip(cases, self._files(part), strict=True), start=1):
+            for number, (case, files) in enumerate(zip(cases, self.files(part), strict=True), start=1):
                 files.written(partial(self._trainable.prepared, case, self._preparation))
                 logger.info("prepared %d of %d cases (%s)", number, len(cases), part)
 
-    def _files(self, part: str) -> list[CaseFiles]:
+    def files(self, part: str) -> list[CaseFiles]:
+        """Prepared cases of ``training`` or ``validation``."""
         return [CaseFiles.of(self._trainable, case, self._preparation, self._folder) for case in self._parts[part]]
 
+
+class DataSetSamples(PreparedCases):
+    """Slices or patches of a data set on disk."""
+
     def setup(self, stage: str) -> None:
-        training, validation = self._files("training"), self._files("validation")
+        training, validation = self.files("training"), self.files("validation")
         data, augmentation, seed = self._recipe.data, self._recipe.augmentation, self._recipe.seed
         if self._trainable.in_patches:
             self._training = RandomPatches(training, data, augmentation, seed)

@@ -200,3 +200,10 @@ class ProbabilityCounts:
                 mean = float((both * middles[chosen]).sum() / both.sum())
                 rows.append((mean, float(self.affected[chosen].sum() / both.sum()), int(both.sum())))
         return rows
+
+
+def rounded(value: float) -> float | int | None:
+    """A figure for JSON: counts as they are, others to four places, None where undefined."""
+    if isinstance(value, int):
+        return value
+    return round(float(value), 4) if np.isfinite(value) else None

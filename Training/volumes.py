@@ -4,12 +4,10 @@ Half of the patches of a volume have their centre in a lesion (where it has one)
 the background (Dobshik et al. 2023). Patches lie within the volume, as the tiles of a prediction do.
 """
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import lightning
 import numpy as np
 import torch
 import torchio
@@ -18,11 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from StrokeSegLib.errors import DataError
 from Training.data.case import Case
 from Training.data.preparing import BACKGROUND, BRAIN, LESION
-from Training.loading import CaseFiles
+from Training.loading import CaseFiles, PreparedCases
 from Training.recipe import AugmentationSettings, DataSettings, Recipe
-from Training.trainable import TRAINABLE
-
-logger = logging.getLogger(__name__)
 
 COLUMNS = 2
 """The axis that runs from the patient's right to the left, of the slice, row and column that TorchIO sees."""
@@ -31,14 +26,11 @@ KNOWN_AUGMENTATION = ("flip", "rotation", "rotation_deg", "scale")
 """What can be done to a volume; brightness and contrast would change the background, which is always 0."""
 
 
-class VolumeSamples(lightning.LightningDataModule):
+class VolumeSamples(PreparedCases):
     """Patches of volumes that were prepared once.
 
     Args:
-        recipe: all settings.
-        training, validation: cases.
-        preparation: the method's.
-        folder: where prepared cases are kept.
+        recipe, training, validation, preparation, folder: see `PreparedCases`.
         stream: number of this stretch of training, so that a resumed one draws other patches.
 
     Raises:
@@ -54,25 +46,9 @@ class VolumeSamples(lightning.LightningDataModule):
         folder: Path,
         stream: int,
     ):
-        super().__init__()
-        self._recipe = recipe
+        super().__init__(recipe, training, validation, preparation, folder)
         self._transform = volume_transform(recipe.augmentation)
-        self._preparation = preparation
-        self._folder = folder
         self._stream = stream
-        self._parts = {"training": training, "validation": validation}
-
-    def prepare_data(self) -> None:
-        trainable = TRAINABLE[self._recipe.method]
-        for part, cases in self._parts.items():
-            for number, (case, files) in enumerate(zip(cases, self.files(part), strict=True), start=1):
-                files.written(partial(trainable.prepared, case, self._preparation))
-                logger.info("prepared %d of %d cases (%s)", number, len(cases), part)
-
-    def files(self, part: str) -> list[CaseFiles]:
-        """Prepared cases of ``training`` or ``validation``."""
-        trainable = TRAINABLE[self._recipe.method]
-        return [CaseFiles.of(trainable, case, self._preparation, self._folder) for case in self._parts[part]]
 
     def lesion_weight(self) -> float:
         """Background's share of all voxels of the training part, which `prepare_data` has prepared."""
