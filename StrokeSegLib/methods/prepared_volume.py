@@ -32,7 +32,8 @@ class Preparation:
         spacing_mm: between the network's slices, rows and columns; None leaves voxels as acquired, as published, and
             lays a tilted or uneven stack onto a regular grid of its own spacing.
         minimum_over: where the values that become 0 and 1 are looked for after standardisation: in the ``brain``, or in
-            the whole ``volume`` with 0 outside the brain, which then becomes about 0.5.
+            the whole ``volume`` with 0 outside the brain, which then becomes about 0.5. That is taken off all voxels
+            again, so that the brain lies around 0 and what tiles are padded with is background.
         thickest_slice_mm: a scan whose slices lie farther apart is refused where voxels stay as acquired; where they
             are resampled the reader is warned.
 
@@ -59,7 +60,7 @@ class PreparedVolume:
     """A scan as the network sees it: on a regular grid, cropped to the brain.
 
     Args:
-        image: float32 ``(1, slice, row, column)``, 0…1 in the brain.
+        image: float32 ``(1, slice, row, column)``, 0 outside the brain.
         inside: boolean ``(slice, row, column)``, the brain without the skull.
         grid: where these voxels lie.
         warnings: what the reader must know.
@@ -101,10 +102,10 @@ def prepare(study: Study, preparation: Preparation) -> PreparedVolume:
     grid = EvenGrid.around(kept, geometry, preparation.spacing_mm)
 
     def brain_and_weight(index: int) -> np.ndarray:
-        values = (study.ct.voxels[index].astype(np.float32).clip(*preparation.clip_hu) - scale.zero_hu) / scale.one_hu
+        values = (study.ct.voxels[index].astype(np.float32).clip(*preparation.clip_hu) - scale.zero_hu) / scale.range_hu
         return np.stack([values * kept[index], kept[index]])
 
-    image, inside = np.full((1, *grid.shape), scale.background, np.float32), np.empty(grid.shape, bool)
+    image, inside = np.zeros((1, *grid.shape), np.float32), np.empty(grid.shape, bool)
     for index, (sums, weight) in enumerate(grid.planes(brain_and_weight)):
         inside[index] = weight > 0.5
         np.divide(sums, weight, out=image[0, index], where=inside[index])
@@ -113,18 +114,17 @@ def prepare(study: Study, preparation: Preparation) -> PreparedVolume:
 
 @dataclass(frozen=True)
 class _Scale:
-    """The network sees ``(hu − zero_hu) / one_hu`` in the brain, and ``background`` elsewhere."""
+    """The network sees ``(hu − zero_hu) / range_hu`` in the brain, and 0 elsewhere."""
 
     zero_hu: float
-    one_hu: float
-    background: float
+    range_hu: float
 
 
 def _scale_of(hu: np.ndarray, kept: np.ndarray, preparation: Preparation) -> _Scale:
     """Standardisation and the scaling to 0…1 in one, measured on the scan's own voxels.
 
-    Subtracting the mean and dividing by the standard deviation changes nothing of a scaling to 0…1 but where the
-    background's 0 comes to lie: at the mean.
+    Subtracting the mean and dividing by the standard deviation changes nothing of a scaling to a range of 1 but where
+    the background's 0 comes to lie: at the mean.
     """
     least, greatest, total = np.inf, -np.inf, 0.0
     for plane, mask in zip(hu, kept, strict=True):
@@ -133,10 +133,9 @@ def _scale_of(hu: np.ndarray, kept: np.ndarray, preparation: Preparation) -> _Sc
             least, greatest = min(least, float(values.min())), max(greatest, float(values.max()))
             total += float(values.sum(dtype=np.float64))
     if greatest == least:
-        return _Scale(least, 1.0, 0.0)
-    mean = total / np.count_nonzero(kept)
-    background = (mean - least) / (greatest - least) if preparation.minimum_over == VOLUME else 0.0
-    return _Scale(least, greatest - least, background)
+        return _Scale(least, 1.0)
+    zero = total / np.count_nonzero(kept) if preparation.minimum_over == VOLUME else least
+    return _Scale(zero, greatest - least)
 
 
 def _spacing_warnings(geometry: SliceGeometry, preparation: Preparation) -> tuple[str, ...]:
