@@ -29,7 +29,7 @@ FOLDER = ".compiled"
 MOST_KEPT = 16
 """Compilations kept on disk, 20 to 40 MB each with the shipped models; the oldest go first."""
 
-TRACED_SIDE = 32
+TRACED_SIDE = 64
 """Voxels along each axis of the image with which a network is traced; the graph serves every size."""
 
 

@@ -1,6 +1,6 @@
 """The torch modules, nothing else: an architecture's name and arguments in, a network out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,11 +42,11 @@ def _sunet(in_channels: int, classes: int, filters: int) -> "torch.nn.Module":
     return SUNet(in_channels, classes, filters)
 
 
-def _aspects_unets(encoder_name: str, decoder_channels: Sequence[int], in_channels: int) -> "torch.nn.Module":
+def _aspects_unets(**arguments: object) -> "torch.nn.Module":
     """U-Nets of infarct and of anatomy, see `StrokeSegLib.networks.aspects.AspectsUNets`."""
     from StrokeSegLib.networks.aspects import AspectsUNets
 
-    return AspectsUNets(encoder_name, decoder_channels, in_channels)
+    return AspectsUNets(**arguments)
 
 
 def _se_res_unet(**arguments: object) -> "torch.nn.Module":

@@ -76,6 +76,17 @@ def test_an_ensemble_has_the_probabilities_and_labels_that_torch_gives(tmp_path,
     assert (on_torch, on_openvino) == ("cpu", f"cpu (OpenVINO {compilations.version()})")
 
 
+@pytest.mark.parametrize("pooling", [1, 2])
+def test_the_aspects_networks_compile_whether_or_not_one_of_them_averages_pixels(pooling):
+    torch.manual_seed(0)
+    arguments = {"encoder_name": "efficientnet-b0", "decoder_channels": [16, 16, 8, 8, 8], "in_channels": 2}
+    network = build(Architecture("aspects-unets", {**arguments, "infarct_pooling": pooling}))
+    images = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 2, 224, 160)).astype(np.float32))
+    with torch.inference_mode():
+        compilation = compilations.compile_network(network, images.shape)
+        torch.testing.assert_close(compilation(images), network(images), atol=1e-4, rtol=1e-4)
+
+
 def test_the_next_process_need_not_compile(bundle, monkeypatch, store):
     first, _ = predicted(bundle)
     assert len(list(store.iterdir())) == 1

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from StrokeSegLib.errors import BundleError
 from StrokeSegLib.networks import Architecture, build, probabilities
 
 SMALL = {"encoder_name": "efficientnet-b0", "decoder_channels": [32, 16, 16, 8, 8], "in_channels": 1}
@@ -32,6 +33,33 @@ def test_the_two_networks_share_nothing(network):
     images = torch.randn(1, 1, 64, 64)
     network.infarct(images).sum().backward()
     assert all(weights.grad is None for weights in network.anatomy.parameters())
+
+
+def test_infarct_sees_means_of_pixels_and_the_anatomy_every_pixel():
+    torch.manual_seed(0)
+    pooling = build(Architecture("aspects-unets", {**SMALL, "in_channels": 2, "infarct_pooling": 2}))
+    images = torch.randn(1, 2, 96, 64)
+    means = images.unflatten(2, (48, 2)).unflatten(4, (32, 2)).mean(dim=(3, 5))
+    coarse = means.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    with torch.inference_mode():
+        logits, logits_of_means = pooling(images), pooling(coarse)
+    assert logits.shape == (1, 9, 96, 64)
+    torch.testing.assert_close(logits[:, :1], logits_of_means[:, :1])
+    assert (logits[:, 1:] - logits_of_means[:, 1:]).abs().max() > 1e-3
+
+
+def test_images_that_do_not_divide_into_means_keep_their_size_and_place():
+    torch.manual_seed(0)
+    pooling = build(Architecture("aspects-unets", {**SMALL, "infarct_pooling": 2}))
+    images = torch.randn(1, 1, 65, 63)
+    with torch.inference_mode():
+        padded = torch.nn.functional.pad(images, (0, 1, 0, 1), mode="replicate")
+        torch.testing.assert_close(pooling(images)[:, :1], pooling(padded)[:, :1, :65, :63])
+
+
+def test_infarct_cannot_see_less_than_a_pixel():
+    with pytest.raises(BundleError, match="infarct_pooling"):
+        build(Architecture("aspects-unets", {**SMALL, "infarct_pooling": 0}))
 
 
 def test_a_network_without_a_word_on_it_gives_a_softmax():
