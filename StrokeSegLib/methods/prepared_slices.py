@@ -70,7 +70,7 @@ class PreparedSlices:
     """The slices of a study as the network sees them, each made when asked for.
 
     `slices[i]` is float32 ``(channel, rows, columns)`` of slab ``i``: of acquired slice ``i`` where slices are not
-    averaged.
+    averaged and not left out.
 
     Args:
         study: the scan.
@@ -99,11 +99,12 @@ class PreparedSlices:
 
     @cached_property
     def slabs(self) -> tuple[slice, ...]:
-        """The acquired slices of which each prepared slice is the mean."""
+        """The acquired slices of which each prepared slice is the mean; of the brain only, none without any brain."""
         geometry, slab_mm = self.study.ct.geometry, self.preparation.slab_mm
         slices = geometry.shape[0]
         each = 1 if slab_mm is None else max(1, round(slab_mm / max(geometry.slice_spacing_mm, 1e-3)))
-        return tuple(slice(start, min(start + each, slices)) for start in range(0, slices, each))
+        slabs = [slice(start, min(start + each, slices)) for start in range(0, slices, each)]
+        return tuple(slab for slab in slabs if not self.preparation.brain_only or self.study.brain[slab].any())
 
     def labels(self, index: int, labels: np.ndarray) -> np.ndarray:
         """Labels ``(row, column)`` of a slice of slab ``index`` on the network's grid, nearest neighbour."""

@@ -56,6 +56,16 @@ def test_each_acquired_slice_belongs_to_one_slab():
     assert all(slices.middle(number) in range(17)[slab] for number, slab in enumerate(slices.slabs))
 
 
+def test_slices_without_brain_are_left_out_where_a_network_sees_nothing_but_brain():
+    study = head_study(shape=(26, 64, 64), spacing_mm=(10.0, 4.0, 4.0))
+    slices = prepare(study, Preparation(mean_hu=0, std_hu=1, brain_only=True, slab_mm=20))
+    seen = [index for slab in slices.slabs for index in range(26)[slab]]
+    with_brain = np.flatnonzero(study.brain.any(axis=(1, 2)))
+    assert len(seen) < 26
+    assert set(with_brain) <= set(seen)
+    assert all(study.brain[slab].any() for slab in slices.slabs)
+
+
 @pytest.mark.parametrize("yaw_deg", [-25, 10, 25])
 def test_a_turned_head_stands_upright_before_the_network(yaw_deg):
     study = turned_head(yaw_deg)
