@@ -8,11 +8,13 @@ import torch
 from infarct import random_infarct_network, write_infarct_bundle
 from scans import ellipsoid_head, head_study, tilted_geometry, write_series
 
-from StrokeSegLib import methods
+from StrokeSegLib import methods, models
+from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.cli import main
 from StrokeSegLib.errors import BundleError, Cancelled
 from StrokeSegLib.imaging import Study, Volume
 from StrokeSegLib.methods import ncct_infarct as method
+from StrokeSegLib.phantom import PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
 
 WHOLE_HEAD = {"tile": [32, 64, 64]}
 """One tile holds all of the brain."""
@@ -148,3 +150,14 @@ def test_the_command_line_writes_infarct_of_a_thin_dicom_series(tmp_path, bundle
     assert results["methods"][0]["id"] == method.ID
     assert results["volumes_ml"]["infarct"] > 1
     assert {file.name for file in (tmp_path / "out").iterdir()} >= {"segmentation.seg.nrrd", "probability-infarct.nrrd"}
+
+
+def test_the_model_that_comes_with_strokeseg_marks_a_large_infarct_it_never_saw_on_its_side():
+    patient = draw_patient(950_100_007, PhantomOptions(lesion="m1", side=Side.LEFT, hours=(20, 24)))
+    scan = acquire(patient, axial_geometry((78, 160, 144), (2.0, 1.4, 1.4)), draw_scanner(950_100_007))
+    findings = methods.run(scan.study, method.ID, models.find_bundle(None, method.ID), device="cpu")
+    assert findings.runs[0].model_name == "ncct-infarct-synthetic"
+    marked, infarct = findings.layers[0].labels > 0, scan.labels > 0
+    left = scan.study.midsagittal_plane.left_side(scan.study.ct.geometry)
+    assert 2 * np.count_nonzero(marked & infarct) / (np.count_nonzero(marked) + np.count_nonzero(infarct)) > 0.5
+    assert np.count_nonzero(marked & left) > 0.95 * np.count_nonzero(marked)
