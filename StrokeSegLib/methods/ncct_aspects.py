@@ -89,7 +89,8 @@ class Segmented:
     Args:
         infarct: boolean ``(slice, row, column)``.
         classes: uint8 ``(slice, row, column)``, the classes of the anatomy.
-        probability: ``(slice, row, column)`` of infarct; float32 where it was asked for, else float16.
+        probability: ``(slice, row, column)`` of infarct, 0 outside the brain; float32 where it was asked for, else
+            float16.
         device: where the networks ran.
         warnings: what went differently than asked for.
     """
@@ -235,12 +236,16 @@ def _segmented(
     forecast = inference.predict_slices(bundle, slices, device, progress)
     for index, probabilities in forecast:
         slab = slices.slabs[index]
-        on_scan = slices.maps_on_scan(index, np.delete(probabilities, BACKGROUND_CHANNEL, axis=0))
+        if not study.brain[slab].any():
+            continue
+        part = slices.brain_part(index)
+        where = (slab, *part)
+        on_scan = slices.maps_on_scan(index, np.delete(probabilities, BACKGROUND_CHANNEL, axis=0), part)
         likeliest = on_scan[1:].argmax(axis=0) + 1
         is_class = on_scan[1:].max(axis=0) > 1 - on_scan[1:].sum(axis=0)  # Background is what they leave.
-        infarct[slab] = (on_scan[0] > prediction.infarct_threshold) & study.brain[slab]
-        classes[slab] = np.where(is_class, likeliest, 0) * study.brain[slab]
-        probability[slab] = on_scan[0]
+        infarct[where] = (on_scan[0] > prediction.infarct_threshold) & study.brain[where]
+        classes[where] = np.where(is_class, likeliest, 0) * study.brain[where]
+        probability[where] = on_scan[0] * study.brain[where]
     return Segmented(infarct, classes, probability, forecast.device, forecast.warnings)
 
 

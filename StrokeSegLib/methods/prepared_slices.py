@@ -19,6 +19,9 @@ NO_BRAIN = "No brain was found in this scan; check that it is a head CT in HU, w
 BRAIN_TISSUE_HU = (5, 80)
 """Voxels of the brain mask that the median for centring is taken of: no CSF, no calcification."""
 
+WHOLE = (slice(None), slice(None))
+"""All rows and columns of a slice."""
+
 LATTICE = 57
 """Rows and columns at which the other hemisphere's places are computed; between them they are interpolated."""
 
@@ -127,20 +130,33 @@ class PreparedSlices:
         on_scan = self.maps_on_scan(index, probabilities[1:])
         return np.concatenate([1 - on_scan.sum(axis=0, keepdims=True), on_scan])
 
-    def maps_on_scan(self, index: int, maps: np.ndarray) -> np.ndarray:
+    def brain_part(self, index: int) -> tuple[slice, slice]:
+        """The scan's rows and columns that hold all of the brain in slab ``index``, which has some."""
+        brain = self.study.brain[self.slabs[index]].any(axis=0)
+        ends = [np.flatnonzero(brain.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+        return tuple(slice(int(first), int(last) + 1) for first, last in ends)
+
+    def maps_on_scan(self, index: int, maps: np.ndarray, part: tuple[slice, slice] = WHOLE) -> np.ndarray:
         """Float32 maps ``(map, row, column)`` of slab ``index`` from the network's grid to the scan's, linear.
 
         Beyond the network's field of view they are 0.
+
+        Args:
+            index: of the slab.
+            maps: ``(map, row, column)`` on the network's grid.
+            part: the scan's rows and columns that are wanted.
         """
         if self.preparation.spacing_mm is None:
-            return maps
+            return maps[(slice(None), *part)]
         matrix, corner = self._to_scan_pixels(index)
-        rows, columns = self.study.ct.geometry.shape[1:]
+        rows, columns = (
+            np.arange(length)[within] for length, within in zip(self.study.ct.geometry.shape[1:], part, strict=True)
+        )
         inverse = np.linalg.inv(matrix)
         # Sampling coordinates run from −1 to 1 between the corners' centres, columns first.
         ends = (np.array(self.preparation.size) - 1) / 2
-        at_rows = (inverse[:, 0, None] * np.arange(rows))[:, :, None]
-        at_columns = (inverse[:, 1, None] * np.arange(columns))[:, None, :]
+        at_rows = (inverse[:, 0, None] * rows)[:, :, None]
+        at_columns = (inverse[:, 1, None] * columns)[:, None, :]
         places = ((at_rows + at_columns - (inverse @ corner)[:, None, None]) / ends[:, None, None] - 1)[::-1]
         grid = torch.from_numpy(np.moveaxis(places, 0, -1).astype(np.float32))
         return functional.grid_sample(torch.from_numpy(maps)[None], grid[None], align_corners=True)[0].numpy()

@@ -219,6 +219,17 @@ def test_probabilities_are_kept_when_asked_for(bundle, patient):
     np.testing.assert_array_equal(findings.layers[0].labels == 1, marked)
 
 
+def test_a_network_that_sees_all_of_the_head_marks_within_the_brain_alone(patient, bundle):
+    whole_head = bundle.overridden(["preparation.brain_only=false", "prediction.infarct_threshold=0.01"])
+    brain = patient.study.brain
+    assert not brain.any(axis=(1, 2)).all()
+    findings = methods.run(patient.study, method.ID, whole_head, device="cpu", keep_probabilities=True)
+    infarct, probability = findings.layers[0].labels > 0, findings.probabilities["infarct"]
+    np.testing.assert_array_equal(infarct, brain & (probability > 0.01))
+    assert infarct.any()
+    assert not probability[~brain].any()
+
+
 def test_the_bundles_settings_are_the_methods(bundle):
     assert Preparation(**bundle.preparation).slab_mm == 5
     assert method.Prediction(**bundle.prediction).rule == method.Prediction().rule
