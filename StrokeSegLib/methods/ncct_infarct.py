@@ -16,7 +16,7 @@ from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
 from StrokeSegLib.findings.side import keep_side
-from StrokeSegLib.imaging import Study
+from StrokeSegLib.imaging import SliceGeometry, Study
 from StrokeSegLib.methods.prepared_slices import NO_BRAIN
 from StrokeSegLib.methods.prepared_volume import Preparation, prepare
 from StrokeSegLib.models import ModelBundle
@@ -103,9 +103,10 @@ def segment(
         infarct[index] = (probabilities[CHANNEL] > prediction.threshold) & study.brain[index]
         for kept in kept_probabilities.values():
             kept[index] = probabilities[CHANNEL]
+    large = infarct
     if prediction.minimum_ml:
-        infarct = large_clusters(infarct, study.ct.geometry.voxel_volumes_ml, prediction.minimum_ml)
-    labels = infarct.view(np.uint8) * INFARCT.label
+        large = large_clusters(infarct, study.ct.geometry.voxel_volumes_ml, prediction.minimum_ml)
+    labels = large.view(np.uint8) * INFARCT.label
     side_warnings = keep_side(labels, study, side)
     return Findings(
         study=study,
@@ -118,6 +119,7 @@ def segment(
             + study.warnings
             + volume.warnings
             + forecast.warnings
+            + _dropped(infarct & ~large, study.ct.geometry, prediction.minimum_ml)
             + side_warnings
         ),
         timings_s={
@@ -125,4 +127,14 @@ def segment(
             "predict": predicted - prepared,
             "onto the scan": time.perf_counter() - predicted,
         },
+    )
+
+
+def _dropped(small: np.ndarray, geometry: SliceGeometry, minimum_ml: float) -> tuple[str, ...]:
+    """A word on infarcts that were too small to be marked."""
+    small_ml = float(geometry.voxel_volumes_ml @ np.count_nonzero(small, axis=(1, 2)))
+    if not small_ml:
+        return ()
+    return (
+        f"{small_ml:.1f} ml that the network takes for infarct lie in parts below {minimum_ml:.7g} ml: not marked.",
     )
