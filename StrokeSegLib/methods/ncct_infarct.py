@@ -16,6 +16,7 @@ from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
 from StrokeSegLib.findings.side import keep_side
+from StrokeSegLib.findings.volumes import volumes_ml
 from StrokeSegLib.imaging import SliceGeometry, Study
 from StrokeSegLib.methods.prepared_slices import NO_BRAIN
 from StrokeSegLib.methods.prepared_volume import Preparation, prepare
@@ -132,7 +133,7 @@ def segment(
 
 def _dropped(small: np.ndarray, geometry: SliceGeometry, minimum_ml: float) -> tuple[str, ...]:
     """A word on infarcts that were too small to be marked."""
-    small_ml = float(geometry.voxel_volumes_ml @ np.count_nonzero(small, axis=(1, 2)))
+    small_ml = volumes_ml(small.view(np.uint8), geometry)[1]
     if not small_ml:
         return ()
     return (

@@ -132,8 +132,7 @@ class PreparedSlices:
 
     def brain_part(self, index: int) -> tuple[slice, slice]:
         """The scan's rows and columns that hold all of the brain in slab ``index``, which has some."""
-        brain = self.study.brain[self.slabs[index]].any(axis=0)
-        ends = [np.flatnonzero(brain.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+        ends = _ends(self.study.brain[self.slabs[index]].any(axis=0))
         return tuple(slice(int(first), int(last) + 1) for first, last in ends)
 
     def maps_on_scan(self, index: int, maps: np.ndarray, part: tuple[slice, slice] = WHOLE) -> np.ndarray:
@@ -238,8 +237,7 @@ class PreparedSlices:
         brain = self.study.brain[self.middle(index)]
         centre = (np.array(brain.shape) - 1) / 2
         if brain.any():
-            extents = [np.flatnonzero(brain.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-            centre = np.array([extent.mean() for extent in extents])
+            centre = np.array([ends.mean() for ends in _ends(brain)])
         matrix = self._scale[:, None] * self._turn
         return matrix, centre - matrix @ (np.array(self.preparation.size) - 1) / 2
 
@@ -265,3 +263,8 @@ def prepare(study: Study, preparation: Preparation, registration: HeadRegistrati
     if needs_brain and not study.brain.any():
         raise ImageError(NO_BRAIN)
     return PreparedSlices(study, preparation, registration)
+
+
+def _ends(mask: np.ndarray) -> list[np.ndarray]:
+    """First and last row, and first and last column, of a mask ``(row, column)`` that is not empty."""
+    return [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
