@@ -15,7 +15,8 @@ from StrokeSegLib.networks.aspects import ANATOMY
 from StrokeSegLib.phantom import AFFECTED_FRACTION
 from Training import metrics
 from Training.aspects_metrics import ScoreAgreement, cohens_kappa
-from Training.data.case import Case, LabelledStudy
+from StrokeSegLib.phantom import LabelledStudy
+from Training.data.case import Case
 
 REFERENCE_RULE = AffectedRule(minimum_fraction=AFFECTED_FRACTION, minimum_ml=0.0)
 """A region of the reference is affected where infarct covers this fraction of it."""

@@ -4,25 +4,31 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from StrokeSegLib.phantom.fields import blurred
+from Training.data.preparing import FULL_WEIGHT, Sample
 from Training.recipe import AugmentationSettings
+
+NOISE_CORRELATION = 0.8
+"""Greatest standard deviation in pixels of the Gaussian that correlates added noise."""
 
 
 def augmented(
-    image: np.ndarray, labels: np.ndarray, settings: AugmentationSettings, random: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """A slice or patch and its labels, changed at random.
+    sample: Sample, settings: AugmentationSettings, random: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A slice or patch with its labels and weights, changed at random.
 
     Args:
-        image: float32 ``(channel, row, column)``; interpolated linearly, its border repeated.
-        labels: uint8 ``(row, column)`` or ``(map, row, column)``; nearest neighbour.
-        settings: of the recipe.
+        sample: its image is interpolated linearly with its border repeated, labels and weights by nearest neighbour.
+        settings: which changes, how often and how strong.
         random: draws the changes.
 
     Returns:
-        Image float32 ``(channel, row, column)`` and labels int64 as they came.
+        Image float32 ``(channel, row, column)``, labels int64 as they came, and weights float32 0…1 ``(row, column)``.
     """
-    picture = torch.from_numpy(np.ascontiguousarray(image))
-    reference = torch.from_numpy(np.ascontiguousarray(labels))
+    picture = torch.from_numpy(np.ascontiguousarray(sample.image))
+    # Labels and weights move together.
+    maps = sample.labels.reshape(-1, *sample.labels.shape[-2:])
+    reference = torch.from_numpy(np.concatenate([maps, sample.weights[None]]))
     if random.random() < settings.flip:
         picture, reference = picture.flip(-1), reference.flip(-1)
     if settings.quarter_turn and random.random() < settings.quarter_turn:
@@ -33,13 +39,26 @@ def augmented(
         size = 1 + random.uniform(-settings.scale, settings.scale)
         shift = random.uniform(-settings.shift, settings.shift, 2) if settings.shift else np.zeros(2)
         picture, reference = _moved(picture, reference, angle, size, shift)
+    if settings.blur:
+        sigma = float(random.uniform(0, settings.blur))
+        picture = blurred(picture, (0, sigma, sigma))
     if settings.contrast or settings.brightness:
         gain = 1 + random.normal(0, settings.contrast)
         picture = picture * float(gain) + float(random.normal(0, settings.brightness))
     if settings.noise:
-        noise = random.standard_normal(picture.shape, dtype=np.float32)
-        picture = picture + torch.from_numpy(noise) * float(random.uniform(0, settings.noise))
-    return picture.contiguous(), reference.long()
+        noise = torch.from_numpy(random.standard_normal(picture.shape, dtype=np.float32))
+        noise = blurred(noise, (0, *[float(random.uniform(0, NOISE_CORRELATION))] * 2))
+        picture = picture + noise * float(random.uniform(0, settings.noise)) / noise.std().clamp(min=1e-3)
+    if settings.shading:
+        picture = picture + _shading(picture.shape[-2:], random) * float(random.uniform(0, settings.shading))
+    labels, weights = reference[:-1].long(), reference[-1].float() / FULL_WEIGHT
+    return picture.contiguous(), labels.reshape(sample.labels.shape), weights
+
+
+def _shading(shape: tuple[int, int], random: np.random.Generator) -> torch.Tensor:
+    """A slow unevenness of the scanner over a slice, of standard deviation 1 where it is strongest."""
+    nodes = torch.from_numpy(random.standard_normal((1, 1, 4, 4), dtype=np.float32))
+    return functional.interpolate(nodes, shape, mode="bicubic", align_corners=True)[0, 0]
 
 
 def _moved(

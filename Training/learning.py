@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 import lightning
-import segmentation_models_pytorch as smp
 import torch
 from lightning.pytorch.callbacks import Timer
 from torch.nn import functional
 
 from StrokeSegLib import models, networks
 from StrokeSegLib.errors import DataError
-from Training.losses import boundary, focal, generalised_dice, soft_dice, squared_dice
+from Training.losses import boundary, dice_loss, focal, generalised_dice, soft_dice, squared_dice, weighted_mean
 from Training.recipe import Recipe
 from Training.trainable import TRAINABLE, Output
 
@@ -58,65 +57,68 @@ class Learning(lightning.LightningModule):
         if not self._outputs:
             raise DataError(f"The recipe cannot be used: the network has no part “{self._part}”.")
         self._classes = [name for output in self._outputs.values() for name in output.classes]
-        self._dice = [
-            smp.losses.DiceLoss("multiclass", classes=list(output.labels), from_logits=True)
-            for output in self._outputs.values()
-        ]
         self.register_buffer("_overlap", torch.zeros(len(self._classes), 2, dtype=torch.float64), persistent=False)
 
-    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Loss of logits ``(batch, channel, row, column)`` against labels, summed over the outputs that learn.
 
         Args:
-            logits: of these outputs, one after another.
+            logits: channels of these outputs, one after another.
             labels: ``(batch, row, column)``, or ``(batch, output, row, column)`` of a network with several outputs.
+            weights: ``(batch, row, column)`` 0…1, how much each pixel counts for the output of lesions, the first one.
         """
-        parts = zip(self._split(logits, labels), self._dice, strict=True)
-        return sum(self._output_loss(*part, dice) for (_, *part), dice in parts)
+        everything = torch.ones_like(weights)
+        return sum(
+            self._output_loss(part, reference, weights if place == 0 else everything)
+            for place, _, part, reference in self._split(logits, labels)
+        )
 
-    def _output_loss(self, logits: torch.Tensor, labels: torch.Tensor, dice: torch.nn.Module) -> torch.Tensor:
+    def _output_loss(self, logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Loss of one output's logits ``(batch, class, row, column)`` against labels ``(batch, row, column)``."""
-        weights = self.recipe.loss
-        value = weights.dice * dice(logits, labels) if weights.dice else logits.new_zeros(())
-        if weights.cross_entropy:
-            value = value + weights.cross_entropy * functional.cross_entropy(logits, labels)
-        if weights.focal:
-            value = value + weights.focal * focal(logits, labels, weights.focal_gamma, weights.focal_alpha)
-        if weights.weighted_cross_entropy:
-            of_class = logits.new_full((logits.shape[1],), weights.lesion_weight)
-            of_class[0] = 1 - weights.lesion_weight
-            entropy = functional.cross_entropy(logits, labels, of_class, reduction="none").mean()
-            value = value + weights.weighted_cross_entropy * entropy
-        if weights.squared_dice:
-            probabilities = logits.softmax(dim=1)
-            overlaps = [
-                squared_dice(probabilities[:, label], (labels == label).float()) for label in range(1, logits.shape[1])
-            ]
-            value = value + weights.squared_dice * (1 - sum(overlaps) / len(overlaps))
-        if not (weights.affected_dice or weights.generalised_dice or weights.boundary):
-            return value
+        shares, value = self.recipe.loss, logits.new_zeros(())
+        if shares.cross_entropy:
+            entropy = functional.cross_entropy(logits, labels, reduction="none")
+            value = value + shares.cross_entropy * weighted_mean(entropy, weights)
+        if shares.focal:
+            value = value + shares.focal * focal(logits, labels, weights, shares.focal_gamma, shares.focal_alpha)
+        if shares.weighted_cross_entropy:
+            of_class = logits.new_full((logits.shape[1],), shares.lesion_weight)
+            of_class[0] = 1 - shares.lesion_weight
+            entropy = functional.cross_entropy(logits, labels, of_class, reduction="none")
+            value = value + shares.weighted_cross_entropy * weighted_mean(entropy, weights)
         probabilities = logits.softmax(dim=1)
-        if weights.affected_dice:
+        if shares.dice:
+            value = value + shares.dice * dice_loss(probabilities, labels, weights)
+        if shares.squared_dice:
+            overlaps = [
+                squared_dice(probabilities[:, label], (labels == label).float(), weights)
+                for label in range(1, logits.shape[1])
+            ]
+            value = value + shares.squared_dice * (1 - sum(overlaps) / len(overlaps))
+        if shares.affected_dice:
             affected = probabilities[:, 1:].sum(dim=1)
-            value = value + weights.affected_dice * (1 - soft_dice(affected, (labels > 0).float()))
-        if weights.generalised_dice:
-            overlap = generalised_dice(probabilities, labels, weights.generalised_dice_power)
-            value = value + weights.generalised_dice * (1 - overlap)
-        if weights.boundary:
-            value = value + weights.boundary * boundary(probabilities, labels)
+            value = value + shares.affected_dice * (1 - soft_dice(affected, (labels > 0).float(), weights))
+        if shares.generalised_dice:
+            overlap = generalised_dice(probabilities, labels, shares.generalised_dice_power)
+            value = value + shares.generalised_dice * (1 - overlap)
+        if shares.boundary:
+            value = value + shares.boundary * boundary(probabilities, labels)
         return value
 
-    def _split(self, logits: torch.Tensor, labels: torch.Tensor) -> Iterator[tuple[Output, torch.Tensor, torch.Tensor]]:
-        """Each output with its logits ``(batch, class, row, column)``, background first, and its labels."""
+    def _split(
+        self, logits: torch.Tensor, labels: torch.Tensor
+    ) -> Iterator[tuple[int, Output, torch.Tensor, torch.Tensor]]:
+        """Each output's place, itself, its logits ``(batch, class, row, column)``, background first, and its labels."""
         maps = labels.unbind(dim=1) if labels.ndim == logits.ndim else (labels,)
         parts = logits.split([output.channels for output in self._outputs.values()], dim=1)
         for (place, output), part in zip(self._outputs.items(), parts, strict=True):
             # A lone logit is that of its class against a background of 0.
-            yield output, part if output.channels > 1 else torch.cat([torch.zeros_like(part), part], dim=1), maps[place]
+            of_classes = part if output.channels > 1 else torch.cat([torch.zeros_like(part), part], dim=1)
+            yield place, output, of_classes, maps[place]
 
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
-        images, labels = batch
-        loss = self.loss(self._logits(images), labels)
+    def training_step(self, batch: tuple[torch.Tensor, ...], _: int) -> torch.Tensor:
+        images, labels, weights = batch
+        loss = self.loss(self._logits(images), labels, weights)
         self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(images))
         return loss
 
@@ -142,12 +144,12 @@ class Learning(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         self._overlap.zero_()
 
-    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> None:
-        images, labels = batch
+    def validation_step(self, batch: tuple[torch.Tensor, ...], _: int) -> None:
+        images, labels, weights = batch
         logits = self._logits(images)
-        self.log("val_loss", self.loss(logits, labels), prog_bar=True, sync_dist=True, batch_size=len(images))
+        self.log("val_loss", self.loss(logits, labels, weights), prog_bar=True, sync_dist=True, batch_size=len(images))
         row = 0
-        for output, part, reference in self._split(logits, labels):
+        for _, output, part, reference in self._split(logits, labels):
             predicted = part.argmax(dim=1)
             for values in output.classes.values():
                 ours, theirs = (sum((marks == value) for value in values) > 0 for marks in (predicted, reference))

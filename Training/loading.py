@@ -16,10 +16,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from StrokeSegLib.errors import DataError
 from Training.augmentation import augmented
-from Training.data import png_slices
 from Training.data.case import Case
-from Training.data.preparing import LabelledVolume, PreparedPatches, PreparedSlices
-from Training.data.splits import split
+from Training.data.preparing import LabelledVolume, PreparedPatches, PreparedSlices, Sample
 from Training.data.synthetic import VALIDATION_SEED, LivePatients
 from Training.recipe import AugmentationSettings, DataSettings, Recipe
 from Training.trainable import TRAINABLE, Trainable
@@ -112,12 +110,9 @@ class EverySlice(Dataset):
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, place: int) -> tuple[torch.Tensor, ...]:
         case, index = self._places[place]
-        slices = self._cases[case]
-        return augmented(
-            np.array(slices.images[index]), np.array(slices.labels[index]), self._augmentation, self._random()
-        )
+        return augmented(self._cases[case].sample(index), self._augmentation, self._random())
 
 
 class RandomPatches(Dataset):
@@ -148,12 +143,11 @@ class RandomPatches(Dataset):
     def __len__(self) -> int:
         return len(self._cases) * self._data.patches_per_case
 
-    def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, place: int) -> tuple[torch.Tensor, ...]:
         random = np.random.default_rng((self._seed, place)) if self._random is None else self._random()
         case, number = divmod(place, self._data.patches_per_case)
         lesion = number < self._data.lesion_share * self._data.patches_per_case
-        image, labels = self._cases[case].drawn(lesion, random)
-        return augmented(np.array(image), np.array(labels), self._augmentation, random)
+        return augmented(self._cases[case].drawn(lesion, random), self._augmentation, random)
 
 
 class WorkerRandom:
@@ -238,19 +232,14 @@ class SyntheticSamples(lightning.LightningDataModule):
         super().__init__()
         self._recipe = recipe
         self._trainable = TRAINABLE[recipe.method]
-        self._draw = partial(self._trainable.drawn, preparation)
+        self._draw = partial(self._trainable.drawn, recipe.data, preparation)
         self._preparation = preparation
         self._stream = stream
 
     def setup(self, stage: str) -> None:
         data = self._recipe.data
-        self._real = []
-        if data.real_slices:
-            cases = png_slices.cases(Path(data.real_slices), data.pixel_mm)
-            training = split(cases, data, self._recipe.seed).training
-            self._real = [self._trainable.prepared(case, self._preparation) for case in training]
         samples = [
-            augmented(*sample, NO_AUGMENTATION, random)
+            augmented(sample, NO_AUGMENTATION, random)
             for seed in range(VALIDATION_SEED, VALIDATION_SEED + data.validation_patients)
             for random in [np.random.default_rng(seed)]
             for sample in self._spread(self._draw(seed), random)
@@ -259,12 +248,12 @@ class SyntheticSamples(lightning.LightningDataModule):
 
     def _spread(
         self, patient: PreparedSlices | PreparedPatches, random: np.random.Generator
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    ) -> Iterator[Sample]:
         """Samples for validation: evenly spaced slices, or patches of which the recipe's part is around lesions."""
         data = self._recipe.data
         if not self._trainable.in_patches:
             chosen = np.linspace(0, len(patient) - 1, data.validation_slices).round().astype(int)
-            yield from ((patient.images[index], patient.labels[index]) for index in chosen)
+            yield from map(patient.sample, chosen)
             return
         for number in range(data.validation_slices):
             yield patient.drawn(number < data.lesion_share * data.validation_slices, random)
@@ -280,8 +269,6 @@ class SyntheticSamples(lightning.LightningDataModule):
             lesion_share=data.lesion_share,
             samples=data.slices_per_epoch // trainer.world_size,
             samples_per_patient=data.patches_per_case if self._trainable.in_patches else None,
-            real=self._real,
-            real_share=data.real_share,
         )
         return _loader(patients, self._recipe)
 

@@ -6,22 +6,47 @@ from scipy import ndimage
 from torch.nn import functional
 
 
-def soft_dice(probabilities: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Dice of probabilities against 0/1, pooled over the batch; 1 where both are empty."""
-    overlap = (probabilities * reference).sum()
-    return (2 * overlap + 1) / (probabilities.sum() + reference.sum() + 1)
+def weighted_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Mean of values, each counting by its weight; 0 where nothing counts."""
+    return (values * weights).sum() / weights.sum().clamp(min=1)
 
 
-def squared_dice(probabilities: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+def dice_loss(probabilities: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """1 − soft Dice of each class but background, pooled over the batch, mean over these classes.
+
+    A class that the batch does not hold costs nothing, whatever is predicted.
+
+    Args:
+        probabilities: ``(batch, class, row, column)``.
+        labels: ``(batch, row, column)``.
+        weights: ``(batch, row, column)`` 0…1, how much each pixel counts.
+    """
+    losses = []
+    for label in range(1, probabilities.shape[1]):
+        reference = (labels == label).to(probabilities.dtype) * weights
+        found = probabilities[:, label] * weights
+        overlap = (found * (labels == label)).sum()
+        dice = 2 * overlap / (found.sum() + reference.sum()).clamp(min=1e-7)
+        losses.append((1 - dice) * (reference.sum() > 0))
+    return torch.stack(losses).mean()
+
+
+def soft_dice(probabilities: torch.Tensor, reference: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Dice of probabilities against 0/1, pooled over the batch, each pixel weighted; 1 where both are empty."""
+    overlap = (weights * probabilities * reference).sum()
+    return (2 * overlap + 1) / ((weights * (probabilities + reference)).sum() + 1)
+
+
+def squared_dice(probabilities: torch.Tensor, reference: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Dice of probabilities against 0/1 with squared denominator (Dobshik et al. 2023), mean over the batch.
 
     Args:
         probabilities: ``(batch, ...)`` of one class.
-        reference: the same shape.
+        reference, weights: the same shape; how much each voxel counts, 0…1.
     """
     over = tuple(range(1, probabilities.ndim))
-    overlap = (probabilities * reference).sum(dim=over)
-    total = probabilities.square().sum(dim=over) + reference.square().sum(dim=over)
+    overlap = (weights * probabilities * reference).sum(dim=over)
+    total = (weights * (probabilities.square() + reference.square())).sum(dim=over)
     return ((2 * overlap + 1) / (total + 1)).mean()
 
 
@@ -43,18 +68,20 @@ def generalised_dice(probabilities: torch.Tensor, labels: torch.Tensor, power: f
     return 2 * overlap / (weights * (probabilities.sum(dim=over) + volume)).sum()
 
 
-def focal(logits: torch.Tensor, labels: torch.Tensor, gamma: float, alpha: float) -> torch.Tensor:
+def focal(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, gamma: float, alpha: float
+) -> torch.Tensor:
     """Focal loss of Lin et al. 2017, eq. 5, mean over pixels.
 
     Args:
         logits: ``(batch, class, row, column)``.
-        labels: ``(batch, row, column)``.
+        labels, weights: ``(batch, row, column)``; how much each pixel counts, 0…1.
         gamma: how much less a pixel counts that is already right.
         alpha: weight of every class but background, which weighs 1 − alpha.
     """
     cross_entropy = functional.cross_entropy(logits, labels, reduction="none")
-    weights = torch.where(labels > 0, alpha, 1 - alpha)
-    return (weights * (1 - (-cross_entropy).exp()) ** gamma * cross_entropy).mean()
+    of_class = torch.where(labels > 0, alpha, 1 - alpha)
+    return weighted_mean(of_class * (1 - (-cross_entropy).exp()) ** gamma * cross_entropy, weights)
 
 
 def boundary(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

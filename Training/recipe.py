@@ -12,7 +12,10 @@ import yaml
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods import ctp_core, prepared_volume
 
-SOURCES = ("synthetic", "cpaisd", "nnunet", "pairs", "png-slices", "isles2018")
+SOURCES = ("synthetic", "painted", "cpaisd", "nnunet", "pairs", "png-slices", "isles2018")
+DRAWN_SOURCES = ("synthetic", "painted")
+"""Of whose patients ever new ones are drawn while a network learns."""
+
 OPTIMISERS = ("adam", "adamw", "adadelta", "sgd")
 SCHEDULES = ("plateau", "one-cycle", "cyclic", "halving", "constant")
 
@@ -66,8 +69,9 @@ class DataSettings:
         lesion_share: of the synthetic slices drawn, the part taken from slices with a lesion; the rest are any slices.
             Of patches, the part around a voxel of a lesion; the rest lie around any voxel of tissue.
         patches_per_case: drawn of a scan in an epoch, where the network sees patches.
-        real_slices, real_share: folder of PNG slices mixed into the synthetic ones, and their part of the draws; of
-            them only the training part by folds and fold is used.
+        held_out: of ``painted`` heads, the patients that neither training nor the choice of thresholds sees.
+        chosen_on: of ``painted`` heads, the patients that validation, thresholds and calibration are chosen on.
+        synthetic_share: of ``painted`` patients drawn, the part that is synthetic altogether.
         cohort: so many synthetic patients are drawn once and kept, by seeds from first_patient on, and split as those
             of a data set are; null draws ever new ones while the network learns.
         first_patient: of the cohort, its seed.
@@ -89,8 +93,9 @@ class DataSettings:
     reuse: float = 3.0
     lesion_share: float = 0.0
     patches_per_case: int = 4000
-    real_slices: str | None = None
-    real_share: float = 0.0
+    held_out: tuple[str, ...] = ()
+    chosen_on: tuple[str, ...] = ()
+    synthetic_share: float = 0.0
     slices_per_epoch: int = 2400
     validation_patients: int = 24
     validation_slices: int = 6
@@ -98,6 +103,11 @@ class DataSettings:
     cohort: int | None = None
     first_patient: int = 0
     patch: tuple[int, int, int] = (128, 128, 128)
+
+    @property
+    def drawn_live(self) -> bool:
+        """Whether ever new patients are drawn while a network learns."""
+        return self.source in DRAWN_SOURCES and self.cohort is None
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,9 @@ class AugmentationSettings:
         scale: greatest relative change of size, drawn with every rotation.
         shift: greatest shift along rows and columns, as a part of the slice, drawn with every rotation.
         brightness, contrast: standard deviation of a shift (in units of the input) and of a relative gain.
-        noise: greatest standard deviation of added noise (in units of the input).
+        noise: greatest standard deviation of added noise (in units of the input), correlated over up to a pixel.
+        blur: greatest standard deviation in pixels of a Gaussian.
+        shading: greatest standard deviation of a slow unevenness over the slice (in units of the input).
     """
 
     flip: float = 0.0
@@ -123,6 +135,8 @@ class AugmentationSettings:
     brightness: float = 0.0
     contrast: float = 0.0
     noise: float = 0.0
+    blur: float = 0.0
+    shading: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -304,8 +318,8 @@ class Recipe:
                 "preparation.mean_hu and std_hu go together; leave both null to measure them",
             ),
             (
-                preparation.mean_hu is not None or self.data.source != "synthetic",
-                "synthetic patients need preparation.mean_hu and std_hu",
+                preparation.mean_hu is not None or self.data.source not in DRAWN_SOURCES,
+                "synthetic and painted patients need preparation.mean_hu and std_hu",
             ),
         )
 
@@ -373,6 +387,8 @@ def typed(kind: type, value: object, place: str = "") -> object:
         if dataclasses.is_dataclass(value):
             return value
         return None if value is None else typed(arguments[0], value, place)
+    if origin is tuple and arguments[-1] is Ellipsis and isinstance(value, (list, tuple)):
+        return tuple(typed(arguments[0], item, place) for item in value)
     if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(arguments):
         return tuple(typed(part, item, place) for part, item in zip(arguments, value, strict=True))
     if origin is dict and isinstance(value, dict):

@@ -78,7 +78,7 @@ def train(recipe: Recipe, output: Path, resume: bool = False, prepared: Path | N
 def _data(recipe: Recipe, prepared: Path, stream: int) -> tuple[Recipe, lightning.LightningDataModule]:
     """The data module, and the recipe with the constants that were measured."""
     trainable = TRAINABLE[recipe.method]
-    if recipe.data.source == "synthetic" and recipe.data.cohort is None:
+    if recipe.data.drawn_live:
         return recipe, SyntheticSamples(recipe, trainable.preparation_of(recipe), stream)
     parts = split(trainable.cases(recipe.data), recipe.data, recipe.seed)
     settings = recipe.preparation

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
 
 from StrokeSegLib.methods import ctp_core, ncct_aspects, ncct_core_penumbra, ncct_infarct, prepared_volume
 from StrokeSegLib.methods.prepared_slices import Preparation
 from StrokeSegLib.networks.aspects import ANATOMY
 from Training.data.case import Case
+from Training.data.painted import painted_case, part_names
 from Training.data.preparing import (
     LabelledVolume,
     PreparedPatches,
@@ -26,7 +30,7 @@ from Training.data.synthetic import (
     synthetic_perfusion,
     synthetic_volume,
 )
-from Training.recipe import DataSettings, Recipe
+from Training.recipe import DRAWN_SOURCES, DataSettings, Recipe
 
 
 @dataclass(frozen=True)
@@ -86,18 +90,33 @@ class Trainable:
         return self.preparation(**asdict(recipe.preparation))
 
     def cases(self, data: DataSettings) -> list[Case]:
-        """The cases of a data set, or of a cohort of synthetic patients.
+        """The cases of a data set, or of a cohort of drawn patients.
 
         Raises:
             DataError: see `open_source`.
         """
-        if data.source != "synthetic":
+        if data.source not in DRAWN_SOURCES:
             return open_source(data)
-        return [self.synthetic(data.first_patient + number) for number in range(data.cohort)]
+        return [self.case(data, data.first_patient + number) for number in range(data.cohort)]
 
-    def drawn(self, preparation: object, seed: int) -> PreparedSlices | PreparedPatches:
-        """Samples of the synthetic patient of a seed."""
-        return self.prepared(self.synthetic(seed), preparation)
+    def case(self, data: DataSettings, seed: int) -> Case:
+        """The patient of a seed as training draws it: synthetic, or a real head with painted infarcts.
+
+        Seeds of validation take other heads than those of training, and no synthetic patients where heads are painted.
+
+        Raises:
+            DataError: the folder of heads cannot be used.
+        """
+        if data.source != "painted":
+            return self.synthetic(seed)
+        part = "val" if seed >= VALIDATION_SEED else "train"
+        if part == "train" and np.random.default_rng((seed, 1)).random() < data.synthetic_share:
+            return self.synthetic(seed)
+        return painted_case(Path(data.path), part_names(data)[part], seed)
+
+    def drawn(self, data: DataSettings, preparation: object, seed: int) -> PreparedSlices | PreparedPatches:
+        """Samples of the patient of a seed."""
+        return self.prepared(self.case(data, seed), preparation)
 
 
 TRAINABLE = {
@@ -151,6 +170,6 @@ def held_out(recipe: Recipe) -> Sequence[Case]:
         DataError: the data set cannot be opened.
     """
     trainable, data = TRAINABLE[recipe.method], recipe.data
-    if data.source == "synthetic" and data.cohort is None:
-        return [trainable.synthetic(VALIDATION_SEED + number) for number in range(data.validation_patients)]
+    if data.drawn_live:
+        return [trainable.case(data, VALIDATION_SEED + number) for number in range(data.validation_patients)]
     return split(trainable.cases(data), data, recipe.seed).validation

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from StrokeSegLib.errors import DataError
 from Training.data.case import Case
-from Training.data.preparing import BACKGROUND, BRAIN, LESION
+from Training.data.preparing import BACKGROUND, BRAIN, FULL_WEIGHT, LESION
 from Training.loading import CaseFiles, PreparedCases
 from Training.recipe import AugmentationSettings, DataSettings, Recipe
 
@@ -76,8 +76,8 @@ class VolumeSamples(PreparedCases):
                 for files in self.files("validation")
                 for patch in sampler(in_memory(subject(files, data)), data.validation_slices)
             ]
-        images, labels = zip(*((each["image"].data, each["tissue"].data[0] == LESION) for each in patches), strict=True)
-        self._validation = TensorDataset(torch.stack(images), torch.stack(labels))
+        parts = zip(*((each["image"].data, *_reference(each)) for each in patches), strict=True)
+        self._validation = TensorDataset(*map(torch.stack, parts))
 
     def train_dataloader(self) -> DataLoader:
         return torchio.SubjectsLoader(self._training, batch_size=self._recipe.optimisation.batch, num_workers=0)
@@ -85,12 +85,12 @@ class VolumeSamples(PreparedCases):
     def val_dataloader(self) -> DataLoader:
         return DataLoader(self._validation, batch_size=self._recipe.optimisation.batch)
 
-    def on_after_batch_transfer(self, batch: object, dataloader_index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Image ``(batch, 1, slice, row, column)`` and labels ``(batch, slice, row, column)`` of a batch."""
-        if isinstance(batch, dict):
-            return batch["image"][torchio.DATA], (batch["tissue"][torchio.DATA][:, 0] == LESION).long()
-        images, labels = batch
-        return images, labels.long()
+    def on_after_batch_transfer(self, batch: object, dataloader_index: int) -> tuple[torch.Tensor, ...]:
+        """Image ``(batch, 1, slice, row, column)``, labels and weights ``(batch, slice, row, column)`` of a batch."""
+        if not isinstance(batch, dict):
+            return tuple(batch)
+        tissue, weights = (batch[name][torchio.DATA][:, 0] for name in ("tissue", "weights"))
+        return batch["image"][torchio.DATA], (tissue == LESION).long(), weights / FULL_WEIGHT
 
 
 def subject(files: CaseFiles, data: DataSettings) -> torchio.Subject:
@@ -99,7 +99,13 @@ def subject(files: CaseFiles, data: DataSettings) -> torchio.Subject:
     return torchio.Subject(
         image=torchio.ScalarImage(files.files["image"], reader=read),
         tissue=torchio.LabelMap(files.files["tissue"], reader=read),
+        weights=torchio.LabelMap(files.files["weights"], reader=read),
     )
+
+
+def _reference(patch: torchio.Subject) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels int64 and weights 0…1 ``(slice, row, column)`` of a patch."""
+    return (patch["tissue"].data[0] == LESION).long(), patch["weights"].data[0] / FULL_WEIGHT
 
 
 def in_memory(case: torchio.Subject) -> torchio.Subject:

@@ -137,10 +137,20 @@ class HeadRegistration:
         lengths = self.geometry.shape[1:]
         return tuple(np.append(np.arange(0, n - 1, step), n - 1) for n, step in zip(lengths, steps, strict=True))
 
-    def _coarse_places_mm(self, index: int) -> np.ndarray:
+    def places_mm(self, index: int, offset_mm: float = 0.0) -> np.ndarray:
+        """``(3, row, column)`` float32 places in atlas space (LPS, mm) under the pixels of a slice.
+
+        Args:
+            index: number of the slice.
+            offset_mm: how far along the slices' normal the places lie from the middle of the slice.
+        """
+        return _interpolated(self._coarse_places_mm(index, offset_mm), *self._lattice)
+
+    def _coarse_places_mm(self, index: int, offset_mm: float = 0.0) -> np.ndarray:
         """``(3, row, column)`` float32 places in atlas space of the lattice on a slice."""
         grid = np.stack(np.meshgrid([index], *self._lattice, indexing="ij"), axis=-1)[0]
-        places = self.geometry.to_patient(grid).reshape(-1, 3) @ self.affine[:, :3].T + self.affine[:, 3]
+        points_mm = self.geometry.to_patient(grid).reshape(-1, 3) + offset_mm * self.geometry.normal
+        places = points_mm @ self.affine[:, :3].T + self.affine[:, 3]
         places += self.warp.at(places)
         return np.ascontiguousarray(places.T.reshape(3, *grid.shape[:2]), np.float32)
 

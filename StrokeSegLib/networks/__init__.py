@@ -1,6 +1,6 @@
 """The torch modules, nothing else: an architecture's name and arguments in, a network out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 SMP_FPN = "smp-fpn"
+SMP_UNET = "smp-unet"
 SUNET = "sunet"
 ASPECTS_UNETS = "aspects-unets"
 SE_RES_UNET = "se-res-unet"
@@ -35,6 +36,21 @@ def _smp_fpn(encoder_name: str, in_channels: int, classes: int) -> "torch.nn.Mod
     return smp.FPN(encoder_name, encoder_weights=None, in_channels=in_channels, classes=classes)
 
 
+def _smp_unet(
+    encoder_name: str, decoder_channels: Sequence[int], in_channels: int, classes: int
+) -> "torch.nn.Module":
+    """U-Net of segmentation-models-pytorch, whose output has the resolution of its input."""
+    import segmentation_models_pytorch as smp
+
+    return smp.Unet(
+        encoder_name,
+        encoder_weights=None,
+        decoder_channels=tuple(decoder_channels),
+        in_channels=in_channels,
+        classes=classes,
+    )
+
+
 def _sunet(in_channels: int, classes: int, filters: int) -> "torch.nn.Module":
     """Asymmetric residual encoder–decoder, see `StrokeSegLib.networks.sunet.SUNet`."""
     from StrokeSegLib.networks.sunet import SUNet
@@ -56,7 +72,13 @@ def _se_res_unet(**arguments: object) -> "torch.nn.Module":
     return SEResUNet3d(**arguments)
 
 
-ARCHITECTURES = {SMP_FPN: _smp_fpn, SUNET: _sunet, ASPECTS_UNETS: _aspects_unets, SE_RES_UNET: _se_res_unet}
+ARCHITECTURES = {
+    SMP_FPN: _smp_fpn,
+    SMP_UNET: _smp_unet,
+    SUNET: _sunet,
+    ASPECTS_UNETS: _aspects_unets,
+    SE_RES_UNET: _se_res_unet,
+}
 
 
 def build(architecture: Architecture) -> "torch.nn.Module":

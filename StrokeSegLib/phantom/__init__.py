@@ -2,9 +2,12 @@
 
 from StrokeSegLib.phantom.acquisition import CORE, PENUMBRA, SyntheticStudy, acquire
 from StrokeSegLib.phantom.cpaisd import write_cpaisd_dataset
-from StrokeSegLib.phantom.drawing import draw_patient
+from StrokeSegLib.phantom.detectability import detectability
+from StrokeSegLib.phantom.drawing import draw_distractors, draw_lesions, draw_patient
 from StrokeSegLib.phantom.haemodynamics import Haemodynamics, draw_haemodynamics
+from StrokeSegLib.phantom.labelled_study import LabelledStudy
 from StrokeSegLib.phantom.motion import MOTION_CHOICES, draw_motion
+from StrokeSegLib.phantom.painting import paint
 from StrokeSegLib.phantom.patient import LESION_CHOICES, PatientDescription, PhantomOptions
 from StrokeSegLib.phantom.perfusion import (
     SyntheticPerfusion,
@@ -32,6 +35,7 @@ __all__ = [
     "PENUMBRA",
     "SPACING_MM",
     "Haemodynamics",
+    "LabelledStudy",
     "PatientDescription",
     "PhantomOptions",
     "Scanner",
@@ -42,11 +46,15 @@ __all__ = [
     "aspects_regions",
     "aspects_score",
     "axial_geometry",
+    "detectability",
+    "draw_distractors",
     "draw_haemodynamics",
+    "draw_lesions",
     "draw_motion",
     "draw_patient",
     "draw_perfusion_scanner",
     "draw_scanner",
+    "paint",
     "perfusion_labels",
     "random_acquisition",
     "shuttle_times",

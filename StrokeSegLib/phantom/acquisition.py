@@ -7,7 +7,9 @@ import numpy as np
 import torch
 
 from StrokeSegLib.imaging import Acquisition, SliceGeometry, Study, Volume
+from StrokeSegLib.phantom.detectability import detectability
 from StrokeSegLib.phantom.head import AIR_HU, Head, grow_head
+from StrokeSegLib.phantom.labelled_study import LabelledStudy
 from StrokeSegLib.phantom.patient import PatientDescription
 from StrokeSegLib.phantom.sampling import SliceSampler, middle_of, warp_of
 from StrokeSegLib.phantom.scanner import Scanner, imaged
@@ -28,6 +30,7 @@ class SyntheticStudy:
         labels: uint8, 0, 1 core, 2 penumbra.
         tissue: uint8, `atlas.labels.Tissue` at the middle of each slice.
         aspects: uint8, `AspectsRegion.label`, 0 elsewhere.
+        drop_hu: float32, HU that tissue has lost by acute ischaemia, at the middle of each slice.
     """
 
     patient: PatientDescription
@@ -36,11 +39,18 @@ class SyntheticStudy:
     labels: np.ndarray
     tissue: np.ndarray
     aspects: np.ndarray
+    drop_hu: np.ndarray
 
     @cached_property
     def study(self) -> Study:
         """The scan as `read_study` would give it."""
         return Study(ct=self.ct, acquisition=Acquisition(modality="CT", manufacturer="StrokeSeg phantom"))
+
+    @cached_property
+    def labelled(self) -> LabelledStudy:
+        """The scan with all that is known of it."""
+        seen = detectability(self.drop_hu, self.ct.geometry, self.scanner.noise_hu)
+        return LabelledStudy(self.study, self.labels, self.aspects, self.drop_hu, seen)
 
 
 def acquire(
@@ -59,7 +69,7 @@ def acquire(
     head = grow_head(patient, device)
     sampler = SliceSampler(geometry, patient.pose, atlas, warp_of(patient.pose, atlas))
     slices = [_sampled(sampler, head, index) for index in range(geometry.shape[0])]
-    hu, labels, tissue, aspects = (torch.stack(parts) for parts in zip(*slices, strict=True))
+    hu, labels, tissue, aspects, drop_hu = (torch.stack(parts) for parts in zip(*slices, strict=True))
     voxels = imaged(hu, geometry, scanner)
     return SyntheticStudy(
         patient=patient,
@@ -68,6 +78,7 @@ def acquire(
         labels=labels.cpu().numpy(),
         tissue=tissue.cpu().numpy(),
         aspects=aspects.cpu().numpy(),
+        drop_hu=drop_hu.cpu().numpy(),
     )
 
 
@@ -90,9 +101,10 @@ def anatomy_at(atlas: HeadTemplate, middle: torch.Tensor) -> tuple[torch.Tensor,
 
 
 def _sampled(sampler: SliceSampler, head: Head, index: int) -> tuple[torch.Tensor, ...]:
-    """HU averaged over one slice's thickness, lesion labels, tissue and ASPECTS regions at its middle."""
+    """HU averaged over one slice's thickness; lesion labels, tissue, ASPECTS regions and drop at its middle."""
     voxels = sampler.voxels(index)
     middle = middle_of(voxels)
     affected, core = sampler.boxed(head.lesion_weights, middle)[:, 0] > 0.5
     labels = torch.where(affected, torch.where(core, CORE, PENUMBRA), 0).to(torch.uint8)
-    return hu_of(sampler, head, voxels), labels, *anatomy_at(sampler.atlas, middle)
+    drop = sampler.boxed(head.drop[None], middle)[0, 0]
+    return hu_of(sampler, head, voxels), labels, *anatomy_at(sampler.atlas, middle), drop

@@ -1,6 +1,7 @@
 """How synthetic patients are drawn: ranges of anatomy, tissues, acute infarcts and of what imitates them."""
 
 import dataclasses
+import math
 
 from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.phantom.draws import Draws
@@ -15,17 +16,45 @@ from StrokeSegLib.phantom.patient import (
 )
 
 MECHANISM_FREQUENCIES = {
-    Mechanism.M1: 0.45,
-    Mechanism.M2_SUPERIOR: 0.11,
-    Mechanism.M2_INFERIOR: 0.11,
-    Mechanism.LENTICULOSTRIATE: 0.08,
-    Mechanism.ACA: 0.04,
-    Mechanism.PCA: 0.07,
-    Mechanism.CEREBELLAR: 0.04,
-    Mechanism.LACUNAR: 0.04,
-    Mechanism.EMBOLIC: 0.06,
+    Mechanism.M1: 0.20,
+    Mechanism.M2_SUPERIOR: 0.12,
+    Mechanism.M2_INFERIOR: 0.12,
+    Mechanism.LENTICULOSTRIATE: 0.07,
+    Mechanism.ACA: 0.05,
+    Mechanism.PCA: 0.08,
+    Mechanism.CEREBELLAR: 0.06,
+    Mechanism.WEDGE: 0.12,
+    Mechanism.EMBOLIC: 0.08,
+    Mechanism.SHOWER: 0.05,
+    Mechanism.LACUNAR: 0.05,
 }
 """How often each is drawn: for training (variety), not the epidemiology of stroke."""
+
+VOLUMES_ML = {
+    Mechanism.M1: (60.0, 1.0),
+    Mechanism.M2_SUPERIOR: (20.0, 1.0),
+    Mechanism.M2_INFERIOR: (20.0, 1.0),
+    Mechanism.LENTICULOSTRIATE: (5.0, 0.7),
+    Mechanism.ACA: (12.0, 1.0),
+    Mechanism.PCA: (12.0, 1.0),
+    Mechanism.CEREBELLAR: (8.0, 1.0),
+    Mechanism.WEDGE: (6.0, 1.0),
+    Mechanism.EMBOLIC: (4.0, 1.2),
+    Mechanism.SHOWER: (4.0, 0.8),
+    Mechanism.LACUNAR: (0.6, 0.5),
+}
+"""Median, and standard deviation of the logarithm, of affected volumes by mechanism: together a median of about 14 ml
+with a tail to 300 ml, as series of unselected ischaemic strokes report."""
+
+VOLUME_RANGE_ML = (0.2, 300.0)
+
+FULL_DROP_HU, DROP_HALF_LIFE_H = 22.0, 10.0
+"""Tissue nears CSF within two days; about 1.5 HU an hour at first (net water uptake), patients differing two-fold."""
+
+FAINTEST_DROP_HU = 1.0
+
+FAINTEST_VISIBLE_HU = 3.0
+"""Penumbra is fainter than this, and lesions without core too."""
 
 NO_LESION_PROBABILITY = 0.15
 
@@ -37,8 +66,8 @@ def draw_patient(seed: int, options: PhantomOptions | None = None) -> PatientDes
         seed=seed,
         pose=_turned(_draw_pose(Draws(seed, "pose")), Draws(seed, "rotation"), options.rotation_deg),
         tissues=_draw_tissues(Draws(seed, "tissues")),
-        lesions=_draw_lesions(Draws(seed, "lesions"), options),
-        distractors=_draw_distractors(Draws(seed, "distractors")),
+        lesions=draw_lesions(seed, options),
+        distractors=draw_distractors(seed),
     )
 
 
@@ -89,7 +118,9 @@ def _draw_tissues(draws: Draws) -> Tissues:
     )
 
 
-def _draw_lesions(draws: Draws, options: PhantomOptions) -> tuple[AcuteLesion, ...]:
+def draw_lesions(seed: int, options: PhantomOptions | None = None) -> tuple[AcuteLesion, ...]:
+    """The acute lesions of a patient, synthetic or real; the same seed and options give the same ones."""
+    draws, options = Draws(seed, "lesions"), options or PhantomOptions()
     if options.lesion == "none":
         return ()
     if options.lesion != "random":
@@ -113,38 +144,48 @@ def _mechanism(draws: Draws, lesion: str) -> Mechanism:
 
 def _draw_lesion(draws: Draws, mechanism: Mechanism, side: Side, hours: tuple[float, float]) -> AcuteLesion:
     onset_hours = hours[0] * (hours[1] / hours[0]) ** draws.uniform(0, 1)
-    # About 1 HU an hour at first (net water uptake), slowing towards 14 HU in two days; patients differ two-fold.
-    ageing = 14 * (1 - 2 ** (-onset_hours / 9))
-    if mechanism is Mechanism.LACUNAR:
-        radii_mm = tuple(draws.uniform(3, 8) for _ in range(3))
-    else:
-        size_mm = 5 * (34 / 5) ** draws.uniform(0, 1)
-        radii_mm = tuple(size_mm * draws.uniform(0.6, 1.6) for _ in range(3))
+    ageing = FULL_DROP_HU * (1 - 2 ** (-onset_hours / DROP_HALF_LIFE_H))
+    core_drop_hu = min(max(ageing * 2 ** draws.uniform(-1, 0.5), FAINTEST_DROP_HU), FULL_DROP_HU)
+    median_ml, spread = VOLUMES_ML[mechanism]
     return AcuteLesion(
         mechanism=mechanism,
         side=side,
-        extent=draws.uniform(0.6, 1.0),
-        core_fraction=draws.choice((0.0, draws.uniform(0.05, 0.35), draws.uniform(0.35, 0.8)), (0.15, 0.4, 0.45)),
+        volume_ml=min(max(median_ml * math.exp(draws.normal(0, spread, -2.5, 2.5)), VOLUME_RANGE_ML[0]), VOLUME_RANGE_ML[1]),
+        core_fraction=_draw_core_fraction(draws, core_drop_hu),
         centre=draws.uniform(0, 1),
-        radii_mm=radii_mm,
+        elongation=tuple(2 ** draws.uniform(-0.6, 0.6) for _ in range(3)),
+        roughness=draws.uniform(0.1, 0.5),
         hours=onset_hours,
-        core_drop_hu=max(0.8, min(15.0, ageing * draws.uniform(0.35, 1.3))),
-        penumbra_drop_hu=draws.uniform(0.3, 3.5),
-        white_ratio=draws.uniform(0.4, 1.0),
-        unevenness=draws.uniform(0.1, 0.4),
-        rim_mm=draws.uniform(1.0, 4.0),
+        core_drop_hu=core_drop_hu,
+        penumbra_drop_hu=max(
+            FAINTEST_DROP_HU / 2, min(core_drop_hu * draws.uniform(0.2, 0.7), FAINTEST_VISIBLE_HU)
+        ),
+        white_ratio=draws.uniform(0.4, 1.05),
+        unevenness=draws.uniform(0.05, 0.4),
+        rim_mm=draws.uniform(0.7, 3.0),
         swelling=draws.uniform(0.2, 1.0) if draws.chance(0.5) else 0.0,
+        grey_white_loss=draws.uniform(0.3, 1.0) if core_drop_hu > 9 or draws.chance(0.3) else 0.0,
+        blood_hu=draws.uniform(8, 30) if core_drop_hu > 6 and draws.chance(0.1) else 0.0,
         seed=draws.seed(),
     )
 
 
-def _draw_distractors(draws: Draws) -> tuple[Distractor, ...]:
-    found = []
+def _draw_core_fraction(draws: Draws, core_drop_hu: float) -> float:
+    """Early lesions have penumbra around a core, or nothing but penumbra; late ones are core for the most part."""
+    partial = draws.uniform(0.2, 0.9)
+    if core_drop_hu > 2 * FAINTEST_VISIBLE_HU:
+        return draws.choice((1.0, partial), (0.65, 0.35))
+    return draws.choice((0.0, partial, 1.0), (0.25, 0.5, 0.25))
+
+
+def draw_distractors(seed: int) -> tuple[Distractor, ...]:
+    """What imitates acute infarcts in a patient, synthetic or real."""
+    draws, found = Draws(seed, "distractors"), []
     if draws.chance(0.2):
         size_mm = draws.uniform(5, 22)
-        found += [("old infarct", size_mm, draws.uniform(4, 16)) for _ in range(draws.whole(1, 2))]
+        found += [("old infarct", size_mm, draws.uniform(2, 14)) for _ in range(draws.whole(1, 2))]
     if draws.chance(0.3):
-        found += [("lacune", draws.uniform(1.5, 4), draws.uniform(6, 18)) for _ in range(draws.whole(1, 4))]
+        found += [("lacune", draws.uniform(1.5, 4), draws.uniform(4, 16)) for _ in range(draws.whole(1, 4))]
     if draws.chance(0.03):
         found.append(("haemorrhage", draws.uniform(5, 20), draws.uniform(55, 75)))
     return tuple(
@@ -153,6 +194,8 @@ def _draw_distractors(draws: Draws) -> tuple[Distractor, ...]:
             centre=draws.uniform(0, 1),
             radii_mm=tuple(size_mm * draws.uniform(0.6, 1.5) for _ in range(3)),
             hu=hu,
+            widening=draws.uniform(0.4, 1.0) if kind == "old infarct" else 0.0,
+            oedema_drop_hu=draws.uniform(4, 14) if kind == "haemorrhage" else 0.0,
             seed=draws.seed(),
         )
         for kind, size_mm, hu in found

@@ -1,6 +1,6 @@
 """The patient's head in atlas space: HU before any scanner, and the acute lesions in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 
 import torch
@@ -9,6 +9,7 @@ from torch.nn import functional
 from StrokeSegLib.atlas.labels import Tissue
 from StrokeSegLib.phantom.draws import generator_for
 from StrokeSegLib.phantom.fields import refined, smooth_noise
+from StrokeSegLib.phantom.ischaemia import ischaemic_tissue, sulci_left
 from StrokeSegLib.phantom.lesions import AcuteTissue, acute_tissue, distracting_tissue
 from StrokeSegLib.phantom.patient import PatientDescription, Tissues
 from StrokeSegLib.phantom.template import HeadTemplate, template
@@ -22,6 +23,9 @@ GLOBE_HU = 12.0
 SULCUS_SPACING_MM = 11.0
 """Correlation of the noise whose zero lines are sulci."""
 
+WIDENED_VENTRICLE_MM = 4.0
+"""How far the ventricle's wall gives way beside an old infarct."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -33,6 +37,7 @@ class Head:
         csf: float32, fraction of CSF in each voxel of the brain's box.
         white: float32, how white the parenchyma of each voxel of the box is, 0 grey to 1 white.
         parenchyma: float32, fraction of living brain tissue: neither CSF, dura nor old infarct or blood.
+        drop: float32, HU that each voxel of the box has lost by acute ischaemia, CSF between tissue counting as none.
     """
 
     hu: torch.Tensor
@@ -40,23 +45,24 @@ class Head:
     csf: torch.Tensor
     white: torch.Tensor
     parenchyma: torch.Tensor
+    drop: torch.Tensor
 
     @cached_property
     def lesion_weights(self) -> torch.Tensor:
-        """Affected and core weight ``(2, slice, row, column)``; outlines at 0.5."""
-        return torch.stack([self.acute.affected, self.acute.core])
+        """Weight of affected tissue and of visible core ``(2, slice, row, column)``; outlines at 0.5."""
+        return torch.stack([self.acute.affected, self.acute.visible_core])
 
 
 @lru_cache(maxsize=1)
 def grow_head(patient: PatientDescription, device: torch.device) -> Head:
     """The head of a patient; kept for the next scanner that looks at the same one."""
     atlas = template(device)
-    acute = acute_tissue(patient, atlas)
+    acute = acute_tissue(patient.lesions, atlas)
     hu = _outside_brain_hu(patient.tissues, atlas)
-    brain_hu, csf, white, parenchyma = _brain_hu(patient, atlas, acute)
+    brain_hu, csf, white, parenchyma, drop = _brain_hu(patient, atlas, acute)
     box = hu[atlas.brain_box]
     hu[atlas.brain_box] = torch.where(atlas.is_intracranial, brain_hu, box)
-    return Head(hu, acute, csf, white, parenchyma)
+    return Head(hu, acute, csf, white, parenchyma, drop)
 
 
 def _outside_brain_hu(tissues: Tissues, atlas: HeadTemplate) -> torch.Tensor:
@@ -85,48 +91,53 @@ def _outside_brain_hu(tissues: Tissues, atlas: HeadTemplate) -> torch.Tensor:
 
 def _brain_hu(
     patient: PatientDescription, atlas: HeadTemplate, acute: AcuteTissue
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """HU, the fraction of CSF, how white parenchyma is and the fraction of parenchyma, within the brain's box."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """HU, fraction of CSF, how white parenchyma is, fraction of parenchyma and ischaemic drop, within the brain's box."""
     tissues, shape, device = patient.tissues, atlas.box_shape, atlas.device
     generator = generator_for(tissues.seed, "brain")
+    distracting = distracting_tissue(patient.distractors, atlas)
+    fine = AcuteTissue(*(refined(getattr(acute, entry.name)) for entry in fields(AcuteTissue)))
+    widening = refined(distracting.widening)
 
-    width = tissues.atrophy + tissues.asymmetry * smooth_noise(shape, 35, generator, device)
+    width = tissues.atrophy + tissues.asymmetry * smooth_noise(shape, 35, generator, device) + widening
     ridge = smooth_noise(shape, SULCUS_SPACING_MM, generator, device).abs()
     csf, cortex = _sulci(width, ridge, atlas)
-    swelling = refined(acute.swelling)
-    csf = csf * (1 - 0.9 * swelling)
+    csf = sulci_left(csf, fine)
     # One millimetre of growth moves the blurred ventricle's outline by about a sixth.
-    ventricle = torch.sigmoid((atlas.ventricle - 0.5 + tissues.ventricle_growth_mm / 12) * 9) * (atlas.ventricle > 0.01)
-    csf = torch.maximum(csf, ventricle * (1 - 0.4 * swelling))
+    growth_mm = tissues.ventricle_growth_mm + WIDENED_VENTRICLE_MM * widening
+    ventricle = torch.sigmoid((atlas.ventricle - 0.5 + growth_mm / 12) * 9) * (atlas.ventricle > 0.01)
+    csf = torch.maximum(csf, ventricle * (1 - 0.4 * fine.swelling))
 
     white = torch.sigmoid((atlas.white - 0.5) * 7) * (1 - cortex)
-    grey_drop, white_drop = _drops(tissues, atlas, acute, generator)
-    hu = tissues.white_hu + tissues.grey_white_contrast_hu * (1 - white) - torch.lerp(grey_drop, white_drop, white)
+    tissue_hu = tissues.white_hu + tissues.grey_white_contrast_hu * (1 - white)
+    tissue_hu = tissue_hu - _unevenness(tissues, atlas, white, generator) - refined(distracting.oedema_drop)
+    level_hu = tissues.white_hu + tissues.grey_white_contrast_hu / 2
+    hu = ischaemic_tissue(tissue_hu, level_hu, tissues.csf_hu, white, fine)
+    drop = (tissue_hu - hu) * (1 - csf)
     hu = torch.lerp(hu, torch.full((), tissues.csf_hu, device=device), csf)
     dura = (atlas.dura * 1.2).clamp(max=1)
     parenchyma = (1 - csf) * (1 - dura) * atlas.is_intracranial
     if patient.distractors:
-        weight, weighted_hu = distracting_tissue(patient.distractors, atlas)
-        hu = hu * (1 - refined(weight)) + refined(weighted_hu)
-        parenchyma *= 1 - refined(weight)
+        weight = refined(distracting.weight)
+        hu = hu * (1 - weight) + refined(distracting.weighted_hu)
+        parenchyma *= 1 - weight
     hu += (tissues.dura_hu - hu) * dura
     hu += tissues.bone_brightening_hu * atlas.near_bone
-    return hu + _calcifications_hu(tissues, atlas, generator), csf, white, parenchyma
+    return hu + _calcifications_hu(tissues, atlas, generator), csf, white, parenchyma, drop
 
 
-def _drops(
-    tissues: Tissues, atlas: HeadTemplate, acute: AcuteTissue, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """HU lost by grey and by white matter within the brain's box: acute ischaemia, leukoaraiosis, unevenness."""
-    coarse = acute.affected.shape
-    uneven = tissues.texture_hu * smooth_noise(coarse, 2, generator, atlas.device)
-    white_drop = acute.white_drop + uneven
-    if tissues.leukoaraiosis_hu:
-        patchy = (1 + 0.4 * smooth_noise(coarse, 9, generator, atlas.device)).clamp(0.1, 1.8)
-        near_ventricle = atlas.near_ventricle[::2, ::2, ::2]
-        reach = torch.sigmoid((near_ventricle - 1 + tissues.leukoaraiosis_extent_mm * patchy / 15) * 8)
-        white_drop = white_drop + tissues.leukoaraiosis_hu * reach
-    return refined(acute.grey_drop + uneven), refined(white_drop)
+def _unevenness(
+    tissues: Tissues, atlas: HeadTemplate, white: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """HU that parenchyma lacks within the brain's box: leukoaraiosis in white matter, and real unevenness."""
+    coarse = atlas.coarse_territory.shape
+    uneven = refined(tissues.texture_hu * smooth_noise(coarse, 2, generator, atlas.device))
+    if not tissues.leukoaraiosis_hu:
+        return uneven
+    patchy = (1 + 0.4 * smooth_noise(coarse, 9, generator, atlas.device)).clamp(0.1, 1.8)
+    near_ventricle = atlas.near_ventricle[::2, ::2, ::2]
+    reach = torch.sigmoid((near_ventricle - 1 + tissues.leukoaraiosis_extent_mm * patchy / 15) * 8)
+    return uneven + white * refined(tissues.leukoaraiosis_hu * reach)
 
 
 def _sulci(width: torch.Tensor, ridge: torch.Tensor, atlas: HeadTemplate) -> tuple[torch.Tensor, torch.Tensor]:

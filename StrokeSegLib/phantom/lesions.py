@@ -1,41 +1,31 @@
-"""Acute infarcts in atlas space, from arterial territories cut by smooth noise, at half the atlas's resolution."""
+"""Acute infarcts, and what imitates them, as fields in atlas space at half the atlas's resolution.
 
-from dataclasses import dataclass
+The same fields darken a synthetic head that is being grown and a real head that is painted.
+"""
+
+from dataclasses import dataclass, fields
 
 import torch
 
-from StrokeSegLib.atlas.labels import MCA, MCA_INFERIOR_DIVISION, MCA_SUPERIOR_DIVISION, Territory
 from StrokeSegLib.phantom.draws import generator_for
 from StrokeSegLib.phantom.fields import blurred, smooth_noise
-from StrokeSegLib.phantom.patient import AcuteLesion, Distractor, Mechanism, PatientDescription
+from StrokeSegLib.phantom.lesion_shapes import COARSE_VOXEL_MM, affected_tissue
+from StrokeSegLib.phantom.patient import AcuteLesion, Distractor
 from StrokeSegLib.phantom.template import HeadTemplate
 
-COARSE_VOXEL_MM = 2.0
+VISIBLY_DARK_HU = 3.0
+"""Core that loses at least so much is labelled core on non-contrast CT; fainter affected tissue is labelled penumbra.
 
-FOCAL = (Mechanism.EMBOLIC, Mechanism.LACUNAR)
-"""Mechanisms whose infarcts are irregular ellipsoids anywhere in a hemisphere, not parts of one territory."""
+Three HU are about what readers tell from healthy tissue in a stroke window of 40 HU without comparing sides."""
 
-TERRITORIES = {
-    Mechanism.M1: MCA,
-    Mechanism.M2_SUPERIOR: MCA_SUPERIOR_DIVISION,
-    Mechanism.M2_INFERIOR: MCA_INFERIOR_DIVISION,
-    Mechanism.LENTICULOSTRIATE: (Territory.LENTICULOSTRIATE_RIGHT, Territory.LENTICULOSTRIATE_LEFT),
-    Mechanism.ACA: (Territory.ACA_RIGHT, Territory.ACA_LEFT),
-    Mechanism.PCA: (
-        Territory.PCA_RIGHT,
-        Territory.PCA_LEFT,
-        Territory.PCA_THALAMIC_RIGHT,
-        Territory.PCA_THALAMIC_LEFT,
-    ),
-    Mechanism.CEREBELLAR: (
-        Territory.SCA_RIGHT,
-        Territory.SCA_LEFT,
-        Territory.AICA_RIGHT,
-        Territory.AICA_LEFT,
-        Territory.PICA_RIGHT,
-        Territory.PICA_LEFT,
-    ),
-}
+OUTLINE_SMOOTHING = 0.9
+"""Blur of the outline in coarse voxels; a reader's contour is smooth and crosses narrow sulci."""
+
+WIDENING_REACH_MM = 12.0
+"""How far from an old infarct sulci and ventricles are widened."""
+
+OEDEMA_REACH_MM = 5.0
+"""How far perihaematomal oedema reaches, as the standard deviation of a blur."""
 
 
 @dataclass(frozen=True)
@@ -45,92 +35,109 @@ class AcuteTissue:
     Args:
         affected: above 0.5 where core or penumbra is.
         core: above 0.5 where core is.
+        visible_core: above 0.5 where core is that is visibly dark on non-contrast CT.
         grey_drop, white_drop: HU lost by grey and by white matter.
-        swelling: 0…1 how far sulci are closed.
+        swelling: 0…1, how far sulci are closed.
+        grey_white_loss: 0…1, how much of the contrast between grey and white matter is lost.
+        blood_hu: HU added by haemorrhagic spots.
     """
 
     affected: torch.Tensor
     core: torch.Tensor
+    visible_core: torch.Tensor
     grey_drop: torch.Tensor
     white_drop: torch.Tensor
     swelling: torch.Tensor
+    grey_white_loss: torch.Tensor
+    blood_hu: torch.Tensor
 
 
-def acute_tissue(patient: PatientDescription, atlas: HeadTemplate) -> AcuteTissue:
+@dataclass(frozen=True)
+class DistractingTissue:
+    """What is no acute infarct, within the brain's box at half the atlas's resolution, all float32.
+
+    Args:
+        weight: 0…1, how much of a voxel is replaced.
+        weighted_hu: HU of what replaces it, times that weight.
+        widening: 0…1, how far sulci and ventricles are widened.
+        oedema_drop: HU lost around haemorrhages.
+        blood: 0…1, how much of a voxel is blood.
+    """
+
+    weight: torch.Tensor
+    weighted_hu: torch.Tensor
+    widening: torch.Tensor
+    oedema_drop: torch.Tensor
+    blood: torch.Tensor
+
+
+def acute_tissue(lesions: tuple[AcuteLesion, ...], atlas: HeadTemplate) -> AcuteTissue:
     """All acute lesions of a patient together; the worst one counts where they overlap."""
-    shape = atlas.coarse_territory.shape
-    affected, core, grey_drop, white_drop, swelling = (torch.zeros(shape, device=atlas.device) for _ in range(5))
-    for lesion in patient.lesions:
-        weight, core_weight, drop = _one_lesion(lesion, atlas)
-        affected = torch.maximum(affected, weight)
-        core = torch.maximum(core, core_weight)
-        grey_drop = torch.maximum(grey_drop, drop)
-        white_drop = torch.maximum(white_drop, drop * lesion.white_ratio)
-        swelling = torch.maximum(swelling, lesion.swelling * weight)
-    return AcuteTissue(affected, core, grey_drop, white_drop, swelling)
+    names = [entry.name for entry in fields(AcuteTissue)]
+    shape = (len(names), *atlas.coarse_territory.shape)
+    together = torch.zeros(shape, device=atlas.device)
+    for lesion in lesions:
+        one = _one_lesion(lesion, atlas)
+        together = torch.maximum(together, torch.stack([getattr(one, name) for name in names]))
+    return AcuteTissue(*together)
 
 
-def _one_lesion(lesion: AcuteLesion, atlas: HeadTemplate) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Weights 0…1 of affected tissue and core (outline at 0.5), and the drop in HU of grey matter."""
+def _one_lesion(lesion: AcuteLesion, atlas: HeadTemplate) -> AcuteTissue:
     generator = generator_for(lesion.seed, "lesion")
-    shape, device = atlas.coarse_territory.shape, atlas.device
-    territory = _territory(lesion, atlas, generator)
-    noise = smooth_noise(shape, 16, generator, device) + 0.3 * smooth_noise(shape, 6, generator, device)
-
-    # Affected: the part of the territory that scores highest, depth in the territory counting with the noise.
-    score = 3 * blurred(territory.float(), (2, 2, 2)) + noise
-    inside = score[territory]
-    empty = torch.zeros(shape, device=device)
-    if inside.numel() < 8:
-        return empty, empty, empty
-    focal = lesion.mechanism in FOCAL
-    part = territory & (score >= torch.quantile(_thinned(inside), 0.0 if focal else 1 - lesion.extent))
-    # A reader's contour is smooth and crosses narrow sulci.
-    smoothing = (0.7,) * 3 if focal else (1.4,) * 3
-    weight = blurred(part.float(), smoothing)
-    affected = weight > 0.5
-    if not affected.any():
-        return empty, empty, empty
-
-    # Core: deep in the affected tissue, so that penumbra encloses it.
-    depth = blurred(affected.float(), (2.5, 2.5, 2.5))
-    core_score = 2.5 * depth + 0.5 * noise.roll(7, 0)
-    threshold = torch.quantile(_thinned(core_score[affected]), 1 - lesion.core_fraction)
-    core_weight = blurred((core_score > threshold).float(), smoothing) * (weight > 0.72)
-    core = core_weight > 0.5
+    affected = affected_tissue(lesion, atlas, generator)
+    shape, device = affected.shape, atlas.device
+    weight = blurred(affected.float(), (OUTLINE_SMOOTHING,) * 3)
+    core = _core(lesion, weight > 0.5, generator)
+    core_weight = blurred(core.float(), (OUTLINE_SMOOTHING,) * 3)
 
     sigma = lesion.rim_mm / COARSE_VOXEL_MM / 2
     uneven = (1 + lesion.unevenness * smooth_noise(shape, 8, generator, device)).clamp(0.2, 2)
-    fading = blurred(affected.float(), (sigma,) * 3) * lesion.penumbra_drop_hu
-    core_drop = max(lesion.core_drop_hu - lesion.penumbra_drop_hu, 0)
-    drop = (fading + blurred(core.float(), (sigma,) * 3) * core_drop) * uneven
-    return weight, core_weight, drop
+    fading_core = blurred(core.float(), (sigma,) * 3)
+    deeper_hu = max(lesion.core_drop_hu - lesion.penumbra_drop_hu, 0)
+    drop = blurred(affected.float(), (sigma,) * 3) * lesion.penumbra_drop_hu + fading_core * deeper_hu
+    drop = drop * uneven
+    spots = torch.zeros(shape, device=device)
+    if lesion.blood_hu:
+        spots = (smooth_noise(shape, 3, generator, device) - 1.2).clamp(0, 1) * fading_core * lesion.blood_hu
+    return AcuteTissue(
+        affected=weight,
+        core=core_weight,
+        visible_core=core_weight if lesion.core_drop_hu >= VISIBLY_DARK_HU else torch.zeros(shape, device=device),
+        grey_drop=drop,
+        white_drop=drop * lesion.white_ratio,
+        swelling=lesion.swelling * weight,
+        grey_white_loss=lesion.grey_white_loss * fading_core,
+        blood_hu=spots,
+    )
 
 
-def _territory(lesion: AcuteLesion, atlas: HeadTemplate, generator: torch.Generator) -> torch.Tensor:
-    """Where the lesion may be: bool at half the resolution."""
-    if lesion.mechanism in FOCAL:
-        labels = [int(t) for t in Territory if t is not Territory.NONE and t.side is lesion.side]
-        half = torch.isin(atlas.coarse_territory, torch.tensor(labels, device=atlas.device, dtype=torch.int32))
-        half &= atlas.coarse_parenchyma
-        return (_ellipsoid(lesion.centre, lesion.radii_mm, half, generator) > 0.5) & half
-    labels = [int(t) for t in TERRITORIES[lesion.mechanism] if t.side is lesion.side]
-    if lesion.mechanism is Mechanism.CEREBELLAR:
-        labels = [labels[int(torch.multinomial(torch.tensor([0.3, 0.1, 0.6]), 1, generator=generator))]]
-    territory = torch.isin(atlas.coarse_territory, torch.tensor(labels, device=atlas.device, dtype=torch.int32))
-    return territory & atlas.coarse_parenchyma
+def _core(lesion: AcuteLesion, affected: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The part of the affected tissue that is core: deep in it, so that penumbra encloses it."""
+    if lesion.core_fraction >= 1 or not affected.any():
+        return affected & (lesion.core_fraction > 0)
+    noise = smooth_noise(affected.shape, 12, generator, affected.device)
+    depth = 2.5 * blurred(affected.float(), (2.5, 2.5, 2.5)) + 0.4 * noise
+    threshold = torch.quantile(_thinned(depth[affected]), 1 - lesion.core_fraction)
+    return affected & (depth > threshold)
 
 
-def distracting_tissue(distractors: tuple[Distractor, ...], atlas: HeadTemplate) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight 0…1 of what replaces brain tissue, and its HU times that weight, at half the resolution."""
-    shape = atlas.coarse_parenchyma.shape
-    weight, weighted_hu = torch.zeros(shape, device=atlas.device), torch.zeros(shape, device=atlas.device)
+def distracting_tissue(distractors: tuple[Distractor, ...], atlas: HeadTemplate) -> DistractingTissue:
+    """All distractors of a patient together."""
+    shape, device = atlas.coarse_parenchyma.shape, atlas.device
+    weight, weighted_hu, widening, oedema, blood = (torch.zeros(shape, device=device) for _ in range(5))
     for distractor in distractors:
         generator = generator_for(distractor.seed, "distractor")
         own = _ellipsoid(distractor.centre, distractor.radii_mm, atlas.coarse_parenchyma, generator)
         weight = weight + own * (1 - weight)
         weighted_hu = weighted_hu + own * (distractor.hu - weighted_hu)
-    return weight, weighted_hu
+        if distractor.widening:
+            near = (3 * blurred(own, (WIDENING_REACH_MM / 2 / COARSE_VOXEL_MM,) * 3)).clamp(max=1)
+            widening = torch.maximum(widening, distractor.widening * near)
+        if distractor.oedema_drop_hu:
+            near = (2.5 * blurred(own, (OEDEMA_REACH_MM / COARSE_VOXEL_MM,) * 3)).clamp(max=1)
+            oedema = torch.maximum(oedema, distractor.oedema_drop_hu * near * (1 - own))
+            blood = torch.maximum(blood, own)
+    return DistractingTissue(weight, weighted_hu, widening, oedema, blood)
 
 
 def _ellipsoid(

@@ -17,8 +17,10 @@ class Mechanism(Enum):
     ACA = "aca"
     PCA = "pca"
     CEREBELLAR = "cerebellar"
-    LACUNAR = "lacunar"
+    WEDGE = "wedge"
     EMBOLIC = "embolic"
+    SHOWER = "shower"
+    LACUNAR = "lacunar"
 
 
 LESION_CHOICES = ("random", "none", "m1", "m2", "lenticulostriate", "aca", "pca", "cerebellar", "lacunar")
@@ -115,28 +117,33 @@ class AcuteLesion:
     """One acute infarct with its penumbra.
 
     Args:
-        mechanism: what caused it.
-        side: of the patient.
-        extent: fraction of the territory that is affected (core and penumbra).
+        mechanism: which vessel is occluded, or what else caused it; decides where and in which shape the lesion grows.
+        side: hemisphere of the patient.
+        volume_ml: wanted volume of affected tissue (core and penumbra) in the head atlas; a territory that is smaller
+            is affected as a whole.
         core_fraction: fraction of the affected tissue that is core.
-        centre: place of an embolic or lacunar lesion in the brain of its side, each 0…1 of the parenchyma's order.
-        radii_mm: of an embolic or lacunar lesion.
+        centre: place that the lesion grows from, 0…1 in the order of the voxels in which it may lie.
+        elongation: relative half-axes along slices, rows and columns.
+        roughness: how far smooth noise bends the outline, relative to the lesion's radius.
         hours: since onset.
-        core_drop_hu: of grey matter in the core.
-        penumbra_drop_hu: of grey matter in the penumbra.
+        core_drop_hu: HU that grey matter loses in the core.
+        penumbra_drop_hu: HU that grey matter loses in the penumbra.
         white_ratio: drop of white matter over that of grey.
         unevenness: relative standard deviation of the drop within the lesion.
         rim_mm: over which the drop fades in.
-        swelling: 0…1 how far sulci in it are closed.
-        seed: of its outline.
+        swelling: 0…1, how far sulci in the lesion are closed.
+        grey_white_loss: 0…1, how much of the contrast between grey and white matter the core has lost.
+        blood_hu: HU that haemorrhagic spots in the core add; 0 without them.
+        seed: random seed of the outline.
     """
 
     mechanism: Mechanism
     side: Side
-    extent: float
+    volume_ml: float
     core_fraction: float
     centre: float
-    radii_mm: tuple[float, float, float]
+    elongation: tuple[float, float, float]
+    roughness: float
     hours: float
     core_drop_hu: float
     penumbra_drop_hu: float
@@ -144,25 +151,31 @@ class AcuteLesion:
     unevenness: float
     rim_mm: float
     swelling: float
+    grey_white_loss: float
+    blood_hu: float
     seed: int
 
 
 @dataclass(frozen=True)
 class Distractor:
-    """A finding that is no acute infarct: an old infarct, a lacune or a haemorrhage.
+    """A finding that is not an acute infarct: an old infarct, a lacune or a haemorrhage.
 
     Args:
         kind: ``old infarct``, ``lacune`` or ``haemorrhage``.
         centre: its place among the parenchyma's voxels, 0…1.
         radii_mm: its half-axes.
         hu: its HU, which replaces the tissue's.
-        seed: of its outline.
+        widening: 0…1, how far sulci and ventricles beside it are widened by lost tissue (old infarcts).
+        oedema_drop_hu: HU that tissue around it loses (haemorrhages).
+        seed: random seed of the outline.
     """
 
     kind: str
     centre: float
     radii_mm: tuple[float, float, float]
     hu: float
+    widening: float
+    oedema_drop_hu: float
     seed: int
 
 

@@ -43,9 +43,7 @@ class SliceSampler:
 
     def voxels(self, index: int) -> torch.Tensor:
         """``(sub-slice, row, column, 3)`` atlas voxel (slice, row, column) under every pixel of a slice."""
-        thickness_mm = self.geometry.slice_extents_mm[index]
-        count = min(MAXIMUM_SUBSLICES, max(1, math.ceil(thickness_mm / SUBSLICE_MM)))
-        offsets_mm = ((np.arange(count) + 0.5) / count - 0.5) * thickness_mm
+        offsets_mm = subslices_mm(self.geometry, index)
         rows, columns = self.geometry.shape[1:]
         lattice = [np.linspace(0, n - 1, max(2, -(-(n - 1) // LATTICE_PIXELS) + 1)) for n in (rows, columns)]
         grid = np.stack(np.meshgrid([index], *lattice, indexing="ij"), axis=-1)
@@ -67,9 +65,21 @@ class SliceSampler:
         return _linear(volumes, voxels, self.atlas.shape)
 
     def boxed(self, volumes: torch.Tensor, voxels: torch.Tensor) -> torch.Tensor:
-        """Volumes over the brain's box, at whatever resolution, at atlas voxels; 0 outside the box."""
-        corner = torch.tensor([float(axis.start) for axis in self.atlas.brain_box], device=self.atlas.device)
-        return _linear(volumes, voxels - corner, self.atlas.box_shape)
+        """See `boxed`."""
+        return boxed(self.atlas, volumes, voxels)
+
+
+def boxed(atlas: HeadTemplate, volumes: torch.Tensor, voxels: torch.Tensor) -> torch.Tensor:
+    """Volumes over the brain's box, at whatever resolution, at atlas voxels ``(..., 3)``; 0 outside the box."""
+    corner = torch.tensor([float(axis.start) for axis in atlas.brain_box], device=atlas.device)
+    return _linear(volumes, voxels - corner, atlas.box_shape)
+
+
+def subslices_mm(geometry: SliceGeometry, index: int) -> np.ndarray:
+    """Offsets along the normal of the sub-slices over which a slice is averaged."""
+    thickness_mm = geometry.slice_extents_mm[index]
+    count = min(MAXIMUM_SUBSLICES, max(1, math.ceil(thickness_mm / SUBSLICE_MM)))
+    return ((np.arange(count) + 0.5) / count - 0.5) * thickness_mm
 
 
 def middle_of(voxels: torch.Tensor) -> torch.Tensor:

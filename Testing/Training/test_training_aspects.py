@@ -22,7 +22,8 @@ from Training.aspects_grid import measured as measured_over_grid
 from Training.aspects_grid import search
 from Training.augmentation import augmented
 from Training.data import pairs
-from Training.data.case import Case, LabelledStudy
+from StrokeSegLib.phantom import LabelledStudy
+from Training.data.case import Case
 from Training.data.preparing import prepared_aspects
 from Training.data.synthetic import synthetic_aspects, synthetic_head
 from Training.learning import Learning

@@ -16,7 +16,8 @@ from StrokeSegLib.inference.patches import MARGIN, PATCH
 from StrokeSegLib.methods import ctp_core
 from Training import evaluate, export_bundle, grid_search, train
 from Training.augmentation import augmented
-from Training.data.case import Case, LabelledStudy
+from StrokeSegLib.phantom import LabelledStudy
+from Training.data.case import Case
 from Training.data.preparing import PreparedPatches, prepared_patches
 from Training.data.synthetic import LivePatients
 from Training.learning import generalised_dice

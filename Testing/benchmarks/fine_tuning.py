@@ -29,7 +29,8 @@ from StrokeSegLib.reports.case_folder import read_case
 from StrokeSegLib.reports.data_sets import add_to_nifti
 from StrokeSegLib.reports.nifti import write_nifti
 from StrokeSegLib.reports.segmentation import write_segmentation
-from Training.data.case import Case, LabelledStudy
+from StrokeSegLib.phantom import LabelledStudy
+from Training.data.case import Case
 from Training.evaluation import evaluate
 from Training.fine_tune import Figures, FineTuned, fine_tune, table
 

@@ -10,7 +10,8 @@ import pydicom
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.imaging import Acquisition, Study, Volume
 from StrokeSegLib.imaging.geometry import SliceGeometry
-from Training.data.case import Case, LabelledStudy
+from StrokeSegLib.phantom import LabelledStudy
+from Training.data.case import Case
 
 PARTS = ("train", "val", "test")
 

@@ -7,7 +7,8 @@ Several volumes may come from one patient, which the challenge's files do not sa
 from pathlib import Path
 
 from StrokeSegLib.errors import DataError
-from Training.data.case import Case, LabelledStudy
+from StrokeSegLib.phantom import LabelledStudy
+from Training.data.case import Case
 from Training.data.labels import read_pair
 from Training.data.patients import patient_by_case
 

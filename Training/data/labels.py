@@ -7,7 +7,7 @@ import numpy as np
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.imaging.files import read_file
-from Training.data.case import LabelledStudy
+from StrokeSegLib.phantom import LabelledStudy
 
 POSITION_TOLERANCE_MM = 0.1
 """Scan and mask lie on one grid when no corner differs by more."""

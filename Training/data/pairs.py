@@ -9,7 +9,8 @@ from pathlib import Path
 
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.imaging.files import SUFFIXES
-from Training.data.case import Case, LabelledStudy
+from StrokeSegLib.phantom import LabelledStudy
+from Training.data.case import Case
 from Training.data.labels import read_pair
 from Training.data.patients import patient_by_case
 

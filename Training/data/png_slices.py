@@ -12,7 +12,8 @@ from PIL import Image
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.imaging import Acquisition, Study, Volume
 from StrokeSegLib.imaging.geometry import SliceGeometry
-from Training.data.case import Case, LabelledStudy
+from StrokeSegLib.phantom import LabelledStudy
+from Training.data.case import Case
 
 NEIGHBOURING = 50
 """Pictures are numbered through the studies; numbers no farther apart are taken for slices of one patient."""

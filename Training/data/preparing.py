@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,24 @@ from StrokeSegLib.perfusion import perfusion_of
 from Training.data.case import Case
 
 
+FULL_WEIGHT = 255
+"""Weight of a voxel that counts in full."""
+
+
+class Sample(NamedTuple):
+    """What a network of slices or patches sees at once.
+
+    Args:
+        image: float32 ``(channel, row, column)``.
+        labels: uint8 ``(row, column)``, or ``(map, row, column)`` where the network has several outputs.
+        weights: uint8 ``(row, column)``, how much each pixel of the lesions' map counts, `FULL_WEIGHT` at most.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+
+
 @dataclass(frozen=True)
 class PreparedSlices:
     """The slices of a case, each of which is a sample.
@@ -23,19 +42,24 @@ class PreparedSlices:
         images: float32 ``(slice, channel, row, column)``.
         labels: uint8 ``(slice, row, column)``, or ``(slice, map, row, column)`` where the network has several outputs:
             of lesions first.
+        weights: uint8 ``(slice, row, column)``, how much each pixel of the lesions' map counts, `FULL_WEIGHT` at most.
     """
 
     images: np.ndarray
     labels: np.ndarray
+    weights: np.ndarray
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def drawn(self, lesion: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Image ``(channel, row, column)`` and labels of a slice; one with a lesion if there is."""
+    def drawn(self, lesion: bool, random: np.random.Generator) -> Sample:
+        """A slice; one with a lesion if there is."""
         affected = self._affected if lesion else ()
-        index = random.choice(affected) if len(affected) else random.integers(len(self.images))
-        return self.images[index], self.labels[index]
+        return self.sample(random.choice(affected) if len(affected) else random.integers(len(self.images)))
+
+    def sample(self, index: int) -> Sample:
+        """One slice."""
+        return Sample(*(np.array(each[index]) for each in (self.images, self.labels, self.weights)))
 
     @cached_property
     def _affected(self) -> np.ndarray:
@@ -59,8 +83,8 @@ class PreparedPatches:
     def __len__(self) -> int:
         return len(self.images)
 
-    def drawn(self, lesion: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Image ``(channel, 64, 64)`` and labels ``(64, 64)`` of a patch.
+    def drawn(self, lesion: bool, random: np.random.Generator) -> Sample:
+        """A patch: image ``(channel, 64, 64)``, labels and weights ``(64, 64)``.
 
         Around a lesion voxel, moved by up to half a patch so that lesions do not always lie in the middle, or around
         any voxel of the foreground.
@@ -73,7 +97,8 @@ class PreparedPatches:
             index, *centre = np.unravel_index(random.choice(self._tissue), self.foreground.shape)
         row, column = np.clip(centre, 0, (rows - 1, columns - 1))
         window = np.s_[row : row + PATCH, column : column + PATCH]
-        return self.images[(index, slice(None), *window)], self.labels[(index, *window)]
+        image, labels = (np.array(each) for each in (self.images[(index, slice(None), *window)], self.labels[(index, *window)]))
+        return Sample(image, labels, np.full(labels.shape, FULL_WEIGHT, np.uint8))
 
     @cached_property
     def _lesion(self) -> np.ndarray:
@@ -96,10 +121,12 @@ class LabelledVolume:
     Args:
         image: float32 ``(1, slice, row, column)``.
         tissue: uint8 ``(slice, row, column)``: `BACKGROUND`, `BRAIN` or `LESION`.
+        weights: uint8 ``(slice, row, column)``, how much each voxel counts, `FULL_WEIGHT` at most.
     """
 
     image: np.ndarray
     tissue: np.ndarray
+    weights: np.ndarray
 
 
 def labelled_volume(case: Case, preparation: prepared_volume.Preparation) -> LabelledVolume:
@@ -112,7 +139,8 @@ def labelled_volume(case: Case, preparation: prepared_volume.Preparation) -> Lab
     prepared = prepared_volume.prepare(labelled.study, preparation)
     infarct = prepared.labels((labelled.labels > 0).astype(np.uint8)).astype(bool)
     tissue = np.where(prepared.inside, np.where(infarct, LESION, BRAIN), BACKGROUND)
-    return LabelledVolume(prepared.image, tissue.astype(np.uint8))
+    weights = prepared.labels(_in_bytes(labelled.weight))
+    return LabelledVolume(prepared.image, tissue.astype(np.uint8), weights)
 
 
 def prepared_slices(case: Case, preparation: Preparation) -> PreparedSlices:
@@ -123,7 +151,8 @@ def prepared_slices(case: Case, preparation: Preparation) -> PreparedSlices:
     """
     labelled = case.read()
     slices = prepare(labelled.study, preparation)
-    return PreparedSlices(_images(slices), _labels(slices, labelled.labels))
+    weights = _labels(slices, _in_bytes(labelled.weight))
+    return PreparedSlices(_images(slices), _labels(slices, labelled.labels), weights)
 
 
 def prepared_aspects(case: Case, preparation: Preparation) -> PreparedSlices:
@@ -138,7 +167,13 @@ def prepared_aspects(case: Case, preparation: Preparation) -> PreparedSlices:
     registration = ncct_aspects.registration_of(labelled.study) if preparation.mirrored else None
     slices = ncct_aspects.prepare_registered(labelled.study, preparation, registration)
     maps = ((labelled.labels > 0).astype(np.uint8), classes_of_regions(labelled.regions))
-    return PreparedSlices(_images(slices), np.stack([_labels(slices, labels) for labels in maps], axis=1))
+    labels = np.stack([_labels(slices, labels) for labels in maps], axis=1)
+    return PreparedSlices(_images(slices), labels, _labels(slices, _in_bytes(labelled.weight)))
+
+
+def _in_bytes(weight: np.ndarray) -> np.ndarray:
+    """Weights 0…1 as uint8 up to `FULL_WEIGHT`."""
+    return (weight * FULL_WEIGHT).round().astype(np.uint8)
 
 
 def _images(slices: SlicesOfScan) -> np.ndarray:

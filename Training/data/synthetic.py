@@ -1,17 +1,15 @@
 """Synthetic patients, drawn while a network learns: no scan of theirs is ever stored."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from StrokeSegLib.aspects.measurement import TISSUE_HU
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.phantom import (
+    LabelledStudy,
     PhantomOptions,
-    SyntheticStudy,
     acquire,
     acquire_perfusion,
     axial_geometry,
@@ -22,7 +20,7 @@ from StrokeSegLib.phantom import (
     uniform_times,
 )
 from Training.augmentation import augmented
-from Training.data.case import Case, LabelledStudy
+from Training.data.case import Case
 from Training.data.preparing import PreparedPatches, PreparedSlices
 from Training.recipe import AugmentationSettings
 
@@ -57,8 +55,7 @@ def synthetic_ct(seed: int) -> Case:
     """The non-contrast CT of a synthetic patient as a case."""
 
     def load() -> LabelledStudy:
-        scan = acquire(draw_patient(seed), random_acquisition(seed), draw_scanner(seed))
-        return LabelledStudy(scan.study, scan.labels)
+        return acquire(draw_patient(seed), random_acquisition(seed), draw_scanner(seed)).labelled
 
     return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
 
@@ -70,8 +67,7 @@ def synthetic_aspects(seed: int) -> Case:
 
     def load() -> LabelledStudy:
         geometry = random_acquisition(seed, thickness_mm=ASPECTS_THICKNESS_MM)
-        scan = acquire(draw_patient(seed, options), geometry, draw_scanner(seed))
-        return LabelledStudy(scan.study, scan.labels, scan.aspects)
+        return acquire(draw_patient(seed, options), geometry, draw_scanner(seed)).labelled
 
     return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
 
@@ -87,21 +83,10 @@ def synthetic_head(seed: int) -> Case:
 
     def load() -> LabelledStudy:
         geometry = axial_geometry((round(WHOLE_HEAD_MM / gap_mm), 240, 224), (gap_mm, 1.0, 1.0))
-        patient, scanner = draw_patient(seed, options), draw_scanner(seed)
-        scan = acquire(patient, geometry, scanner)
-        before = acquire(replace(patient, lesions=()), geometry, scanner)
-        return LabelledStudy(scan.study, scan.labels, scan.aspects, _hypodensity_hu(scan, before))
+        return acquire(draw_patient(seed, options), geometry, draw_scanner(seed)).labelled
 
     name = f"synthetic-{seed}-{'thin' if thin else 'thick'}{'-turned' if turned else ''}"
     return Case(patient=f"synthetic-{seed}", name=name, load=load)
-
-
-def _hypodensity_hu(scan: SyntheticStudy, before: SyntheticStudy) -> float | None:
-    """Mean loss of HU of what was tissue, not CSF, where infarct lies in the ASPECTS regions."""
-    hu, hu_before = scan.study.ct.voxels, before.study.ct.voxels
-    tissue = (hu_before >= TISSUE_HU[0]) & (hu_before <= TISSUE_HU[1])
-    infarct = tissue & (scan.labels > 0) & (scan.aspects > 0)
-    return float((hu_before[infarct] - hu[infarct]).mean()) if infarct.any() else None
 
 
 def synthetic_volume(seed: int) -> Case:
@@ -109,8 +94,7 @@ def synthetic_volume(seed: int) -> Case:
 
     def load() -> LabelledStudy:
         geometry = random_acquisition(seed, slices=THIN_SLICES, thickness_mm=THIN_SLICES_MM)
-        scan = acquire(draw_patient(seed), geometry, draw_scanner(seed))
-        return LabelledStudy(scan.study, scan.labels)
+        return acquire(draw_patient(seed), geometry, draw_scanner(seed)).labelled
 
     return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
 
@@ -140,8 +124,6 @@ class LivePatients(IterableDataset):
         lesion_share: part of the draws that take a lesion, where the patient has one; the rest take any place.
         samples: length of an epoch over all workers.
         samples_per_patient: that a patient holds; None counts its slices.
-        real: prepared real cases, mixed in.
-        real_share: part of the draws that take a sample of a real case.
     """
 
     def __init__(
@@ -154,8 +136,6 @@ class LivePatients(IterableDataset):
         lesion_share: float,
         samples: int,
         samples_per_patient: int | None = None,
-        real: Sequence[PreparedSlices | PreparedPatches] = (),
-        real_share: float = 0.0,
     ):
         self._seed = seed
         self._draw_patient = draw_patient
@@ -165,27 +145,22 @@ class LivePatients(IterableDataset):
         self._lesion_share = lesion_share
         self._samples = samples
         self._samples_per_patient = samples_per_patient
-        self._real = real
-        self._real_share = real_share
         self._patients: list[PreparedSlices | PreparedPatches] = []
         self._owed = 0.0
         self._random: np.random.Generator | None = None
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         worker = get_worker_info()
         number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
         torch.set_num_threads(1)
         if self._random is None:
             self._random = np.random.default_rng((self._seed, number))
         for _ in range(number, self._samples, workers):
-            if self._real and self._random.random() < self._real_share:
-                sample = self._real[self._random.integers(len(self._real))].drawn(False, self._random)
-            else:
-                self._renew()
-                patient = self._patients[self._random.integers(len(self._patients))]
-                sample = patient.drawn(self._random.random() < self._lesion_share, self._random)
-                self._owed += 1
-            yield augmented(*sample, self._augmentation, self._random)
+            self._renew()
+            patient = self._patients[self._random.integers(len(self._patients))]
+            sample = patient.drawn(self._random.random() < self._lesion_share, self._random)
+            self._owed += 1
+            yield augmented(sample, self._augmentation, self._random)
 
     def _renew(self) -> None:
         """Draw a new patient whenever enough slices were given; at the start one a slice until the buffer is full."""
