@@ -74,7 +74,8 @@ def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings
     study, read_s = _read(case, bundles, progress)
     bundles = bundles or _bundles(case, methods.default_methods(study))
     parts: list[Findings] = []
-    for bundle in bundles:
+    # ASPECTS is scored last, on the lesion that the reader sees.
+    for bundle in sorted(bundles, key=lambda bundle: bundle.method == methods.ncct_aspects.ID):
         part = methods.run(
             study,
             bundle.method,
@@ -83,6 +84,7 @@ def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings
             side=case.side,
             clinical=case.clinical,
             keep_probabilities=case.save_probabilities,
+            tissue=next((part.affected_layer for part in parts if part.affected_layer), None),
             progress=_part(_between_reading_and_writing(progress), len(parts), len(bundles)),
         )
         parts.append(part)

@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     phantom.add_argument("--tilt", type=float, default=0.0, metavar="DEG")
     phantom.add_argument(
-        "--lesion", default="random", help="random, none, m1, m2, lenticulostriate, aca, pca, cerebellar or lacunar"
+        "--lesion", default="random", help="random, any, none, or a mechanism such as m1, m2, aca, pca, lacunar"
     )
     phantom.add_argument("--side", choices=["left", "right", "random"], default="random")
     phantom.add_argument("--motion", choices=["still", "mild", "broken"], default="still", help="with --kind ctp")

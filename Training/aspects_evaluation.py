@@ -12,10 +12,9 @@ from StrokeSegLib.errors import DataError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.networks.aspects import ANATOMY
-from StrokeSegLib.phantom import AFFECTED_FRACTION
+from StrokeSegLib.phantom import AFFECTED_FRACTION, LabelledStudy
 from Training import metrics
 from Training.aspects_metrics import ScoreAgreement, cohens_kappa
-from StrokeSegLib.phantom import LabelledStudy
 from Training.data.case import Case
 
 REFERENCE_RULE = AffectedRule(minimum_fraction=AFFECTED_FRACTION, minimum_ml=0.0)

@@ -7,8 +7,8 @@ import numpy as np
 
 from StrokeSegLib import methods
 from StrokeSegLib.models import ModelBundle
-from Training import metrics
 from StrokeSegLib.phantom import LabelledStudy
+from Training import metrics
 from Training.data.case import Case
 
 CORE, PENUMBRA = metrics.CORE, metrics.PENUMBRA

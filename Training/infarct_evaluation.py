@@ -9,8 +9,8 @@ import numpy as np
 from StrokeSegLib import methods
 from StrokeSegLib.methods import ncct_infarct
 from StrokeSegLib.models import ModelBundle
-from Training import metrics
 from StrokeSegLib.phantom import LabelledStudy
+from Training import metrics
 from Training.data.case import Case
 
 TABLE = ("dice", "sensitivity", "specificity", "precision", "reference_ml", "error_ml", "false_positive_ml", "seconds")

@@ -246,9 +246,7 @@ class SyntheticSamples(lightning.LightningDataModule):
         ]
         self._validation = TensorDataset(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
 
-    def _spread(
-        self, patient: PreparedSlices | PreparedPatches, random: np.random.Generator
-    ) -> Iterator[Sample]:
+    def _spread(self, patient: PreparedSlices | PreparedPatches, random: np.random.Generator) -> Iterator[Sample]:
         """Samples for validation: evenly spaced slices, or patches of which the recipe's part is around lesions."""
         data = self._recipe.data
         if not self._trainable.in_patches:

@@ -15,6 +15,7 @@ def aspects_content(aspects: AspectsScore) -> dict:
         "rule": asdict(aspects.rule),
         "right": _hemisphere(aspects.right),
         "left": _hemisphere(aspects.left),
+        "scored_on": list(aspects.scored_on),
         "warnings": list(aspects.warnings),
     }
     if aspects.anatomy is not None:
@@ -37,6 +38,7 @@ def aspects_of(content: Mapping) -> AspectsScore:
         rule=AffectedRule(**content["rule"]),
         side_source=content["side_source"],
         warnings=tuple(content["warnings"]),
+        scored_on=tuple(content["scored_on"]),
         anatomy=content.get("anatomy"),
         agreement=content.get("agreement", {}),
     )

@@ -20,14 +20,12 @@ class RegionMeasurement:
         volume_ml: of the region in the scan; 0 where the scan does not reach it.
         affected_ml: of it that is infarct.
         mean_hu: over its voxels of 20–80 HU; None where there is none.
-        expected_ml: of it that is infarct by the sum of a network's probabilities; None where there are none.
     """
 
     region: AspectsRegion
     volume_ml: float
     affected_ml: float
     mean_hu: float | None
-    expected_ml: float | None = None
 
 
 def measure_regions(
@@ -35,7 +33,6 @@ def measure_regions(
     regions: np.ndarray,
     affected: np.ndarray,
     blood: np.ndarray | None = None,
-    probability: np.ndarray | None = None,
 ) -> tuple[RegionMeasurement, ...]:
     """Measure all twenty regions, by ascending label.
 
@@ -44,17 +41,14 @@ def measure_regions(
         regions: ``(slice, row, column)`` uint8, `AspectsRegion.label`, 0 elsewhere.
         affected: boolean ``(slice, row, column)``, infarct.
         blood: boolean ``(slice, row, column)``, haemorrhage, which no density is measured across.
-        probability: ``(slice, row, column)`` of infarct, where a network gave it.
     """
     labels = len(ASPECTS_REGIONS) + 1
-    volumes_ml, affected_ml, expected_ml, hu_sums, hu_counts = np.zeros((5, labels))
+    volumes_ml, affected_ml, hu_sums, hu_counts = np.zeros((4, labels))
     for index, voxel_ml in enumerate(ct.geometry.voxel_volumes_ml):
         inside = regions[index] > 0
         found, hu = regions[index][inside], ct.voxels[index][inside]
         volumes_ml += voxel_ml * np.bincount(found, minlength=labels)
         affected_ml += voxel_ml * np.bincount(found[affected[index][inside]], minlength=labels)
-        if probability is not None:
-            expected_ml += voxel_ml * np.bincount(found, probability[index][inside], labels)
         tissue = (hu >= TISSUE_HU[0]) & (hu <= TISSUE_HU[1])
         if blood is not None:
             tissue &= ~blood[index][inside]
@@ -66,7 +60,6 @@ def measure_regions(
             float(volumes_ml[region.label]),
             float(affected_ml[region.label]),
             float(hu_sums[region.label] / hu_counts[region.label]) if hu_counts[region.label] else None,
-            None if probability is None else float(expected_ml[region.label]),
         )
         for region in ASPECTS_REGIONS
     )

@@ -30,7 +30,7 @@ ATLAS_ML = {
 """Volume of each region of one side in the head atlas."""
 
 SIDE_HU_WEIGHT = 0.5
-"""Regions of certain infarct that 1 HU of difference between the sides, summed over the regions, is worth where a side
+"""Regions full of infarct that 1 HU of difference between the sides, summed over the regions, is worth where a side
 is proposed: the best of 0 to 1 on 96 synthetic patients."""
 
 IN_VIEW_FRACTION = 0.2
@@ -136,6 +136,7 @@ class AspectsScore:
         rule: by which regions are affected.
         side_source: ``edited`` where the reader named the side.
         warnings: what the reader must know of this score.
+        scored_on: names of the segments whose tissue makes a region affected; empty where density alone does.
         anatomy: ``network`` or ``atlas``, whose regions these are.
         agreement: Dice of the network's regions with the atlas's, by what is compared; empty where there is only one.
     """
@@ -146,6 +147,7 @@ class AspectsScore:
     rule: AffectedRule
     side_source: str = AUTOMATIC
     warnings: tuple[str, ...] = ()
+    scored_on: tuple[str, ...] = ()
     anatomy: str | None = None
     agreement: Mapping[str, float] = field(default_factory=dict)
 
@@ -238,20 +240,20 @@ def _proposed_side(
     affected = [side for side, hemisphere in hemispheres.items() if hemisphere.affected_names]
     if len(affected) == 1:
         return affected[0]
-    signs = _signs_on_the_right(measurements)
-    if not signs:
+    if rule.basis == HU:
         return _side_of_more_tissue(hemispheres, rule)
-    return Side.RIGHT if signs > 0 else Side.LEFT
+    signs = _signs_on_the_right(measurements)
+    return None if not signs else Side.RIGHT if signs > 0 else Side.LEFT
 
 
 def _signs_on_the_right(measurements: Mapping[AspectsRegion, RegionMeasurement]) -> float:
-    """Infarct by a network's probabilities and density together, right less left, in regions; 0 without a network."""
+    """Infarct and density together, right less left, in regions; 0 where no region can be compared."""
     signs = 0.0
     for name in REGION_NAMES:
         right, left = (measurements[AspectsRegion(name, side)] for side in (Side.RIGHT, Side.LEFT))
-        if None in (right.expected_ml, left.expected_ml) or not (right.volume_ml and left.volume_ml):
+        if not (right.volume_ml and left.volume_ml):
             continue
-        signs += right.expected_ml / right.volume_ml - left.expected_ml / left.volume_ml
+        signs += right.affected_ml / right.volume_ml - left.affected_ml / left.volume_ml
         if None not in (right.mean_hu, left.mean_hu):
             signs += SIDE_HU_WEIGHT * (left.mean_hu - right.mean_hu)
     return signs

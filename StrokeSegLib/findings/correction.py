@@ -9,7 +9,7 @@ from StrokeSegLib.aspects.measurement import measure_regions
 from StrokeSegLib.aspects.score import EDITED, AspectsScore, score
 from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, AspectsRegion
 from StrokeSegLib.findings.criteria import trial_criteria
-from StrokeSegLib.findings.findings import INFARCT, Findings, SegmentLayer
+from StrokeSegLib.findings.findings import Findings, SegmentLayer
 from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
 from StrokeSegLib.findings.mismatch import Mismatch
 from StrokeSegLib.findings.terminology import aspects_segment_name
@@ -42,7 +42,8 @@ def corrected(
         mismatch = _mismatch(result, findings.mismatch)
         result = replace(result, mismatch=mismatch, criteria=trial_criteria(mismatch, findings.clinical))
     regions = {aspects_segment_name(region) for region in ASPECTS_REGIONS}
-    if findings.aspects is not None and (region_overrides or side != "auto" or {INFARCT, *regions} & set(edited)):
+    scored = regions | set(findings.aspects.scored_on) if findings.aspects else set()
+    if findings.aspects is not None and (region_overrides or side != "auto" or scored & set(edited)):
         aspects = _aspects(result, findings.aspects, region_overrides or {}, side)
         others = [warning for warning in findings.warnings if warning not in findings.aspects.warnings]
         result = replace(result, aspects=aspects, warnings=(*others, *aspects.warnings))
@@ -89,11 +90,10 @@ def _aspects(
         inside = mask(findings.layers, aspects_segment_name(region))
         if inside is not None:
             regions[inside] = region.label
-    infarct = mask(findings.layers, INFARCT)
-    infarct = np.zeros(shape, bool) if infarct is None else infarct
+    affected = findings.mask(*automatic.scored_on)
     bleeding = likely_haemorrhage(findings.study)
-    measured = measure_regions(findings.study.ct, regions, infarct, bleeding.mask if bleeding else None)
+    measured = measure_regions(findings.study.ct, regions, affected, bleeding.mask if bleeding else None)
     if side == "auto" and automatic.side_source == EDITED:
         side = automatic.side.value
     anew = score(measured, automatic.rule, side, overrides)
-    return replace(anew, anatomy=automatic.anatomy, agreement=automatic.agreement)
+    return replace(anew, scored_on=automatic.scored_on, anatomy=automatic.anatomy, agreement=automatic.agreement)

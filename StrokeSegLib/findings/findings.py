@@ -16,9 +16,6 @@ from StrokeSegLib.imaging import Study
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import Perfusion
 
-INFARCT = "infarct"
-"""The segment by which ASPECTS regions are affected."""
-
 
 @dataclass(frozen=True)
 class Segment:
@@ -130,10 +127,14 @@ class Findings:
         lesions = (layer for layer in self.layers if all(TERMS[segment.name].is_lesion for segment in layer.segments))
         return next(lesions, None)
 
-    @property
-    def infarct_layer(self) -> SegmentLayer | None:
-        """The layer of the infarct by which ASPECTS regions are affected; None where none was looked for."""
-        return next((layer for layer in self.layers if any(one.name == INFARCT for one in layer.segments)), None)
+    def mask(self, *names: str) -> np.ndarray:
+        """Boolean ``(slice, row, column)``: voxels of any of these segments; none where no layer has them."""
+        union = np.zeros(self.study.ct.geometry.shape, bool)
+        for layer in self.layers:
+            wanted = [segment.label for segment in layer.segments if segment.name in names]
+            if wanted:
+                union |= np.isin(layer.labels, wanted)
+        return union
 
     @property
     def lesion_volumes_ml(self) -> dict[str, float]:

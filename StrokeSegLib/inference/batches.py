@@ -133,20 +133,21 @@ class BatchedRun:
         logger.warning(self.warnings[0])
 
 
-def networks_of(bundle: ModelBundle) -> Callable[[torch.device], list[torch.nn.Module]]:
-    """Gives a bundle's ensemble on a device, warm.
+def networks_of(bundle: ModelBundle, part: str | None = None) -> Callable[[torch.device], list[torch.nn.Module]]:
+    """Gives a bundle's ensemble on a device, warm; only one part of each network where it is named.
 
     Raises:
         BundleError: when called, the bundle's weights are damaged.
     """
-    return lambda device: warm_networks(bundle.path, bundle.sha256, device)
+    return lambda device: warm_networks(bundle.path, bundle.sha256, device, part)
 
 
 @lru_cache(maxsize=2)
-def warm_networks(bundle: Path, sha256: str, device: torch.device) -> list[torch.nn.Module]:
+def warm_networks(bundle: Path, sha256: str, device: torch.device, part: str | None) -> list[torch.nn.Module]:
     """A bundle's networks on a device, kept for the next study; ``sha256`` makes a changed bundle a new one."""
     opened = open_bundle(bundle)
     networks = [network.to(device, memory_format=_channels_last(network)) for network in opened.load_networks()]
+    networks = [network.part(part).eval() for network in networks] if part else networks
     return compiled(networks, opened) if device.type == "cpu" else networks
 
 

@@ -78,16 +78,20 @@ class SlicePrediction:
 
 
 def predict_slices(
-    bundle: ModelBundle, slices: Sequence[np.ndarray], device: str, progress: Callable[[float, str], None]
+    bundle: ModelBundle,
+    slices: Sequence[np.ndarray],
+    device: str,
+    progress: Callable[[float, str], None],
+    part: str | None = None,
 ) -> SlicePrediction:
-    """Run a bundle's networks over prepared slices; see `SlicePrediction`.
+    """Run a bundle's networks, or only one part of each, over prepared slices; see `SlicePrediction`.
 
     Raises:
         DeviceError: the device is not there.
         BundleError: while iterating, the bundle's weights are damaged.
     """
     plans = plans_for(choose_device(device), GPU_BATCH, CPU_BATCH)
-    return SlicePrediction(slices, networks_of(bundle), plans, progress)
+    return SlicePrediction(slices, networks_of(bundle, part), plans, progress)
 
 
 def half_precision_agrees(networks: list[torch.nn.Module], batch: torch.Tensor, dtype: torch.dtype) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from StrokeSegLib.errors import BundleError, StrokeSegError
-from StrokeSegLib.findings import ClinicalInputs, Findings
+from StrokeSegLib.findings import ClinicalInputs, Findings, SegmentLayer
 from StrokeSegLib.findings.criteria import NOTHING_GIVEN, trial_criteria
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.frames import Wanted
@@ -42,6 +42,7 @@ def run(
     side: str = "auto",
     clinical: ClinicalInputs = NOTHING_GIVEN,
     keep_probabilities: bool = False,
+    tissue: SegmentLayer | None = None,
     progress: Callable[[float, str], None] = lambda fraction, stage: None,
 ) -> Findings:
     """The one way from a study to findings, for the panel, the command line, batches and evaluation.
@@ -54,6 +55,7 @@ def run(
         side: hemisphere that the symptoms point to, ``left`` or ``right`` of the patient; ``auto`` keeps both.
         clinical: what the trials' criteria ask for besides the scan; a mismatch is judged by them.
         keep_probabilities: whether the findings carry probability maps.
+        tissue: the lesion that another method has segmented in this study; ASPECTS is scored on it.
         progress: called with a fraction 0…1 and a stage; it cancels the run by raising `Cancelled`.
 
     Raises:
@@ -64,7 +66,8 @@ def run(
         raise BundleError(f"The model “{bundle.name}” is made for {bundle.method}, not for {method}.")
     if side not in SIDES:
         raise StrokeSegError(f"There is no side “{side}”; choose one of: {', '.join(SIDES)}.")
-    findings = METHODS[method].segment(study, bundle, device, side, keep_probabilities, progress)
+    given = {"tissue": tissue} if tissue is not None and method == ncct_aspects.ID else {}
+    findings = METHODS[method].segment(study, bundle, device, side, keep_probabilities, progress, **given)
     if findings.mismatch is None:
         return findings
     return replace(findings, clinical=clinical, criteria=trial_criteria(findings.mismatch, clinical))

@@ -1,7 +1,8 @@
 """Infarct, the ASPECTS regions of both sides and the score on non-contrast CT (Upadhyay et al. 2022, Deep-ASPECTS).
 
-One network marks infarct, another the anatomy without sides or levels; these come from the head atlas registered to
-the scan, which also gives regions of its own. A bundle without networks scores by the atlas and the HU of its regions
+One network segments infarct, another the anatomy without sides or levels; these come from the head atlas registered to
+the scan, which also gives regions of its own. Where another method has segmented the lesion already, that tissue is
+scored, so that a reader sees one lesion map. A bundle without networks scores by the atlas and the HU of its regions
 alone.
 """
 
@@ -87,17 +88,16 @@ class Segmented:
     """What the networks find on the scan's slices.
 
     Args:
-        infarct: boolean ``(slice, row, column)``.
+        infarct: boolean ``(slice, row, column)``; nothing where the network of infarct did not run.
         classes: uint8 ``(slice, row, column)``, the classes of the anatomy.
-        probability: ``(slice, row, column)`` of infarct, 0 outside the brain; float32 where it was asked for, else
-            float16.
+        probability: float32 ``(slice, row, column)`` of infarct, 0 outside the brain; None where it was not asked for.
         device: where the networks ran.
         warnings: what went differently than asked for.
     """
 
     infarct: np.ndarray
     classes: np.ndarray
-    probability: np.ndarray
+    probability: np.ndarray | None
     device: str
     warnings: tuple[str, ...]
 
@@ -128,6 +128,7 @@ def segment(
     side: str,
     keep_probabilities: bool,
     progress: Callable[[float, str], None],
+    tissue: SegmentLayer | None = None,
 ) -> Findings:
     """Infarct, regions and score of a study.
 
@@ -139,6 +140,8 @@ def segment(
             the one with more signs of infarct, and shows both.
         keep_probabilities: whether the findings carry the probability of infarct.
         progress: called with a fraction and a stage; it may raise `Cancelled`.
+        tissue: the lesion as another method has segmented it. It is scored in place of the infarct, which is then not
+            looked for, and the network of the anatomy runs only where its regions are wanted or the atlas does not fit.
 
     Raises:
         ImageError: no brain is found, or, without networks, the atlas cannot be registered. With networks, a head that
@@ -156,39 +159,48 @@ def segment(
     progress(0.0, "laying the head atlas onto the scan")
     registration = registration_of(study)
     registered = time.perf_counter()
-    if bundle.weights:
-        found = _segmented(study, bundle, prediction, registration, device, keep_probabilities, while_segmenting)
+    own = tissue is None and bool(bundle.weights)
+    if own or (bundle.weights and _needs_network(registration, prediction)):
+        found = _segmented(study, bundle, prediction, registration, device, own, keep_probabilities, while_segmenting)
     predicted = time.perf_counter()
     progress(NETWORKS_DONE, "scoring")
     bleeding = likely_haemorrhage(study)
-    infarct = found.infarct if found else np.zeros(study.ct.geometry.shape, bool)
-    if prediction.minimum_infarct_ml:
+    infarct = found.infarct if own else np.zeros(study.ct.geometry.shape, bool)
+    if own and prediction.minimum_infarct_ml:
         infarct = large_clusters(infarct, study.ct.geometry.voxel_volumes_ml, prediction.minimum_infarct_ml)
+    affected, scored_on = infarct, (INFARCT.name,) if own else ()
+    if tissue is not None:
+        affected, scored_on = tissue.labels > 0, tuple(segment.name for segment in tissue.segments)
     scored, layers = None, ()
     try:
         anatomy = _anatomy(study, found, prediction, registration)
     except HeadOrientationError as error:
-        if found is None:
+        if not scored_on:
             raise
         warnings = (f"ASPECTS cannot be scored: {error}",)
     else:
-        if side != "auto":
+        if own and side != "auto":
             infarct &= anatomy.left if side == "left" else ~anatomy.left
-        blood, probability = bleeding.mask if bleeding else None, found.probability if found else None
-        measured = measure_regions(study.ct, anatomy.regions, infarct, blood, probability)
+        measured = measure_regions(study.ct, anatomy.regions, affected, bleeding.mask if bleeding else None)
         scored = score(measured, prediction.rule, side)
-        scored = replace(scored, anatomy=anatomy.source, agreement=anatomy.agreement)
+        scored = replace(
+            scored,
+            scored_on=scored_on if prediction.basis == INFARCT.name else (),
+            anatomy=anatomy.source,
+            agreement=anatomy.agreement,
+        )
         layers = (SegmentLayer(anatomy.regions, REGIONS),)
         warnings = anatomy.warnings + scored.warnings + only_side_note(side)
-    if found is not None:
+    if own:
         layers = (SegmentLayer(infarct.astype(np.uint8), (INFARCT,)), *layers)
+    if found is not None:
         warnings = found.warnings + warnings
     return Findings(
         study=study,
         layers=layers,
         runs=(MethodRun.of(bundle),),
         device=found.device if found else "cpu",
-        probabilities={INFARCT.name: found.probability} if keep_probabilities and found else {},
+        probabilities={INFARCT.name: found.probability} if keep_probabilities and own else {},
         warnings=haemorrhage_warnings(bleeding) + study.warnings + warnings,
         timings_s={
             "registration": registered - started,
@@ -218,34 +230,43 @@ def prepare_registered(
     return prepare(study, preparation, registration if isinstance(registration, HeadRegistration) else None)
 
 
+def _needs_network(registration: HeadRegistration | ImageError, prediction: Prediction) -> bool:
+    """Whether the regions need the network of the anatomy: they are wanted, or the atlas does not fit the head."""
+    fits = isinstance(registration, HeadRegistration) and registration.fit >= TRUSTED_FIT
+    return prediction.regions == NETWORK or not fits
+
+
 def _segmented(
     study: Study,
     bundle: ModelBundle,
     prediction: Prediction,
     registration: HeadRegistration | ImageError,
     device: str,
+    with_infarct: bool,
     keep_probability: bool,
     progress: Callable[[float, str], None],
 ) -> Segmented:
-    """Infarct and anatomy by the networks, within the brain."""
+    """Anatomy, and infarct where it is wanted, by the networks, within the brain."""
     slices = prepare_registered(study, Preparation(**bundle.preparation), registration)
     shape = study.ct.geometry.shape
     infarct, classes = np.zeros(shape, bool), np.zeros(shape, np.uint8)
-    # To be summed over regions, half precision is enough.
-    probability = np.zeros(shape, np.float32 if keep_probability else np.float16)
-    forecast = inference.predict_slices(bundle, slices, device, progress)
+    probability = np.zeros(shape, np.float32) if keep_probability and with_infarct else None
+    forecast = inference.predict_slices(bundle, slices, device, progress, None if with_infarct else "anatomy")
+    background = BACKGROUND_CHANNEL if with_infarct else 0
     for index, probabilities in forecast:
         slab = slices.slabs[index]
         if not study.brain[slab].any():
             continue
         part = slices.brain_part(index)
         where = (slab, *part)
-        on_scan = slices.maps_on_scan(index, np.delete(probabilities, BACKGROUND_CHANNEL, axis=0), part)
-        likeliest = on_scan[1:].argmax(axis=0) + 1
-        is_class = on_scan[1:].max(axis=0) > 1 - on_scan[1:].sum(axis=0)  # Background is what they leave.
-        infarct[where] = (on_scan[0] > prediction.infarct_threshold) & study.brain[where]
-        classes[where] = np.where(is_class, likeliest, 0) * study.brain[where]
-        probability[where] = on_scan[0] * study.brain[where]
+        on_scan = slices.maps_on_scan(index, np.delete(probabilities, background, axis=0), part)
+        of_classes = on_scan[background:]
+        is_class = of_classes.max(axis=0) > 1 - of_classes.sum(axis=0)  # Background is what they leave.
+        classes[where] = np.where(is_class, of_classes.argmax(axis=0) + 1, 0) * study.brain[where]
+        if with_infarct:
+            infarct[where] = (on_scan[0] > prediction.infarct_threshold) & study.brain[where]
+        if probability is not None:
+            probability[where] = on_scan[0] * study.brain[where]
     return Segmented(infarct, classes, probability, forecast.device, forecast.warnings)
 
 

@@ -36,9 +36,7 @@ def _smp_fpn(encoder_name: str, in_channels: int, classes: int) -> "torch.nn.Mod
     return smp.FPN(encoder_name, encoder_weights=None, in_channels=in_channels, classes=classes)
 
 
-def _smp_unet(
-    encoder_name: str, decoder_channels: Sequence[int], in_channels: int, classes: int
-) -> "torch.nn.Module":
+def _smp_unet(encoder_name: str, decoder_channels: Sequence[int], in_channels: int, classes: int) -> "torch.nn.Module":
     """U-Net of segmentation-models-pytorch, whose output has the resolution of its input."""
     import segmentation_models_pytorch as smp
 

@@ -56,3 +56,22 @@ class AspectsUNets(torch.nn.Module):
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Probability of infarct, then of each class of the anatomy."""
         return torch.cat([logits[:, :1].sigmoid(), logits[:, 1:].softmax(dim=1)], dim=1)
+
+    def part(self, name: str) -> "AspectsUNet":
+        """One of the two networks by itself: ``infarct`` or ``anatomy``."""
+        return AspectsUNet(self, name)
+
+
+class AspectsUNet(torch.nn.Module):
+    """One of the two networks, on the input of both."""
+
+    def __init__(self, both: AspectsUNets, name: str):
+        super().__init__()
+        self.both, self.name = both, name
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.both.logits_of(self.name, images)
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Probability of infarct, or of each class of the anatomy."""
+        return logits.softmax(dim=1) if self.name == "anatomy" else logits.sigmoid()

@@ -137,6 +137,8 @@ def draw_lesions(seed: int, options: PhantomOptions | None = None) -> tuple[Acut
 
 
 def _mechanism(draws: Draws, lesion: str) -> Mechanism:
+    if lesion == "any":
+        return draws.choice(tuple(MECHANISM_FREQUENCIES), tuple(MECHANISM_FREQUENCIES.values()))
     if lesion == "m2":
         return draws.choice((Mechanism.M2_SUPERIOR, Mechanism.M2_INFERIOR))
     return Mechanism(lesion)
@@ -150,16 +152,16 @@ def _draw_lesion(draws: Draws, mechanism: Mechanism, side: Side, hours: tuple[fl
     return AcuteLesion(
         mechanism=mechanism,
         side=side,
-        volume_ml=min(max(median_ml * math.exp(draws.normal(0, spread, -2.5, 2.5)), VOLUME_RANGE_ML[0]), VOLUME_RANGE_ML[1]),
+        volume_ml=min(
+            max(median_ml * math.exp(draws.normal(0, spread, -2.5, 2.5)), VOLUME_RANGE_ML[0]), VOLUME_RANGE_ML[1]
+        ),
         core_fraction=_draw_core_fraction(draws, core_drop_hu),
         centre=draws.uniform(0, 1),
         elongation=tuple(2 ** draws.uniform(-0.6, 0.6) for _ in range(3)),
         roughness=draws.uniform(0.1, 0.5),
         hours=onset_hours,
         core_drop_hu=core_drop_hu,
-        penumbra_drop_hu=max(
-            FAINTEST_DROP_HU / 2, min(core_drop_hu * draws.uniform(0.2, 0.7), FAINTEST_VISIBLE_HU)
-        ),
+        penumbra_drop_hu=max(FAINTEST_DROP_HU / 2, min(core_drop_hu * draws.uniform(0.2, 0.7), FAINTEST_VISIBLE_HU)),
         white_ratio=draws.uniform(0.4, 1.05),
         unevenness=draws.uniform(0.05, 0.4),
         rim_mm=draws.uniform(0.7, 3.0),

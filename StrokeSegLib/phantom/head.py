@@ -92,7 +92,7 @@ def _outside_brain_hu(tissues: Tissues, atlas: HeadTemplate) -> torch.Tensor:
 def _brain_hu(
     patient: PatientDescription, atlas: HeadTemplate, acute: AcuteTissue
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """HU, fraction of CSF, how white parenchyma is, fraction of parenchyma and ischaemic drop, within the brain's box."""
+    """HU, CSF fraction, how white parenchyma is, parenchyma fraction and ischaemic drop, within the brain's box."""
     tissues, shape, device = patient.tissues, atlas.box_shape, atlas.device
     generator = generator_for(tissues.seed, "brain")
     distracting = distracting_tissue(patient.distractors, atlas)
@@ -126,9 +126,7 @@ def _brain_hu(
     return hu + _calcifications_hu(tissues, atlas, generator), csf, white, parenchyma, drop
 
 
-def _unevenness(
-    tissues: Tissues, atlas: HeadTemplate, white: torch.Tensor, generator: torch.Generator
-) -> torch.Tensor:
+def _unevenness(tissues: Tissues, atlas: HeadTemplate, white: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """HU that parenchyma lacks within the brain's box: leukoaraiosis in white matter, and real unevenness."""
     coarse = atlas.coarse_territory.shape
     uneven = refined(tissues.texture_hu * smooth_noise(coarse, 2, generator, atlas.device))

@@ -1,4 +1,4 @@
-"""A patient's scan with reference labels, wherever they come from: a reader, a synthetic patient or a painted lesion."""
+"""A patient's scan with reference labels: a reader's, a synthetic patient's or those of a painted lesion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -23,7 +23,21 @@ class Mechanism(Enum):
     LACUNAR = "lacunar"
 
 
-LESION_CHOICES = ("random", "none", "m1", "m2", "lenticulostriate", "aca", "pca", "cerebellar", "lacunar")
+LESION_CHOICES = (
+    "random",
+    "any",
+    "none",
+    "m1",
+    "m2",
+    "lenticulostriate",
+    "aca",
+    "pca",
+    "cerebellar",
+    "wedge",
+    "embolic",
+    "shower",
+    "lacunar",
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +45,8 @@ class PhantomOptions:
     """What is asked for; the rest is drawn.
 
     Args:
-        lesion: one of `LESION_CHOICES`; anything but ``random`` and ``none`` gives one lesion of that kind.
+        lesion: one of `LESION_CHOICES`; ``random`` draws none to three lesions, ``any`` one of any kind, ``none`` none,
+            and the others one of that kind.
         side: of that lesion; None draws it.
         hours: range of the age of lesions since onset.
         rotation_deg: pitch, roll and yaw of the head are each drawn evenly up to this, either way; None draws them as

@@ -9,7 +9,6 @@ from scipy import ndimage
 from StrokeSegLib.aspects import RegionFinding
 from StrokeSegLib.atlas.labels import ASPECTS_REGIONS
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.findings.findings import INFARCT
 from StrokeSegLib.findings.terminology import TERMS, aspects_segment_name
 from StrokeSegLib.reports.pictures import data_uri, mark_sides, picture_size, stroke_window
 
@@ -96,9 +95,10 @@ def _picture(findings: Findings, regions: np.ndarray, index: int) -> str:
         if one.affected:
             picture[mask] += FILL_OPACITY * (colour - picture[mask])
         picture[mask & ~ndimage.binary_erosion(mask, iterations=2 if one.affected else 1)] = colour
-    if findings.infarct_layer is not None:
-        infarct = _enlarged(findings.infarct_layer.labels[index][view] > 0, size)
-        picture[infarct & ~ndimage.binary_erosion(infarct)] = TERMS[INFARCT].colour
+    scored_on = findings.aspects.scored_on
+    if scored_on:
+        tissue = _enlarged(findings.mask(*scored_on)[index][view], size)
+        picture[tissue & ~ndimage.binary_erosion(tissue)] = TERMS[scored_on[0]].colour
     marked = Image.fromarray(picture.astype(np.uint8))
     mm2 = findings.study.ct.geometry.pixel_area_mm2 * hu.size / (size[0] * size[1])
     for one, mask in zip(found, masks, strict=True):

@@ -14,7 +14,7 @@ from StrokeSegLib.aspects import classes_of_regions, measure_regions, score
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods import ncct_aspects as method
 from StrokeSegLib.methods.prepared_slices import Preparation
-from StrokeSegLib.phantom import PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.phantom import LabelledStudy, PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
 from Training import evaluate, export_bundle, train
 from Training.aspects_evaluation import REFERENCE_RULE
 from Training.aspects_evaluation import evaluate as evaluate_cases
@@ -22,7 +22,6 @@ from Training.aspects_grid import measured as measured_over_grid
 from Training.aspects_grid import search
 from Training.augmentation import augmented
 from Training.data import pairs
-from StrokeSegLib.phantom import LabelledStudy
 from Training.data.case import Case
 from Training.data.preparing import prepared_aspects
 from Training.data.synthetic import synthetic_aspects, synthetic_head

@@ -14,9 +14,9 @@ from StrokeSegLib import methods, models
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.inference.patches import MARGIN, PATCH
 from StrokeSegLib.methods import ctp_core
+from StrokeSegLib.phantom import LabelledStudy
 from Training import evaluate, export_bundle, grid_search, train
 from Training.augmentation import augmented
-from StrokeSegLib.phantom import LabelledStudy
 from Training.data.case import Case
 from Training.data.preparing import PreparedPatches, prepared_patches
 from Training.data.synthetic import LivePatients

@@ -15,9 +15,8 @@ from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.findings import Findings, SegmentLayer
 from StrokeSegLib.methods import ncct_infarct
 from StrokeSegLib.methods.prepared_volume import Preparation, prepare
-from StrokeSegLib.phantom import PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.phantom import LabelledStudy, PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
 from Training import cross_validation, evaluate, export_bundle, fine_tune, train
-from StrokeSegLib.phantom import LabelledStudy
 from Training.data.case import Case
 from Training.data.preparing import BACKGROUND, BRAIN, LESION, LabelledVolume, labelled_volume
 from Training.infarct_evaluation import evaluate as evaluate_cases

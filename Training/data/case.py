@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.phantom import LabelledStudy
 
+
 @dataclass(frozen=True)
 class Case:
     """A scan that can be read.

@@ -15,7 +15,6 @@ from StrokeSegLib.methods.prepared_slices import PreparedSlices as SlicesOfScan
 from StrokeSegLib.perfusion import perfusion_of
 from Training.data.case import Case
 
-
 FULL_WEIGHT = 255
 """Weight of a voxel that counts in full."""
 
@@ -97,7 +96,9 @@ class PreparedPatches:
             index, *centre = np.unravel_index(random.choice(self._tissue), self.foreground.shape)
         row, column = np.clip(centre, 0, (rows - 1, columns - 1))
         window = np.s_[row : row + PATCH, column : column + PATCH]
-        image, labels = (np.array(each) for each in (self.images[(index, slice(None), *window)], self.labels[(index, *window)]))
+        image, labels = (
+            np.array(each) for each in (self.images[(index, slice(None), *window)], self.labels[(index, *window)])
+        )
         return Sample(image, labels, np.full(labels.shape, FULL_WEIGHT, np.uint8))
 
     @cached_property
