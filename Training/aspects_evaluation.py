@@ -12,7 +12,7 @@ from StrokeSegLib.errors import DataError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.networks.aspects import ANATOMY
-from StrokeSegLib.phantom import AFFECTED_FRACTION, LabelledStudy
+from StrokeSegLib.phantom import AFFECTED_FRACTION, SEEN, LabelledStudy
 from Training import metrics
 from Training.aspects_metrics import ScoreAgreement, cohens_kappa
 from Training.data.case import Case
@@ -22,10 +22,6 @@ REFERENCE_RULE = AffectedRule(minimum_fraction=AFFECTED_FRACTION, minimum_ml=0.0
 
 PAPER_REGION_DICE = 0.64
 """Of the anatomy, all classes together (Upadhyay et al. 2022, table 2)."""
-
-VISIBLE_HU = 1.0
-"""Infarcts that change their tissue by less leave about what a region of one side of a healthy synthetic head differs
-from the other's (0.65 to 0.85 HU, one standard deviation)."""
 
 NO_SIDE = "none"
 
@@ -46,8 +42,8 @@ class AspectsCase:
         dice_twenty: mean Dice of the regions with side and level that the reference holds.
         side_reference, side_predicted: ``left``, ``right`` or ``none``.
         one_sided: whether the reference has affected regions on one side only.
-        hypodensity_hu: by how much the infarct is darker than its tissue was, below 0 where swelling closes sulci; NaN
-            where it is not known.
+        drop_hu: mean HU that the infarct's tissue lost; NaN where it is not known.
+        detectability: how likely the infarct is seen at its clearest voxel; 1 where that is not known.
         score_reference, score_predicted: of that side (10 without one); NaN where it cannot be scored.
     """
 
@@ -68,7 +64,8 @@ class AspectsCase:
     side_reference: str
     side_predicted: str
     one_sided: bool
-    hypodensity_hu: float
+    drop_hu: float
+    detectability: float
     score_reference: float
     score_predicted: float
 
@@ -112,9 +109,7 @@ class AspectsEvaluation:
                 **side_counts(self.cases),
                 **{
                     f"visible_{name}": count
-                    for name, count in side_counts(
-                        [case for case in self.cases if abs(case.hypodensity_hu) >= VISIBLE_HU]
-                    ).items()
+                    for name, count in side_counts([case for case in self.cases if case.detectability >= SEEN]).items()
                 },
             },
             "bins": {
@@ -211,7 +206,10 @@ def _figures(case: Case, labelled: LabelledStudy, findings: Findings, reference:
         side_reference=sides[0],
         side_predicted=sides[1],
         one_sided=bool(reference.left.affected_names) != bool(reference.right.affected_names),
-        hypodensity_hu=float("nan") if labelled.hypodensity_hu is None else labelled.hypodensity_hu,
+        drop_hu=float("nan")
+        if labelled.drop_hu is None or not infarct.any()
+        else float(labelled.drop_hu[infarct].mean()),
+        detectability=labelled.detected,
         score_reference=_points(scores[0]),
         score_predicted=_points(scores[1]),
     )

@@ -1,4 +1,4 @@
-"""A model measured on non-contrast CT: ``python Training/evaluate_lesions.py --model M --recipe RECIPE --heads FOLDER``.
+"""A model measured on non-contrast CT: ``python Training/evaluate_lesions.py --model M --recipe R --heads FOLDER``.
 
 Painted infarcts by drop and size, the same heads without infarct, synthetic patients and single real slices, with
 bootstrap intervals; --output keeps a row for each scan, the summary and a figure over thresholds.

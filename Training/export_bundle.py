@@ -19,12 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from StrokeSegLib import __version__, models
+from StrokeSegLib import __version__, models, networks
 from StrokeSegLib.errors import DataError, StrokeSegError
 from StrokeSegLib.methods import METHODS
+from Training import calibration
 from Training.data.synthetic import REHEARSAL_SEED
 from Training.recipe import Recipe, read_recipe
-from Training.trainable import TRAINABLE
+from Training.trainable import TRAINABLE, held_out
 
 PREFIX = "network."
 """What the Lightning module puts before each of the network's keys."""
@@ -45,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
             options.output,
             half=options.half,
             average=options.average,
+            calibrated=options.calibrate,
+            data=options.data,
             version=options.model_version,
             licence=options.licence,
             prediction=_prediction(options),
@@ -63,6 +66,8 @@ def export(
     *,
     half: bool = False,
     average: bool = False,
+    calibrated: bool = False,
+    data: Path | None = None,
     version: str = "1.0.0",
     licence: str = "Apache-2.0",
     prediction: Mapping[str, object] = NOTHING,
@@ -77,6 +82,8 @@ def export(
         half: store weights as float16.
         average: one network of the mean weights instead of an ensemble, for runs that began with the same weights
             (Wortsman et al. 2022, uniform soup).
+        calibrated: set the probabilities right on the patients that the run validated on, see `calibration`.
+        data: folder of the data set, which calibration reads; None for synthetic patients.
         version, licence: of the model.
         prediction: how its probabilities become labels, see the method's `Prediction`.
         evaluation: what `evaluate.py` wrote.
@@ -122,9 +129,11 @@ def export(
         "licence": licence,
         "intended_use": INTENDED_USE,
     }
-    # The schema wants JSON's lists, not Python's tuples.
     weights = [member.weights for member in members]
     weights = [mean_weights(weights)] if average else weights
+    if calibrated:
+        weights, description["provenance"]["calibration"] = _calibrated(weights, recipe, data)
+    # The schema wants JSON's lists, not Python's tuples.
     return models.write_bundle(output, json.loads(json.dumps(description)), weights, half=half)
 
 
@@ -169,6 +178,23 @@ def mean_weights(members: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, tor
     }
 
 
+def _calibrated(
+    weights: Sequence[Mapping[str, torch.Tensor]], recipe: Recipe, data: Path | None
+) -> tuple[list[dict[str, torch.Tensor]], list[dict[str, float]]]:
+    """Each network with its temperature in its last layer, and how it was fitted."""
+    if data is not None:
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, path=str(data)))
+    preparation, cases = TRAINABLE[recipe.method].preparation_of(recipe), held_out(recipe)
+    cooled, fits = [], []
+    for state in weights:
+        network = networks.build(networks.Architecture(recipe.network.name, recipe.network.arguments))
+        network.load_state_dict(state)
+        fit = calibration.fitted(network, recipe.method, preparation, cases)
+        cooled.append(calibration.cooled(state, recipe.network.name, fit.temperature))
+        fits.append({name: round(value, 4) for name, value in dataclasses.asdict(fit).items()})
+    return cooled, fits
+
+
 def _usual_prediction(recipe: Recipe) -> dict[str, object]:
     """The method's prediction; a network of volumes sees tiles of the size that it learned from."""
     prediction = dataclasses.asdict(METHODS[recipe.method].Prediction())
@@ -181,18 +207,20 @@ def _training_data(recipe: Recipe, initial: models.ModelBundle | None) -> str:
         when = f"seeds {first} to {first + cohort - 1}" if cohort else "drawn while training"
         if recipe.data.rehearsed_patients:
             when += f", and seeds {REHEARSAL_SEED} to {REHEARSAL_SEED + recipe.data.rehearsed_patients - 1}"
-        drawn = f"synthetic patients (StrokeSegLib.phantom), {when}"
-        if recipe.data.real_slices is None:
-            return f"only {drawn}; no scan of a real patient"
-        return f"{drawn}, and a part of the real slices “{Path(recipe.data.real_slices).name}”"
+        return f"only synthetic patients (StrokeSegLib.phantom), {when}; no scan of a real patient"
+    if recipe.data.source == "painted":
+        heads = f"infarcts painted (StrokeSegLib.phantom) into the real heads of {Path(recipe.data.path).name}"
+        kept = len(recipe.data.held_out) + len(recipe.data.chosen_on)
+        share = recipe.data.synthetic_share
+        mixed = f", {share:.0%} of the patients synthetic altogether" if share else ""
+        return f"{heads}, {kept} of them kept from training{mixed}; no scan of a real infarct"
     data = f"{Path(recipe.data.path).name} ({recipe.data.source})"
     return f"{initial.provenance['training_data']}; then fine-tuned on {data}" if initial else data
 
 
 def _without_places(recipe: dict) -> dict:
     """A recipe as JSON values, without the folders of the computer that it ran on."""
-    for key in ("path", "real_slices"):
-        recipe["data"][key] = recipe["data"][key] and Path(recipe["data"][key]).name
+    recipe["data"]["path"] = recipe["data"]["path"] and Path(recipe["data"]["path"]).name
     for key in ("initial", "initial_encoder"):
         recipe["network"][key] = recipe["network"][key] and Path(recipe["network"][key]).name
     return json.loads(json.dumps(recipe))
@@ -231,6 +259,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, metavar="BUNDLE")
     parser.add_argument("--half", action="store_true", help="store weights as float16")
     parser.add_argument("--average", action="store_true", help="one network of the checkpoints' mean weights")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="fit a temperature on the patients that the run validated on"
+    )
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data set's folder, which --calibrate reads")
     parser.add_argument("--model-version", default="1.0.0")
     parser.add_argument("--licence", default="Apache-2.0")
     parser.add_argument("--grid-search", type=Path, metavar="JSON", help="what grid_search.py wrote")

@@ -5,7 +5,7 @@ from StrokeSegLib.phantom.cpaisd import write_cpaisd_dataset
 from StrokeSegLib.phantom.detectability import detectability
 from StrokeSegLib.phantom.drawing import draw_distractors, draw_lesions, draw_patient
 from StrokeSegLib.phantom.haemodynamics import Haemodynamics, draw_haemodynamics
-from StrokeSegLib.phantom.labelled_study import LabelledStudy
+from StrokeSegLib.phantom.labelled_study import SEEN, LabelledStudy
 from StrokeSegLib.phantom.motion import MOTION_CHOICES, draw_motion
 from StrokeSegLib.phantom.painting import paint
 from StrokeSegLib.phantom.patient import LESION_CHOICES, PatientDescription, PhantomOptions
@@ -33,6 +33,7 @@ __all__ = [
     "LESION_CHOICES",
     "MOTION_CHOICES",
     "PENUMBRA",
+    "SEEN",
     "SPACING_MM",
     "Haemodynamics",
     "LabelledStudy",

@@ -19,8 +19,8 @@ SCALES_MM = (1.5, 3.0, 6.0, 12.0)
 """Standard deviations of the Gaussians, in the slice: lesions of some 4 mm to a hemisphere."""
 
 ANATOMY_HU, ANATOMY_EXPONENT = 2.5, -0.55
-"""Standard deviation of brain tissue averaged by a Gaussian of s mm: 2.5 · s^−0.55 HU, from differences between mirrored
-places of 17 real heads (2.2, 1.7, 1.2 and 0.8 HU at 1, 2, 4 and 8 mm; blood and oedema left out)."""
+"""Standard deviation of brain tissue averaged by a Gaussian of s mm: 2.5 · s^−0.55 HU, from differences between
+mirrored places of 17 real heads (2.2, 1.7, 1.2 and 0.8 HU at 1, 2, 4 and 8 mm; blood and oedema left out)."""
 
 NOISE_CORRELATION_MM = 0.6
 """Standard deviation of the Gaussian that correlates quantum noise; the kernels of head CT lie around it."""

@@ -23,7 +23,7 @@ from Training.aspects_grid import search
 from Training.augmentation import augmented
 from Training.data import pairs
 from Training.data.case import Case
-from Training.data.preparing import prepared_aspects
+from Training.data.preparing import Sample, prepared_aspects
 from Training.data.synthetic import synthetic_aspects, synthetic_head
 from Training.learning import Learning
 from Training.recipe import AugmentationSettings, read_recipe
@@ -122,7 +122,7 @@ def test_a_lesion_is_drawn_by_the_map_of_lesions_alone():
         Case("p", "p", lambda: LabelledStudy(scan.study, scan.labels, scan.aspects)), ON_THE_BRAIN
     )
     random = np.random.default_rng(0)
-    assert all(samples.drawn(True, random)[1][0].any() for _ in range(20))
+    assert all(samples.drawn(True, random).labels[0].any() for _ in range(20))
 
 
 def test_a_mirror_image_keeps_classes_for_they_have_no_side():
@@ -130,7 +130,8 @@ def test_a_mirror_image_keeps_classes_for_they_have_no_side():
     labels[0, 2, 1], labels[1, 5, 2] = 1, 7
     image = labels.max(axis=0)[None].astype(np.float32)
     settings = AugmentationSettings(flip=1.0)
-    mirrored, marks = augmented(image, labels, settings, np.random.default_rng(0))
+    mirrored, marks, weights = augmented(Sample(image, labels, 255 * labels[0]), settings, np.random.default_rng(0))
+    assert (weights == marks[0]).all()
     assert (marks[0, 2, 6], marks[1, 5, 5]) == (1, 7)
     assert (mirrored[0, 2, 6], mirrored[0, 5, 5]) == (1, 7)
 
@@ -139,9 +140,11 @@ def test_a_shift_moves_image_and_both_maps_alike():
     labels = np.zeros((2, 64, 64), np.uint8)
     labels[:, 28:36, 28:36] = 1
     settings = AugmentationSettings(rotation=1.0, shift=0.2)
-    moved, marks = augmented(labels[:1].astype(np.float32), labels, settings, np.random.default_rng(1))
+    sample = Sample(labels[:1].astype(np.float32), labels, 255 * labels[0])
+    moved, marks, weights = augmented(sample, settings, np.random.default_rng(1))
     assert not torch.equal(marks, torch.from_numpy(labels).long())
     torch.testing.assert_close(marks[0], marks[1])
+    torch.testing.assert_close(marks[0].float(), weights)
     assert ((moved[0] > 0.5) == (marks[0] == 1)).float().mean() > 0.98
 
 
@@ -201,9 +204,24 @@ def test_a_loss_of_both_outputs_is_lowest_where_both_are_right():
     labels[0, 0, 4:9, 4:9], labels[0, 1, 2:12, 2:6], labels[0, 1, 8:12, 8:12] = 1, 3, 6
     infarct = 20.0 * labels[:, :1] - 10
     anatomy = 20.0 * torch.nn.functional.one_hot(labels[:, 1], 8).movedim(-1, 1) - 10
-    right = learning.loss(torch.cat([infarct, anatomy], dim=1), labels)
-    assert right < learning.loss(torch.cat([-infarct, anatomy], dim=1), labels)
-    assert right < learning.loss(torch.cat([infarct, anatomy.roll(3, 2)], dim=1), labels)
+    weights = torch.ones(1, 16, 16)
+    right = learning.loss(torch.cat([infarct, anatomy], dim=1), labels, weights)
+    assert right < learning.loss(torch.cat([-infarct, anatomy], dim=1), labels, weights)
+    assert right < learning.loss(torch.cat([infarct, anatomy.roll(3, 2)], dim=1), labels, weights)
+
+
+def test_pixels_without_weight_neither_cost_nor_pay_where_infarct_is_learned_and_do_where_anatomy_is():
+    learning = Learning(read_recipe(RECIPES / "ncct-aspects.yaml", [*SMALL, "data.path=DATA"]))
+    labels = torch.zeros(1, 2, 16, 16, dtype=torch.long)
+    labels[0, 0, 4:9, 4:9] = 1
+    weights = torch.ones(1, 16, 16)
+    weights[0, 10:, 10:] = 0
+    logits = torch.randn(1, 9, 16, 16, generator=torch.Generator().manual_seed(0))
+    before = learning.loss(logits, labels, weights)
+    logits[0, 0, 10:, 10:] += 5
+    torch.testing.assert_close(learning.loss(logits, labels, weights), before)
+    logits[0, 2, 10:, 10:] += 5
+    assert learning.loss(logits, labels, weights) > before
 
 
 def test_the_product_runs_the_exported_bundle(bundle):
@@ -268,4 +286,5 @@ def test_infarcts_of_evaluated_heads_are_as_dark_as_they_were_drawn():
     number = next(number for number in range(0, 99, 4) if [x.core_drop_hu > 6 for x in draw_patient(number).lesions])
     lesions = draw_patient(number).lesions
     least, most = min(x.penumbra_drop_hu * x.white_ratio for x in lesions), max(x.core_drop_hu for x in lesions)
-    assert least / 2 < synthetic_head(number).read().hypodensity_hu < most
+    labelled = synthetic_head(number).read()
+    assert least / 2 < labelled.drop_hu[labelled.labels > 0].mean() < most

@@ -16,7 +16,7 @@ from StrokeSegLib.phantom import write_cpaisd_dataset
 from Training.augmentation import augmented
 from Training.data import cpaisd, nnunet, pairs, png_slices
 from Training.data.case import Case
-from Training.data.preparing import PreparedSlices
+from Training.data.preparing import Sample
 from Training.data.sources import open_source
 from Training.data.splits import split
 from Training.data.synthetic import LivePatients, synthetic_ct
@@ -203,7 +203,9 @@ def test_a_mirrored_slice_keeps_its_labels_on_its_lesion():
     image = np.zeros((1, 64, 48), np.float32)
     image[0, 20:30, 5:15] = 9
     labels = (image[0] > 0).astype(np.uint8)
-    mirrored, marks = augmented(image, labels, AugmentationSettings(flip=1.0), np.random.default_rng(0))
+    sample = Sample(image, labels, 255 * labels)
+    mirrored, marks, weights = augmented(sample, AugmentationSettings(flip=1.0), np.random.default_rng(0))
+    np.testing.assert_array_equal(weights, marks)
     np.testing.assert_array_equal(mirrored[0] > 0, marks > 0)
     np.testing.assert_array_equal(mirrored[0], image[0, :, ::-1])
 
@@ -215,7 +217,8 @@ def test_a_rotation_turns_by_its_angle_and_keeps_the_area():
     random = np.random.default_rng(2)
     random.random(), random.random()
     angle = random.uniform(-30, 30)
-    turned = augmented(labels[None].astype(np.float32), labels, settings, np.random.default_rng(2))[1].numpy()
+    sample = Sample(labels[None].astype(np.float32), labels, labels)
+    turned = augmented(sample, settings, np.random.default_rng(2))[1].numpy()
     rows, columns = np.nonzero(turned)
     assert turned.sum() == pytest.approx(labels.sum(), rel=0.05)
     slope = np.degrees(np.arctan(np.polyfit(rows, columns, 1)[0]))
@@ -224,13 +227,13 @@ def test_a_rotation_turns_by_its_angle_and_keeps_the_area():
 
 def drawing(preparation):
     """Synthetic patients for the non-contrast method, by seed."""
-    return partial(TRAINABLE["ncct-core-penumbra"].drawn, preparation)
+    return partial(TRAINABLE["ncct-core-penumbra"].drawn, DataSettings("synthetic"), preparation)
 
 
 def test_live_patients_are_prepared_as_for_inference_and_differ():
     preparation = Preparation(0, 10, (-40, 40), True, True, 4.0, (64, 64))
     stream = LivePatients(1, drawing(preparation), AugmentationSettings(), 2, reuse=1, lesion_share=0, samples=4)
-    seen = [image for image, _ in stream]
+    seen = [image for image, *_ in stream]
     assert seen[0].shape == (1, 64, 64)
     assert not np.array_equal(seen[0], seen[3])
 
@@ -244,21 +247,12 @@ def test_pictures_numbered_close_together_are_one_patients(tmp_path):
     assert patients == ["10026", "10026", "10115", "10450"]
 
 
-def test_real_slices_are_mixed_in_as_often_as_asked():
-    preparation = Preparation(0, 10, (-40, 40), True, True, 4.0, (64, 64))
-    real = [PreparedSlices(np.full((1, 1, 64, 64), 99, np.float32), np.ones((1, 64, 64), np.uint8))]
-    settings = AugmentationSettings()
-    stream = LivePatients(3, drawing(preparation), settings, 1, 1000, 0, samples=200, real=real, real_share=0.25)
-    mixed = sum(float(image.max()) == 99 for image, _ in stream)
-    assert 30 <= mixed <= 70
-
-
 def test_slices_with_a_lesion_are_drawn_as_often_as_asked():
     preparation = Preparation(0, 10, (-40, 40), True, True, 4.0, (64, 64))
     stream = LivePatients(
         3, drawing(preparation), AugmentationSettings(), patients_kept=1, reuse=1000, lesion_share=1, samples=12
     )
-    assert all((labels > 0).any() for _, labels in stream)
+    assert all((labels > 0).any() for _, labels, _ in stream)
 
 
 def test_a_synthetic_patient_is_the_same_for_the_same_seed():

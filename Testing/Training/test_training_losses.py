@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from Training.losses import boundary, focal, signed_distances
+from Training.losses import boundary, dice_loss, focal, signed_distances, soft_dice
 
 
 def test_distances_grow_outwards_and_are_negative_inside():
@@ -46,14 +46,33 @@ def test_the_boundary_loss_falls_as_the_marked_tissue_nears_the_reference():
 def test_the_focal_loss_of_a_sure_and_of_an_even_guess():
     labels = torch.ones(1, 1, 1, dtype=torch.long)
     even = torch.zeros(1, 2, 1, 1)
-    assert focal(even, labels, 2, 0.25).item() == pytest.approx(0.25 * 0.5**2 * math.log(2))
-    assert focal(even, 0 * labels, 2, 0.25).item() == pytest.approx(0.75 * 0.5**2 * math.log(2))
+    assert focal(even, labels, torch.ones(1, 1, 1), 2, 0.25).item() == pytest.approx(0.25 * 0.5**2 * math.log(2))
+    assert focal(even, 0 * labels, torch.ones(1, 1, 1), 2, 0.25).item() == pytest.approx(0.75 * 0.5**2 * math.log(2))
     sure = torch.tensor([-9.0, 9.0])[None, :, None, None]
-    assert focal(sure, labels, 2, 0.25).item() < 1e-9
+    assert focal(sure, labels, torch.ones(1, 1, 1), 2, 0.25).item() < 1e-9
 
 
 def test_without_focus_the_focal_loss_is_weighted_cross_entropy():
     torch.manual_seed(0)
     logits, labels = torch.randn(2, 3, 5, 5), torch.randint(0, 3, (2, 5, 5))
     expected = torch.nn.functional.cross_entropy(logits, labels) / 2
-    assert focal(logits, labels, 0, 0.5).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert focal(logits, labels, torch.ones(2, 5, 5), 0, 0.5).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_dice_loss_is_that_of_a_reference_library():
+    from segmentation_models_pytorch.losses import DiceLoss
+
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8))
+    expected = DiceLoss("multiclass", classes=[1, 2], from_logits=True)(logits, labels)
+    assert dice_loss(logits.softmax(dim=1), labels, torch.ones(2, 8, 8)).item() == pytest.approx(
+        expected.item(), rel=1e-5
+    )
+
+
+def test_pixels_without_weight_do_not_count_in_either_dice():
+    probabilities = torch.tensor([[[0.2, 0.9, 0.4]], [[0.8, 0.1, 0.6]]])[None]
+    labels = torch.tensor([[[1, 0, 1]]])
+    weights = torch.tensor([[[1.0, 1.0, 0.0]]])
+    assert dice_loss(probabilities, labels, weights).item() == pytest.approx(1 - 2 * 0.8 / (0.9 + 1))
+    assert soft_dice(probabilities[:, 1], labels.float(), weights).item() == pytest.approx((1.6 + 1) / (1.9 + 1))

@@ -18,7 +18,7 @@ from StrokeSegLib.phantom import LabelledStudy
 from Training import evaluate, export_bundle, grid_search, train
 from Training.augmentation import augmented
 from Training.data.case import Case
-from Training.data.preparing import PreparedPatches, prepared_patches
+from Training.data.preparing import PreparedPatches, Sample, prepared_patches
 from Training.data.synthetic import LivePatients
 from Training.learning import generalised_dice
 from Training.loading import CaseFiles, RandomPatches
@@ -82,7 +82,7 @@ def test_a_head_without_lesion_gives_patches_of_tissue():
     foreground[0, 7, 9] = True
     images[0, :, 7 + MARGIN, 9 + MARGIN] = 5
     case = PreparedPatches(images, np.zeros((1, 40 + PATCH, 40 + PATCH), np.uint8), foreground)
-    image, labels = case.drawn(True, np.random.default_rng(0))
+    image, labels, _ = case.drawn(True, np.random.default_rng(0))
     assert image[0, MARGIN, MARGIN] == 5
     assert not labels.any()
 
@@ -107,14 +107,15 @@ def test_live_patients_give_patches_of_which_the_asked_part_lies_around_lesions(
     )
     patches = list(stream)
     assert len(patches) == 30
-    assert {image.shape for image, _ in patches} == {(10, PATCH, PATCH)}
-    assert sum(bool(labels.any()) for _, labels in patches) > 24
+    assert {image.shape for image, *_ in patches} == {(10, PATCH, PATCH)}
+    assert sum(bool(labels.any()) for _, labels, _ in patches) > 24
 
 
 def test_a_quarter_turn_keeps_labels_on_their_lesion():
     image = np.random.default_rng(0).normal(size=(1, 8, 8)).astype(np.float32)
     labels = (image[0] > 0.5).astype(np.uint8)
-    turned, marks = augmented(image, labels, AugmentationSettings(quarter_turn=1.0), np.random.default_rng(3))
+    sample = Sample(image, labels, labels)
+    turned, marks, _ = augmented(sample, AugmentationSettings(quarter_turn=1.0), np.random.default_rng(3))
     assert not np.array_equal(turned[0], image[0])
     np.testing.assert_array_equal(turned[0].numpy() > 0.5, marks.numpy() == 1)
 

@@ -67,7 +67,7 @@ def stored(tissue, folder):
     """Files of a case whose image is its tissue."""
     trainable = TRAINABLE[ncct_infarct.ID]
     files = CaseFiles.of(trainable, Case("p", "p", lambda: None), COARSE, folder)
-    files.written(lambda: LabelledVolume(tissue[None].astype(np.float32), tissue))
+    files.written(lambda: LabelledVolume(tissue[None].astype(np.float32), tissue, np.full_like(tissue, 255)))
     return files
 
 
@@ -124,7 +124,7 @@ def test_augmentation_that_volumes_do_not_have_is_refused():
 def test_dice_with_squared_denominator_by_hand():
     probabilities, reference = torch.tensor([[0.5, 1.0, 0.0], [0.0, 0.0, 0.0]]), torch.tensor([[1.0, 1, 0], [0, 0, 0]])
     first = (2 * 1.5 + 1) / (0.25 + 1 + 2 + 1)
-    assert squared_dice(probabilities, reference).item() == pytest.approx((first + 1) / 2)
+    assert squared_dice(probabilities, reference, torch.ones(2, 3)).item() == pytest.approx((first + 1) / 2)
 
 
 def test_the_loss_is_the_papers_weighted_cross_entropy_and_dice():
@@ -132,8 +132,9 @@ def test_the_loss_is_the_papers_weighted_cross_entropy_and_dice():
     logits, labels = torch.randn(2, 1, 4, 4, 4), torch.randint(0, 2, (2, 4, 4, 4))
     p, g = logits[:, 0].sigmoid(), labels.float()
     entropy = -(0.992 * g * p.log() + 0.008 * (1 - g) * (1 - p).log()).mean()
-    expected = entropy + 1 - squared_dice(p, g)
-    torch.testing.assert_close(Learning(recipe).loss(logits, labels), expected)
+    everything = torch.ones(2, 4, 4, 4)
+    expected = entropy + 1 - squared_dice(p, g, everything)
+    torch.testing.assert_close(Learning(recipe).loss(logits, labels, everything), expected)
 
 
 def test_the_published_recipe_has_the_papers_values():
