@@ -99,10 +99,10 @@ class Learning(lightning.LightningModule):
             affected = probabilities[:, 1:].sum(dim=1)
             value = value + shares.affected_dice * (1 - soft_dice(affected, (labels > 0).float(), weights))
         if shares.generalised_dice:
-            overlap = generalised_dice(probabilities, labels, shares.generalised_dice_power)
+            overlap = generalised_dice(probabilities, labels, weights, shares.generalised_dice_power)
             value = value + shares.generalised_dice * (1 - overlap)
         if shares.boundary:
-            value = value + shares.boundary * boundary(probabilities, labels)
+            value = value + shares.boundary * boundary(probabilities, labels, weights)
         return value
 
     def _split(

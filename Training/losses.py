@@ -50,22 +50,25 @@ def squared_dice(probabilities: torch.Tensor, reference: torch.Tensor, weights: 
     return ((2 * overlap + 1) / (total + 1)).mean()
 
 
-def generalised_dice(probabilities: torch.Tensor, labels: torch.Tensor, power: float) -> torch.Tensor:
+def generalised_dice(
+    probabilities: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, power: float
+) -> torch.Tensor:
     """Generalised Dice of Sudre et al. 2017, eq. 2, over all classes, pooled over the batch.
 
     Args:
         probabilities: ``(batch, class, row, column)``.
-        labels: ``(batch, row, column)``.
+        labels, weights: ``(batch, row, column)``; how much each pixel counts, 0…1.
         power: each class weighs its reference volume to the power of −power: 2 in the paper, 1 in the code of Clèrigues
             et al. 2019.
     """
     classes = probabilities.shape[1]
-    reference = functional.one_hot(labels, classes).movedim(-1, 1)
+    counted = weights[:, None]
+    reference = functional.one_hot(labels, classes).movedim(-1, 1) * counted
     over = (0, 2, 3)
     volume = reference.sum(dim=over)
-    weights = volume.clamp(min=1).to(probabilities.dtype) ** -power
-    overlap = (weights * (probabilities * reference).sum(dim=over)).sum()
-    return 2 * overlap / (weights * (probabilities.sum(dim=over) + volume)).sum()
+    of_class = volume.clamp(min=1).to(probabilities.dtype) ** -power
+    overlap = (of_class * (probabilities * reference).sum(dim=over)).sum()
+    return 2 * overlap / (of_class * ((probabilities * counted).sum(dim=over) + volume)).sum()
 
 
 def focal(
@@ -84,7 +87,7 @@ def focal(
     return weighted_mean(of_class * (1 - (-cross_entropy).exp()) ** gamma * cross_entropy, weights)
 
 
-def boundary(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def boundary(probabilities: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Boundary loss of Kervadec et al. 2019, eq. 5: probability weighted by signed distance, mean over pixels.
 
     Summed over all classes but background. Distances are parts of the slice's width, so that the loss does not depend
@@ -92,11 +95,11 @@ def boundary(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     Args:
         probabilities: ``(batch, class, row, column)``.
-        labels: ``(batch, row, column)``.
+        labels, weights: ``(batch, row, column)``; how much each pixel counts, 0…1.
     """
     distances = signed_distances(labels.cpu().numpy(), probabilities.shape[1]) / labels.shape[-1]
-    weights = torch.from_numpy(distances).to(probabilities)
-    return (weights * probabilities[:, 1:]).sum(dim=1).mean()
+    costs = torch.from_numpy(distances).to(probabilities)
+    return weighted_mean((costs * probabilities[:, 1:]).sum(dim=1), weights)
 
 
 def signed_distances(labels: np.ndarray, classes: int) -> np.ndarray:

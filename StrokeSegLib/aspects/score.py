@@ -240,7 +240,7 @@ def _proposed_side(
     affected = [side for side, hemisphere in hemispheres.items() if hemisphere.affected_names]
     if len(affected) == 1:
         return affected[0]
-    if rule.basis == HU:
+    if affected or rule.basis == HU:
         return _side_of_more_tissue(hemispheres, rule)
     signs = _signs_on_the_right(measurements)
     return None if not signs else Side.RIGHT if signs > 0 else Side.LEFT

@@ -48,6 +48,17 @@ with a tail to 300 ml, as series of unselected ischaemic strokes report."""
 
 VOLUME_RANGE_ML = (0.2, 300.0)
 
+TERRITORY_ML = {
+    Mechanism.M1: 470.0,
+    Mechanism.M2_SUPERIOR: 189.0,
+    Mechanism.M2_INFERIOR: 251.0,
+    Mechanism.LENTICULOSTRIATE: 30.0,
+    Mechanism.ACA: 132.0,
+    Mechanism.PCA: 135.0,
+    Mechanism.CEREBELLAR: 48.0,
+}
+"""Parenchyma of the territories in the head atlas (one side; the cerebellum's largest artery)."""
+
 FULL_DROP_HU, DROP_HALF_LIFE_H = 22.0, 10.0
 """Tissue nears CSF within two days; about 1.5 HU an hour at first (net water uptake), patients differing two-fold."""
 
@@ -125,7 +136,7 @@ def draw_lesions(seed: int, options: PhantomOptions | None = None) -> tuple[Acut
         return ()
     if options.lesion != "random":
         side = options.side or draws.choice((Side.RIGHT, Side.LEFT))
-        return (_draw_lesion(draws, _mechanism(draws, options.lesion), side, options.hours),)
+        return (_draw_lesion(draws, _mechanism(draws, options.lesion), side, options),)
     if draws.chance(NO_LESION_PROBABILITY):
         return ()
     count = draws.choice((1, 2, 3), (0.65, 0.25, 0.1))
@@ -133,7 +144,7 @@ def draw_lesions(seed: int, options: PhantomOptions | None = None) -> tuple[Acut
     # Emboli of one heart reach both sides now and then.
     sides = [first_side] + [first_side.other if draws.chance(0.25) else first_side for _ in range(count - 1)]
     mechanisms, frequencies = tuple(MECHANISM_FREQUENCIES), tuple(MECHANISM_FREQUENCIES.values())
-    return tuple(_draw_lesion(draws, draws.choice(mechanisms, frequencies), side, options.hours) for side in sides)
+    return tuple(_draw_lesion(draws, draws.choice(mechanisms, frequencies), side, options) for side in sides)
 
 
 def _mechanism(draws: Draws, lesion: str) -> Mechanism:
@@ -144,22 +155,24 @@ def _mechanism(draws: Draws, lesion: str) -> Mechanism:
     return Mechanism(lesion)
 
 
-def _draw_lesion(draws: Draws, mechanism: Mechanism, side: Side, hours: tuple[float, float]) -> AcuteLesion:
-    onset_hours = hours[0] * (hours[1] / hours[0]) ** draws.uniform(0, 1)
-    ageing = FULL_DROP_HU * (1 - 2 ** (-onset_hours / DROP_HALF_LIFE_H))
+def _draw_lesion(draws: Draws, mechanism: Mechanism, side: Side, options: PhantomOptions) -> AcuteLesion:
+    hours = options.hours[0] * (options.hours[1] / options.hours[0]) ** draws.uniform(0, 1)
+    roughness, *elongation = draws.uniform(0.1, 0.5), *(2 ** draws.uniform(-0.6, 0.6) for _ in range(3))
+    occludes = options.occludes and mechanism in TERRITORY_ML
+    volume_ml = draws.uniform(0.6, 1.0) * TERRITORY_ML[mechanism] if occludes else _draw_volume_ml(draws, mechanism)
+    fractions = (0.0, draws.uniform(0.05, 0.35), draws.uniform(0.35, 0.8))
+    core_fraction = draws.choice(fractions, (0.15, 0.4, 0.45))
+    ageing = FULL_DROP_HU * (1 - 2 ** (-hours / DROP_HALF_LIFE_H))
     core_drop_hu = min(max(ageing * 2 ** draws.uniform(-1, 0.5), FAINTEST_DROP_HU), FULL_DROP_HU)
-    median_ml, spread = VOLUMES_ML[mechanism]
     return AcuteLesion(
         mechanism=mechanism,
         side=side,
-        volume_ml=min(
-            max(median_ml * math.exp(draws.normal(0, spread, -2.5, 2.5)), VOLUME_RANGE_ML[0]), VOLUME_RANGE_ML[1]
-        ),
-        core_fraction=_draw_core_fraction(draws, core_drop_hu),
+        volume_ml=volume_ml,
+        core_fraction=core_fraction if occludes else _draw_core_fraction(draws, core_drop_hu),
         centre=draws.uniform(0, 1),
-        elongation=tuple(2 ** draws.uniform(-0.6, 0.6) for _ in range(3)),
-        roughness=draws.uniform(0.1, 0.5),
-        hours=onset_hours,
+        elongation=tuple(elongation),
+        roughness=roughness,
+        hours=hours,
         core_drop_hu=core_drop_hu,
         penumbra_drop_hu=max(FAINTEST_DROP_HU / 2, min(core_drop_hu * draws.uniform(0.2, 0.7), FAINTEST_VISIBLE_HU)),
         white_ratio=draws.uniform(0.4, 1.05),
@@ -170,6 +183,12 @@ def _draw_lesion(draws: Draws, mechanism: Mechanism, side: Side, hours: tuple[fl
         blood_hu=draws.uniform(8, 30) if core_drop_hu > 6 and draws.chance(0.1) else 0.0,
         seed=draws.seed(),
     )
+
+
+def _draw_volume_ml(draws: Draws, mechanism: Mechanism) -> float:
+    """Affected volume of an unselected patient."""
+    median_ml, spread = VOLUMES_ML[mechanism]
+    return min(max(median_ml * math.exp(draws.normal(0, spread, -2.5, 2.5)), VOLUME_RANGE_ML[0]), VOLUME_RANGE_ML[1])
 
 
 def _draw_core_fraction(draws: Draws, core_drop_hu: float) -> float:

@@ -51,12 +51,21 @@ class PhantomOptions:
         hours: range of the age of lesions since onset.
         rotation_deg: pitch, roll and yaw of the head are each drawn evenly up to this, either way; None draws them as
             patients lie.
+        occlusion: whether vessels are occluded without collaterals that would spare their territory: most of it is
+            affected, a core within penumbra, as where CT perfusion is done. False draws infarcts of all sizes, as
+            unselected patients have them. None draws an occlusion where one kind of lesion is named.
     """
 
     lesion: str = "random"
     side: Side | None = None
     hours: tuple[float, float] = (0.5, 36.0)
     rotation_deg: float | None = None
+    occlusion: bool | None = None
+
+    @property
+    def occludes(self) -> bool:
+        """Whether most of a territory is affected."""
+        return self.lesion not in ("random", "any") if self.occlusion is None else self.occlusion
 
     def __post_init__(self):
         if self.lesion not in LESION_CHOICES:

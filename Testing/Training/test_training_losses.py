@@ -29,7 +29,7 @@ def test_the_boundary_loss_is_the_mean_of_probability_times_distance():
     labels[0, 0, :2] = 1
     # Distances −1, 0, 1, 2 pixels of a slice that is four wide.
     probabilities = torch.tensor([[0.0, 0.5, 1.0, 0.25], [1.0, 0.5, 0.0, 0.75]])[None, :, None]
-    assert boundary(probabilities, labels).item() == pytest.approx((-1 * 1 + 2 * 0.75) / 4 / 4)
+    assert boundary(probabilities, labels, torch.ones(1, 1, 4)).item() == pytest.approx((-1 * 1 + 2 * 0.75) / 4 / 4)
 
 
 def test_the_boundary_loss_falls_as_the_marked_tissue_nears_the_reference():
@@ -38,7 +38,7 @@ def test_the_boundary_loss_falls_as_the_marked_tissue_nears_the_reference():
 
     def loss(offset):
         marked = labels.roll(offset, 2)
-        return boundary(torch.stack([1 - marked, marked], dim=1).float(), labels).item()
+        return boundary(torch.stack([1 - marked, marked], dim=1).float(), labels, torch.ones(1, 32, 32)).item()
 
     assert loss(0) < loss(3) < loss(8)
 

@@ -53,7 +53,7 @@ def prepared():
 def test_a_patch_is_the_one_that_prediction_sees_around_its_centre(prepared):
     study = perfused_study()
     patched = ctp_core.prepare(study, study.maps, FLIP).patched()
-    image, _ = prepared.drawn(False, np.random.default_rng(0))
+    image, *_ = prepared.drawn(False, np.random.default_rng(0))
     assert image.shape == (10, PATCH, PATCH)
     corners = patched.corners(stride=1)
     seen = (patched.padded(index)[:, row : row + PATCH, column : column + PATCH] for index, row, column in corners)
@@ -64,7 +64,7 @@ def test_labels_lie_on_their_patches_and_hold_core_alone(prepared):
     random = np.random.default_rng(1)
     assert set(np.unique(prepared.labels)) == {0, 1}
     for _ in range(20):
-        image, labels = prepared.drawn(True, random)
+        image, labels, _ = prepared.drawn(True, random)
         if labels.any() and not labels.all():
             assert image[1][labels == 1].mean() < image[1][labels == 0].max()
 
@@ -127,9 +127,9 @@ def test_generalised_dice_weighs_a_small_class_by_its_squared_volume():
     weights = np.array([1 / 98**2, 1 / 2**2])
     overlap, total = np.array([49, 1]), np.array([50 + 98, 50 + 2])
     expected = 2 * (weights @ overlap) / (weights @ total)
-    assert generalised_dice(probabilities, labels, 2).item() == pytest.approx(expected, rel=1e-5)
+    assert generalised_dice(probabilities, labels, torch.ones(1, 10, 10), 2).item() == pytest.approx(expected, rel=1e-5)
     perfect = torch.nn.functional.one_hot(labels, 2).movedim(-1, 1).float()
-    assert generalised_dice(perfect, labels, 2).item() == pytest.approx(1)
+    assert generalised_dice(perfect, labels, torch.ones(1, 10, 10), 2).item() == pytest.approx(1)
 
 
 def test_the_published_recipe_has_the_papers_values():

@@ -41,6 +41,7 @@ def scored() -> Findings:
     ct = Volume(ellipsoid_head(REGULAR), REGULAR)
     layers = (infarct_layer(slice(60, 70)), regions_layer())
     aspects = score(measure_regions(ct, layers[1].labels, layers[0].labels > 0), AffectedRule())
+    aspects = replace(aspects, scored_on=("infarct",))
     return replace(found(Study(ct)), layers=layers, aspects=aspects)
 
 

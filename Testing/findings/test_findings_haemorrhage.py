@@ -68,7 +68,7 @@ def synthetic(seed: int, bleed: bool, **tissues) -> Study:
     patient = draw_patient(seed)
     distractors = tuple(one for one in patient.distractors if one.kind != "haemorrhage")
     if bleed:
-        distractors += (Distractor("haemorrhage", 0.5, (14.0, 14.0, 14.0), 66.0, seed),)
+        distractors += (Distractor("haemorrhage", 0.5, (14.0, 14.0, 14.0), 66.0, 0.0, 0.0, seed),)
     tissues = dataclasses.replace(patient.tissues, **tissues)
     patient = dataclasses.replace(patient, distractors=distractors, tissues=tissues)
     return acquire(patient, axial_geometry((28, 160, 140), (5.0, 1.3, 1.3)), draw_scanner(seed)).study

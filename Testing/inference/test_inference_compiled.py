@@ -159,7 +159,7 @@ def test_what_openvino_does_not_know_torch_computes():
 
 def test_the_perfusion_network_stays_with_torch_as_it_gains_too_little(tmp_path):
     (network,) = batches.warm_networks(
-        *((bundle := import_random_sunet(tmp_path)).path, bundle.sha256), torch.device("cpu")
+        *((bundle := import_random_sunet(tmp_path)).path, bundle.sha256), torch.device("cpu"), None
     )
     assert not isinstance(network, CompiledNetwork)
 

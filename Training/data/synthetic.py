@@ -104,7 +104,8 @@ def synthetic_perfusion(seed: int) -> Case:
 
     def load() -> LabelledStudy:
         geometry = random_acquisition(seed, slices=PERFUSION_SLICES, thickness_mm=PERFUSION_THICKNESS_MM)
-        scan = acquire_perfusion(draw_patient(seed), geometry, draw_perfusion_scanner(seed), uniform_times())
+        patient = draw_patient(seed, PhantomOptions(occlusion=True))
+        scan = acquire_perfusion(patient, geometry, draw_perfusion_scanner(seed), uniform_times())
         return LabelledStudy(scan.study, scan.labels)
 
     return Case(patient=f"synthetic-{seed}", name=f"synthetic-{seed}", load=load)
