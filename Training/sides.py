@@ -15,7 +15,6 @@ from StrokeSegLib import methods, models
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.findings import volumes_ml
 from StrokeSegLib.imaging import read_study
-from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,7 +40,7 @@ def affected_by_side(bundle: models.ModelBundle, scan: Path) -> tuple[float, flo
     study = read_study(scan)
     findings = methods.run(study, bundle.method, bundle)
     labels, geometry = findings.layers[0].labels, study.ct.geometry
-    left = midsagittal_plane(study.brain, geometry).left_side(geometry)
+    left = study.midsagittal_plane.left_side(geometry)
     return tuple(float(volumes_ml(labels * side, geometry)[1:].sum()) for side in (~left, left))
 
 

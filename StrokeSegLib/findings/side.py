@@ -3,7 +3,6 @@
 import numpy as np
 
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 
 
 def keep_side(labels: np.ndarray, study: Study, side: str) -> tuple[str, ...]:
@@ -19,9 +18,7 @@ def keep_side(labels: np.ndarray, study: Study, side: str) -> tuple[str, ...]:
     """
     if side == "auto":
         return ()
-    # A CT without skull, as some data sets with maps have it, shows no brain mask.
-    outline = study.brain if study.maps is None or study.brain.any() else study.maps.measured
-    left = midsagittal_plane(outline, study.ct.geometry).left_side(study.ct.geometry)
+    left = study.midsagittal_plane.left_side(study.ct.geometry)
     labels[left if side == "right" else ~left] = 0
     return only_side_note(side)
 

@@ -1,4 +1,4 @@
-"""The plane that parts the brain into the patient's left and right."""
+"""The plane that divides the head into the patient's left and right."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,35 @@ import numpy as np
 
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.imaging.symmetry import Symmetry, sampled_head
 
-POINT_SPACING_MM = 3.0
-"""Brain voxels are thinned to about this distance: their outline is smooth over it."""
+LEAST_BRAIN_MM2 = 2000.0
+"""Less brain than this in every slice (one temporal pole, the vertex) does not show where its middle is."""
 
-SHORTEST_CHORD_MM = 80.0
-"""Shorter chords through the brain (one temporal pole, the vertex) say little about the middle."""
+LEAST_HEIGHT_MM = 24.0
+"""A stack that covers less does not show how the head is rolled: the plane stays at right angles to the slices."""
 
-ROUNDS = 12
-"""Each fit lays its chords across the last; the error of a turned head falls by a third a round."""
+YAWS_DEG = np.arange(-40.0, 41.0, 8.0)
+"""Yaw to start from; patients who cannot lie straight turn up to 30°."""
 
-FARTHEST_DEVIATIONS = 2.0
-"""Chords whose middle lies farther from the plane, in standard deviations, are left out."""
+ROLLS_DEG = np.arange(-32.0, 33.0, 8.0)
+"""Roll to start from."""
+
+OFFSETS_MM = (-6.0, 0.0, 6.0)
+"""Distances of the plane from the middle of the brain to start from."""
+
+SEARCH_BLUR_MM, SEARCH_SPACING_MM, SEARCH_SCALE_HU = 6.0, 10.0, 15.0
+"""The search sees a blurred head (standard deviation of the Gaussian), at places this far apart."""
+
+FIT_BLUR_MM, FIT_SPACING_MM, FIT_SCALE_HU = 2.0, 4.0, 10.0
+"""The final fit sees its details."""
+
+KEPT_STARTS = 6
+"""So many of the best starts are looked at more closely."""
+
+TURN_COST = 0.5
+"""Where two planes are about as good, the head lies straighter: the cost grows by half at 45°. Round heads and skewed
+slices of the skull base have more than one plane of near symmetry."""
 
 
 @dataclass(frozen=True)
@@ -55,56 +72,46 @@ class MidsagittalPlane:
         return left
 
 
-def midsagittal_plane(brain: np.ndarray, geometry: SliceGeometry) -> MidsagittalPlane:
-    """The plane through the middles of the brain's chords across it, fitted by least squares.
+def midsagittal_plane(hu: np.ndarray, brain: np.ndarray, geometry: SliceGeometry) -> MidsagittalPlane:
+    """The plane at which the head agrees best with its own mirror image, found coarse to fine.
+
+    Brain, ventricles, falx and skull are compared at once, so that neither an infarct of half a hemisphere nor a
+    missing piece of skull pulls the plane aside. In one slice, or a few, it is at right angles to the slices.
 
     Args:
+        hu: ``(slice, row, column)``.
         brain: boolean ``(slice, row, column)``.
         geometry: where the slices lie.
 
     Raises:
         ImageError: hardly any brain.
     """
-    spacings_mm = (geometry.slice_spacing_mm, *geometry.pixel_spacing_mm)
-    steps = [max(1, round(POINT_SPACING_MM / spacing)) for spacing in spacings_mm]
-    points_mm = geometry.to_patient(np.argwhere(brain[:: steps[0], :: steps[1], :: steps[2]]) * steps)
-    slopes = np.zeros(2)
-    for _ in range(ROUNDS):
-        # Only the yaw turns the chords: seen from the front a head is nearly round and would roll away.
-        middles_mm = _chord_middles(points_mm, np.array([1, -slopes[0], 0]) / np.hypot(1, slopes[0]))
-        if len(middles_mm) < 3:
-            raise ImageError("Too little brain is in view to tell left from right.")
-        at_origin_mm, slopes = _fitted(middles_mm)
-    return MidsagittalPlane(float(at_origin_mm), (float(slopes[0]), float(slopes[1])))
+    if brain.sum(axis=(1, 2)).max() * geometry.pixel_area_mm2 < LEAST_BRAIN_MM2:
+        raise ImageError("Too little brain is in view to tell left from right.")
+    axes = _axes(geometry)
+    head = sampled_head(hu, brain, geometry)
+    search = Symmetry.of(head, axes, SEARCH_BLUR_MM, SEARCH_SPACING_MM, SEARCH_SCALE_HU)
+    turns = (YAWS_DEG, ROLLS_DEG)[: len(axes) - 1]
+    *angles, offsets_mm = np.meshgrid(*turns, OFFSETS_MM, indexing="ij")
+    starts = np.stack([*np.tan(np.radians(angles)), offsets_mm], axis=-1).reshape(-1, len(axes))
+    best = sorted(starts, key=lambda start: _cost(search, start))[:KEPT_STARTS]
+    fit = Symmetry.of(head, axes, FIT_BLUR_MM, FIT_SPACING_MM, FIT_SCALE_HU)
+    nearest = min(map(search.improved, best), key=lambda found: _cost(fit, found))
+    normal, distance_mm = fit.plane(fit.improved(nearest))
+    return MidsagittalPlane(
+        at_origin_mm=float(distance_mm / normal[0]),
+        slopes=(float(-normal[1] / normal[0]), float(-normal[2] / normal[0])),
+    )
 
 
-def _chord_middles(points_mm: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """``(chords, 3)`` middles of the body's chords along a unit normal near the x axis; short chords are left out."""
-    across = np.cross(normal, [0, 0, 1])
+def _cost(symmetry: Symmetry, parameters: np.ndarray) -> float:
+    return symmetry.cost(parameters) * (1 + TURN_COST * float(parameters[:-1] @ parameters[:-1]))
+
+
+def _axes(geometry: SliceGeometry) -> np.ndarray:
+    """``(2 or 3, 3)`` unit LPS vectors: across an upright head, and those towards which yaw and roll turn it."""
+    if geometry.slice_extents_mm.sum() >= LEAST_HEIGHT_MM and geometry.shape[0] > 1:
+        return np.eye(3)
+    across = np.array([1.0, 0, 0]) - geometry.normal[0] * geometry.normal
     across /= np.linalg.norm(across)
-    frame = np.stack([normal, across, np.cross(normal, across)])
-    along, *cells = (points_mm @ frame.T / [1, POINT_SPACING_MM * 2, POINT_SPACING_MM * 2]).T
-    cells = np.rint(cells).astype(int)
-    if not cells.size:
-        return np.zeros((0, 3))
-    cells -= cells.min(axis=1, keepdims=True)
-    extent = cells.max(axis=1) + 1
-    chord, chords = np.ravel_multi_index(tuple(cells), extent), extent.prod()
-    low, high = np.full(chords, np.inf), np.full(chords, -np.inf)
-    np.minimum.at(low, chord, along)
-    np.maximum.at(high, chord, along)
-    long = high - low >= SHORTEST_CHORD_MM
-    count = np.bincount(chord, minlength=chords)[long]
-    in_plane = [np.bincount(chord, axis, chords)[long] / count for axis in (points_mm @ frame.T).T[1:]]
-    return np.stack([(low[long] + high[long]) / 2, *in_plane], axis=1) @ frame
-
-
-def _fitted(middles_mm: np.ndarray) -> tuple[float, np.ndarray]:
-    """x at the origin and slopes along y and z of the least-squares plane, outliers left out of a second fit."""
-    terms = np.column_stack([np.ones(len(middles_mm)), middles_mm[:, 1:]])
-    solution = np.linalg.lstsq(terms, middles_mm[:, 0], rcond=None)[0]
-    deviation = np.abs(middles_mm[:, 0] - terms @ solution)
-    kept = deviation <= FARTHEST_DEVIATIONS * deviation.std() + 1e-6
-    if np.count_nonzero(kept) >= 3:
-        solution = np.linalg.lstsq(terms[kept], middles_mm[kept, 0], rcond=None)[0]
-    return solution[0], solution[1:]
+    return np.stack([across, np.cross(geometry.normal, across)])

@@ -71,7 +71,9 @@ class Study:
         Raises:
             ImageError: hardly any brain.
         """
-        return midsagittal_plane(self.brain, self.ct.geometry)
+        # A CT without skull, as some data sets with maps have it, shows no brain mask.
+        outline = self.brain if self.maps is None or self.brain.any() else self.maps.measured
+        return midsagittal_plane(self.ct.voxels, outline, self.ct.geometry)
 
     @cached_property
     def head_field_of_view(self) -> tuple[slice, slice]:

@@ -119,7 +119,7 @@ def _thresholded(
         study, maps, prediction.csf_hu, prediction.csf_cbv, prediction.vessel_cbv, prediction.vessel_cbf
     )
     outline = study.brain if study.brain.any() else maps.measured
-    left = midsagittal_plane(outline, geometry).left_side(geometry)
+    left = midsagittal_plane(study.ct.voxels, outline, geometry).left_side(geometry)
 
     def later_than(tmax_s: float) -> np.ndarray:
         return large_clusters(tissue & (maps.tmax > tmax_s), voxel_ml, prediction.minimum_cluster_ml)

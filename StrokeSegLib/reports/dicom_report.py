@@ -16,7 +16,6 @@ from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.correction import mask
 from StrokeSegLib.findings.mismatch import Mismatch
 from StrokeSegLib.findings.terminology import LATERALITY, OWN_SCHEME, TERMS, Code, aspects_segment_name
-from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 from StrokeSegLib.reports.dicom_segmentation import BRAIN, SERIES_NUMBER, coded, run_of
 
 CT_HEAD = Code("LN", "24725-4", "CT Head")
@@ -175,8 +174,8 @@ def _site(findings: Findings, name: str, left: np.ndarray | None) -> sr.FindingS
 
 def _left_side(findings: Findings) -> np.ndarray | None:
     """The patient's left ``(slice, row, column)``; None where no brain is seen to divide."""
-    brain, geometry = findings.study.brain, findings.study.ct.geometry
-    return midsagittal_plane(brain, geometry).left_side(geometry) if brain.any() else None
+    study = findings.study
+    return study.midsagittal_plane.left_side(study.ct.geometry) if study.brain.any() else None
 
 
 def _laterality(findings: Findings, name: str, left: np.ndarray) -> Code | None:
