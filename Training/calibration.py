@@ -22,7 +22,7 @@ from Training.trainable import TRAINABLE, Output
 
 LESION_LAYERS = {
     networks.SMP_FPN: "segmentation_head.0",
-    networks.SMP_UNET: "segmentation_head.0",
+    networks.UNET: "head",
     networks.ASPECTS_UNETS: "infarct.segmentation_head.0",
     networks.SE_RES_UNET: "head",
 }

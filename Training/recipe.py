@@ -72,6 +72,7 @@ class DataSettings:
         held_out: of ``painted`` heads, the patients that neither training nor the choice of thresholds sees.
         chosen_on: of ``painted`` heads, the patients that validation, thresholds and calibration are chosen on.
         synthetic_share: of ``painted`` patients drawn, the part that is synthetic altogether.
+        occlusion_share: of the others, the part in whom most of a territory is affected, see `PhantomOptions`.
         cohort: so many synthetic patients are drawn once and kept, by seeds from first_patient on, and split as those
             of a data set are; null draws ever new ones while the network learns.
         first_patient: of the cohort, its seed.
@@ -96,6 +97,7 @@ class DataSettings:
     held_out: tuple[str, ...] = ()
     chosen_on: tuple[str, ...] = ()
     synthetic_share: float = 0.0
+    occlusion_share: float = 0.0
     slices_per_epoch: int = 2400
     validation_patients: int = 24
     validation_slices: int = 6

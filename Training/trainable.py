@@ -110,9 +110,11 @@ class Trainable:
         if data.source != "painted":
             return self.synthetic(seed)
         part = "val" if seed >= VALIDATION_SEED else "train"
-        if part == "train" and np.random.default_rng((seed, 1)).random() < data.synthetic_share:
+        random = np.random.default_rng((seed, 1))
+        if part == "train" and random.random() < data.synthetic_share:
             return self.synthetic(seed)
-        return painted_case(Path(data.path), part_names(data)[part], seed)
+        occlusion = random.random() < data.occlusion_share
+        return painted_case(Path(data.path), part_names(data)[part], seed, occlusion=occlusion)
 
     def drawn(self, data: DataSettings, preparation: object, seed: int) -> PreparedSlices | PreparedPatches:
         """Samples of the patient of a seed."""

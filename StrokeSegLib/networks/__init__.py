@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 SMP_FPN = "smp-fpn"
-SMP_UNET = "smp-unet"
+UNET = "unet"
 SUNET = "sunet"
 ASPECTS_UNETS = "aspects-unets"
 SE_RES_UNET = "se-res-unet"
@@ -36,17 +36,11 @@ def _smp_fpn(encoder_name: str, in_channels: int, classes: int) -> "torch.nn.Mod
     return smp.FPN(encoder_name, encoder_weights=None, in_channels=in_channels, classes=classes)
 
 
-def _smp_unet(encoder_name: str, decoder_channels: Sequence[int], in_channels: int, classes: int) -> "torch.nn.Module":
-    """U-Net of segmentation-models-pytorch, whose output has the resolution of its input."""
-    import segmentation_models_pytorch as smp
+def _unet(in_channels: int, classes: int, widths: Sequence[int]) -> "torch.nn.Module":
+    """Plain 2-D U-Net, see `StrokeSegLib.networks.unet.UNet`."""
+    from StrokeSegLib.networks.unet import UNet
 
-    return smp.Unet(
-        encoder_name,
-        encoder_weights=None,
-        decoder_channels=tuple(decoder_channels),
-        in_channels=in_channels,
-        classes=classes,
-    )
+    return UNet(in_channels, classes, widths)
 
 
 def _sunet(in_channels: int, classes: int, filters: int) -> "torch.nn.Module":
@@ -72,7 +66,7 @@ def _se_res_unet(**arguments: object) -> "torch.nn.Module":
 
 ARCHITECTURES = {
     SMP_FPN: _smp_fpn,
-    SMP_UNET: _smp_unet,
+    UNET: _unet,
     SUNET: _sunet,
     ASPECTS_UNETS: _aspects_unets,
     SE_RES_UNET: _se_res_unet,

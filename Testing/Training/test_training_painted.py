@@ -60,13 +60,8 @@ def recipe_file(folder, heads):
         "name": "tiny",
         "method": "ncct-core-penumbra",
         "network": {
-            "name": "smp-unet",
-            "arguments": {
-                "encoder_name": "timm-mobilenetv3_small_minimal_100",
-                "decoder_channels": [16, 8, 8, 8, 8],
-                "in_channels": 2,
-                "classes": 3,
-            },
+            "name": "unet",
+            "arguments": {"in_channels": 2, "classes": 3, "widths": [4, 8, 8]},
         },
         "preparation": {
             "mean_hu": 0,
@@ -153,7 +148,7 @@ def test_a_network_learns_of_painted_heads_is_calibrated_and_measured(heads, tmp
     assert "real heads" in bundle.provenance["training_data"]
     before, after = (each.load_networks()[0].state_dict() for each in (plain, bundle))
     changed = [name for name in before if not torch.equal(before[name], after[name])]
-    assert changed == ["segmentation_head.0.weight", "segmentation_head.0.bias"]
+    assert changed == ["head.weight", "head.bias"]
     torch.testing.assert_close(before[changed[0]], after[changed[0]] * fit["temperature"], rtol=1e-3, atol=1e-5)
 
     options = ["--heads", str(heads), "--recipe", str(recipe), "--infarcts", "2", "--synthetic", "1"]

@@ -132,26 +132,28 @@ def _widened(mask: np.ndarray, radii: np.ndarray) -> np.ndarray:
     return ndimage.binary_dilation(mask, disc[None])
 
 
-def painted_case(folder: Path, names: Sequence[str], seed: int, lesion: str = "random") -> Case:
+def painted_case(
+    folder: Path, names: Sequence[str], seed: int, lesion: str = "random", occlusion: bool = False
+) -> Case:
     """One of the heads with the infarcts and distractors of a seed.
 
     Args:
         folder: see the module.
         names: heads to draw from.
         seed: of the head, its infarcts and distractors.
-        lesion: see `PhantomOptions`; ``none`` leaves the head as it is.
+        lesion, occlusion: see `PhantomOptions`; the lesion ``none`` leaves the head as it is.
     """
     name = names[int(np.random.default_rng(seed).integers(len(names)))]
-    return Case(name, f"{name}-{seed}-{lesion}", partial(_painted, folder, name, seed, lesion))
+    return Case(name, f"{name}-{seed}-{lesion}", partial(_painted, folder, name, seed, lesion, occlusion))
 
 
-def _painted(folder: Path, name: str, seed: int, lesion: str) -> LabelledStudy:
+def _painted(folder: Path, name: str, seed: int, lesion: str, occlusion: bool) -> LabelledStudy:
     head = real_head(folder, name)
     if lesion == "none":
         return LabelledStudy(head.study, np.zeros(head.study.ct.geometry.shape, np.uint8), unknown=head.unknown)
     return paint(
         head.study,
-        draw_lesions(seed, PhantomOptions(lesion)),
+        draw_lesions(seed, PhantomOptions(lesion, occlusion=occlusion)),
         draw_distractors(seed),
         registration=head.registration,
         unknown=head.unknown,

@@ -18,6 +18,9 @@ from Training.data.case import Case
 FULL_WEIGHT = 255
 """Weight of a voxel that counts in full."""
 
+SHOWN_PIXELS = 10
+"""A slice shows a lesion where it counts as much as so many pixels of full weight."""
+
 
 class Sample(NamedTuple):
     """What a network of slices or patches sees at once.
@@ -62,7 +65,10 @@ class PreparedSlices:
 
     @cached_property
     def _affected(self) -> np.ndarray:
-        return np.flatnonzero((self.labels if self.labels.ndim == 3 else self.labels[:, 0]).any(axis=(1, 2)))
+        """Slices that show a lesion; where none does, those that hold one."""
+        lesion = (self.labels if self.labels.ndim == 3 else self.labels[:, 0]) > 0
+        shown = np.where(lesion, self.weights, 0).sum(axis=(1, 2)) >= SHOWN_PIXELS * FULL_WEIGHT
+        return np.flatnonzero(shown if shown.any() else lesion.any(axis=(1, 2)))
 
 
 @dataclass(frozen=True)
