@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from StrokeSegLib import inference, methods, models
 from StrokeSegLib.aspects import classes_of_regions
 from StrokeSegLib.atlas.labels import AspectsRegion, Side
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.findings import Segment, SegmentLayer
 from StrokeSegLib.imaging import SliceGeometry, Study, Volume
 from StrokeSegLib.methods import ncct_aspects as method
 from StrokeSegLib.methods.prepared_slices import Preparation
@@ -64,7 +66,7 @@ def perfect_networks(monkeypatch, infarct, regions):
     """Networks that mark just what is there; all before and after them is the method's own."""
     maps = infarct.astype(np.uint8), classes_of_regions(regions)
 
-    def predict(bundle, slices, device, progress):
+    def predict(bundle, slices, device, progress, part=None):
         class Forecast:
             device, warnings = "cpu", ()
 
@@ -72,7 +74,8 @@ def perfect_networks(monkeypatch, infarct, regions):
                 for index in range(len(slices)):
                     middle = slices.middle(index)
                     marked, anatomy = (slices.labels(index, each[middle]) for each in maps)
-                    yield index, np.stack([marked, *(anatomy == label for label in range(8))]).astype(np.float32)
+                    both = np.stack([marked, *(anatomy == label for label in range(8))]).astype(np.float32)
+                    yield index, both[1:] if part == "anatomy" else both
 
         return Forecast()
 
@@ -102,6 +105,55 @@ def test_true_networks_give_the_true_regions_and_the_true_score(monkeypatch, bun
     ours = {(each.region.name, each.region.side) for each in findings.aspects.findings if each.affected}
     assert findings.aspects.side is Side.LEFT
     assert len(truly ^ ours) <= 1
+
+
+def lesion_of(scan) -> SegmentLayer:
+    """Core and penumbra as another method would have segmented them."""
+    return SegmentLayer(scan.labels, (Segment("core", 1), Segment("penumbra", 2)))
+
+
+def never(*_, **__):
+    raise AssertionError("no network is needed")
+
+
+def test_the_lesion_that_the_reader_sees_is_scored_without_a_second_map_and_without_any_network(
+    monkeypatch, bundle, patient
+):
+    perfect_networks(monkeypatch, patient.labels > 0, patient.aspects)
+    alone = methods.run(patient.study, method.ID, bundle.overridden(["prediction.regions=atlas"]), device="cpu")
+    monkeypatch.setattr(inference, "predict_slices", never)
+    wanted = bundle.overridden(["prediction.regions=atlas"])
+    findings = methods.run(patient.study, method.ID, wanted, device="cpu", tissue=lesion_of(patient))
+    assert [[segment.name for segment in layer.segments][:1] for layer in findings.layers] == [["ASPECTS C right"]]
+    assert findings.aspects.scored_on == ("core", "penumbra")
+    assert alone.aspects.scored_on == ("infarct",)
+    assert findings.aspects.left.affected_names == alone.aspects.left.affected_names
+
+
+def test_regions_of_the_network_need_its_anatomy_and_not_its_infarct(monkeypatch, bundle, patient):
+    parts = []
+    perfect_networks(monkeypatch, patient.labels > 0, patient.aspects)
+    predicted = inference.predict_slices
+
+    def watched(bundle, slices, device, progress, part=None):
+        parts.append(part)
+        return predicted(bundle, slices, device, progress, part)
+
+    monkeypatch.setattr(inference, "predict_slices", watched)
+    findings = methods.run(patient.study, method.ID, bundle, device="cpu", tissue=lesion_of(patient))
+    assert parts == ["anatomy"]
+    assert findings.aspects.anatomy == "network"
+    assert len(findings.layers) == 1
+
+
+def test_one_part_of_the_two_networks_gives_what_both_give_of_it(bundle):
+    network = bundle.load_networks()[0]
+    images = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        both = network.probabilities(network(images))
+        for part, channels in (("infarct", slice(0, 1)), ("anatomy", slice(1, None))):
+            alone = network.part(part)
+            torch.testing.assert_close(alone.probabilities(alone(images)), both[:, channels])
 
 
 def test_both_layers_carry_the_names_that_the_reader_knows(monkeypatch, bundle, patient):
