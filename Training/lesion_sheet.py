@@ -1,4 +1,4 @@
-"""Truth and probability side by side: ``python Training/lesion_sheet.py SHEET.png --model M --recipe R --heads FOLDER``.
+"""Truth and probability side by side: ``python Training/lesion_sheet.py SHEET.png --model M --recipe R --heads F``.
 
 A row for each held-out head with a painted infarct, and for each single slice of CPAISD: the slice as scanned, with the
 reference outlined, with the probability of affected tissue in colour, and with what the model segments outlined.
