@@ -9,7 +9,7 @@ from scans import SHARED_DATA, centred_geometry, ellipsoid_head
 from scipy import ndimage
 
 from StrokeSegLib import methods
-from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
+from StrokeSegLib.findings.haemorrhage import Place, likely_haemorrhage
 from StrokeSegLib.imaging import Study, Volume, read_study
 from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_scanner
 from StrokeSegLib.phantom.patient import Distractor
@@ -31,8 +31,9 @@ def head_with(radius_mm: float, hu: float, geometry=THICK, centre_mm=(25.0, 5.0,
 def test_a_bleed_is_found_where_it_is(geometry):
     study = head_with(radius_mm=14, hu=65, geometry=geometry, noise_hu=8.0)
     bleed = likely_haemorrhage(study)
-    # A sphere of 11.5 ml, whose rim averages with the brain around it.
-    assert 6 < bleed.volume_ml < 12
+    # A sphere of 11.5 ml.
+    assert bleed.volume_ml == pytest.approx(11.5, abs=2)
+    assert [place for place, _ in bleed.places] == [Place.BRAIN]
     places = geometry.to_patient(np.argwhere(bleed.mask))
     np.testing.assert_allclose(places.mean(axis=0), (25, 5, 10), atol=2.5)
     assert geometry.heights_mm[bleed.slice_number - 1] == pytest.approx(10, abs=4)
@@ -45,7 +46,7 @@ def test_noise_alone_is_no_bleed(geometry):
 
 
 @pytest.mark.parametrize(
-    ("radius_mm", "hu"), [(14, 44), (8, 150), (4, 65)], ids=["dense brain", "calcification", "a third of a millilitre"]
+    ("radius_mm", "hu"), [(14, 44), (8, 150), (3, 65)], ids=["dense brain", "calcification", "a tenth of a millilitre"]
 )
 def test_what_is_too_faint_too_dense_or_too_small_is_no_bleed(radius_mm, hu):
     assert likely_haemorrhage(head_with(radius_mm, hu)) is None
@@ -62,6 +63,48 @@ def test_a_bright_falx_is_no_bleed():
     study = head_with(radius_mm=0, hu=0)
     study.ct.voxels[:, :, 63:65][study.brain[:, :, 63:65]] = 70
     assert likely_haemorrhage(study) is None
+
+
+def painted(region, hu: float, geometry=THICK) -> Study:
+    """An analytic head of 34 HU with another density where ``region(x, y, z)`` in mm holds, inside the brain."""
+    study = head_with(radius_mm=0, hu=0, geometry=geometry)
+    places = geometry.to_patient(np.stack(np.indices(geometry.shape), axis=-1))
+    study.ct.voxels[region(*np.moveaxis(places, -1, 0)) & (ellipsoid_head(geometry) == 34)] = hu
+    return study
+
+
+def places_of(study: Study) -> list[Place]:
+    return [place for place, _ in likely_haemorrhage(study).places]
+
+
+def test_brightness_counts_against_the_brain_not_in_hu():
+    study = head_with(radius_mm=10, hu=56)
+    study.ct.voxels[...] -= 10
+    assert places_of(study) == [Place.BRAIN]
+
+
+def test_a_layer_along_the_skull_is_named_as_such():
+    layer = painted(lambda x, y, z: (x > 20) & ((x / 58) ** 2 + (y / 73) ** 2 + (z / 60) ** 2 > 1) & (abs(z) < 20), 65)
+    assert places_of(layer) == [Place.SKULL]
+    assert "along the skull (subdural or epidural), most of it in slice" in likely_haemorrhage(layer).warning
+
+
+def test_a_sheet_in_one_fissure_and_a_star_in_the_cisterns_are_named_as_such():
+    fissure = painted(lambda x, y, z: (x > 15) & (x < 48) & (abs(y + 10) < 3.1) & (abs(z) < 12), 65)
+    assert places_of(fissure) == [Place.CISTERNS]
+
+    def star(x, y, z):
+        arms = [abs(x * np.sin(angle) - y * np.cos(angle)) < 4 for angle in np.radians([90, 30, 150])]
+        return np.logical_or.reduce(arms) & (x**2 + y**2 < 28**2) & (abs(z + 15) < 10)
+
+    assert places_of(painted(star, 60)) == [Place.CISTERNS]
+
+
+def test_dense_nuclei_on_both_sides_are_no_bleed():
+    nuclei = painted(lambda x, y, z: (abs(x) - 24) ** 2 + y**2 + z**2 < 8**2, 58)
+    assert likely_haemorrhage(nuclei) is None
+    one = painted(lambda x, y, z: (x - 24) ** 2 + y**2 + z**2 < 8**2, 58)
+    assert places_of(one) == [Place.BRAIN]
 
 
 def synthetic(seed: int, bleed: bool, **tissues) -> Study:
@@ -89,6 +132,17 @@ def test_real_heads_without_haemorrhage_raise_no_alarm(scan):
     if not (SHARED_DATA / scan).exists():
         pytest.skip("needs the real scans of ../shared/data")
     assert likely_haemorrhage(read_study(SHARED_DATA / scan)) is None
+
+
+@pytest.mark.parametrize("patient", ["0002", "0058", "0163"])
+def test_small_real_bleeds_are_found_in_place(patient):
+    if not (SHARED_DATA / "head_ct_ich").is_dir():
+        pytest.skip("needs the real heads with haemorrhage of ../shared/data")
+    bleed = likely_haemorrhage(read_study(SHARED_DATA / "head_ct_ich" / "images" / f"{patient}.nii.gz"))
+    oedema = read_study(SHARED_DATA / "head_ct_ich" / "oedema" / f"{patient}.nii.gz").ct.voxels > 0
+    assert bleed.places[0][0] is Place.BRAIN
+    near = [ndimage.binary_dilation(plane, iterations=5) for plane in oedema]
+    assert (bleed.mask & near).any()
 
 
 def test_a_scan_without_brain_has_no_bleed():
