@@ -98,7 +98,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.export = ExportSection(self.resourcePath("UI/Export.ui"), str(LIBRARY_ROOT), self.on_log)
         ui_widget.layout().insertWidget(ui_widget.layout().indexOf(self.ui.log), self.export.widget)
         self._loading = qt.QTimer()
-        self._loading.singleShot = True
+        self._loading.setSingleShot(True)
         self._loading.connect("timeout()", self._on_loaded)
 
         self.ui.segmentButton.connect("clicked(bool)", self._on_segment_clicked)

@@ -135,6 +135,6 @@ class Job:
 def _timer(slot: Callable[[], None]):
     """Fires once."""
     timer = qt.QTimer()
-    timer.singleShot = True
+    timer.setSingleShot(True)
     timer.connect("timeout()", slot)
     return timer

@@ -39,7 +39,7 @@ class LiveNumbers(VTKObservationMixin):
         self.results: Results | None = None
         self.measured: Measured | None = None
         self._rest = qt.QTimer()
-        self._rest.singleShot = True
+        self._rest.setSingleShot(True)
         self._rest.connect("timeout()", self.measure)
 
     def follow(self, segmentation) -> None:

@@ -93,10 +93,10 @@ class SegmentationLogic:
         self._questions: dict[str, tuple[str, dict]] = {}
         self._parts: Generator[None, None, dict] | None = None
         self._handing_over = qt.QTimer()
-        self._handing_over.singleShot = True
+        self._handing_over.setSingleShot(True)
         self._handing_over.connect("timeout()", self._hand_over_a_part)
         self._impatience = qt.QTimer()
-        self._impatience.singleShot = True
+        self._impatience.setSingleShot(True)
         self._impatience.connect("timeout()", self.abort)
 
     @property

@@ -40,7 +40,7 @@ class Desktop:
     """
 
     def __init__(self, scene):
-        _install_once()
+        install_once()
         pythonqt.SLOT_ERRORS.clear()
         SELECTED_MODULES.clear()
         self.scene = scene
@@ -85,7 +85,7 @@ class Desktop:
         assert not pythonqt.SLOT_ERRORS, pythonqt.SLOT_ERRORS[0]
 
 
-def _install_once() -> None:
+def install_once() -> None:
     """Make `import qt` and the missing parts of `slicer` work for the rest of this test run."""
     if "qt" in sys.modules:
         return
