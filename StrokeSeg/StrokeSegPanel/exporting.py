@@ -10,7 +10,8 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from StrokeSegPanel import dependencies
-from StrokeSegPanel.case_files import dicom_files, gather, write_case
+from StrokeSegPanel.case_files import gather, write_case
+from StrokeSegPanel.dicom_slices import dicom_files
 from StrokeSegPanel.jobs import Job
 from StrokeSegPanel.results import Results
 

@@ -8,7 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from StrokeSegPanel.geometry import BentSlicesError
+from StrokeSegPanel.geometry import BentSlicesError, stack_of_run
 from StrokeSegPanel.logic import SegmentationLogic
 from StrokeSegPanel.measuring import INFARCT, REGION_PREFIX, Measured, Measuring
 from StrokeSegPanel.record import Record
@@ -72,7 +72,8 @@ class LiveNumbers(VTKObservationMixin):
             return
         try:
             if self._measuring is None:
-                self._measuring = Measuring(results.segmentation, results.automatic, results.scan)
+                stack = stack_of_run(self.record.run, results.scan)
+                self._measuring = Measuring(results.segmentation, results.automatic, results.scan, stack)
             self.measured = self._measuring.measure()
         except BentSlicesError:
             self._say(_("The transform of this scan bends its slices; harden the transform to measure it."))

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import traceback
 import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from typing import Protocol
 import qt
 from slicer.i18n import tr as _
 
-from StrokeSegPanel.geometry import BentSlicesError, slice_stack
+from StrokeSegPanel.dicom_slices import true_slices
+from StrokeSegPanel.geometry import BentSlicesError
 from StrokeSegPanel.handover import write_series, write_volume
 from StrokeSegPanel.process import WorkerProcess
 from StrokeSegPanel.results import Results, import_results
@@ -36,6 +38,7 @@ class RunRequest:
         units: of maps, by name, where the reader named them.
         interval_s: between the frames, where the reader named it.
         clinical: what is known of the patient, as `StrokeSegLib.findings.ClinicalInputs` names it.
+        dicom_folder: of the scan's DICOM files, where the scene does not know them.
     """
 
     volume: object
@@ -49,6 +52,7 @@ class RunRequest:
     units: Mapping[str, str] = field(default_factory=dict)
     interval_s: float | None = None
     clinical: Mapping[str, float] = field(default_factory=dict)
+    dicom_folder: Path | None = None
 
     @property
     def nodes(self) -> list:
@@ -74,6 +78,7 @@ class _Run:
     identity: str
     folder: Path
     request: RunRequest
+    warnings: list[str] = field(default_factory=list)
 
 
 class SegmentationLogic:
@@ -147,6 +152,9 @@ class SegmentationLogic:
             self._stopped(str(error))
         except OSError as error:
             self._stopped(_("The scan could not be handed over: {reason}").format(reason=error))
+        except Exception as error:
+            self._listener.on_log(traceback.format_exc())
+            self._stopped(_("An internal error: {reason}; see the log.").format(reason=repr(error)))
 
     def cancel(self) -> None:
         """Ask the run to stop, and end its process if it does not listen."""
@@ -191,7 +199,7 @@ class SegmentationLogic:
     def _import(self) -> None:
         run = self._run
         try:
-            results = import_results(run.folder / "results", run.request.volume, run.request.replaced)
+            results = import_results(run.folder / "results", run.request.volume, run.request.replaced, run.warnings)
         except Exception as error:
             self._stopped(_("The results could not be brought into the scene: {reason}").format(reason=error))
             return
@@ -226,6 +234,9 @@ def _hand_over(run: _Run) -> Generator[None, None, dict]:
         OSError: the temporary folder cannot be written.
     """
     request = run.request
+    slices = yield from true_slices(request.volume, request.dicom_folder)
+    if slices.warning:
+        run.warnings.append(slices.warning)
     message = {
         "id": run.identity,
         "command": "segment",
@@ -234,7 +245,7 @@ def _hand_over(run: _Run) -> Generator[None, None, dict]:
         "models": [request.model] if request.model else [],
         "device": request.device,
         "side": request.side,
-        "stack": slice_stack(request.volume),
+        "stack": slices.stack,
         "units": dict(request.units),
         "clinical": dict(request.clinical),
     }

@@ -76,9 +76,11 @@ class Measuring:
         segmentation: as it is corrected.
         automatic: as the run left it.
         volume: the scan.
+        stack: where its slices lie, if the node does not say it itself (`geometry.stack_of_run`).
     """
 
-    def __init__(self, segmentation, automatic, volume):
+    def __init__(self, segmentation, automatic, volume, stack: dict | None = None):
+        self._stack = stack
         self._segmentation, self._volume = segmentation, volume
         self._grid = grid_of(volume)
         self._automatic = layers_of(automatic)
@@ -93,7 +95,7 @@ class Measuring:
             BentSlicesError: the scan's transform bends its slices.
         """
         layers, names = layers_of(self._segmentation), self._names_now()
-        voxel_ml = voxel_volumes_ml(self._volume)
+        voxel_ml = voxel_volumes_ml(self._volume, self._stack)
         infarct = next((layer for layer in layers for key in layer.labels if names[key] == INFARCT), None)
         fresh, found, regions = {}, {}, []
 

@@ -1,16 +1,20 @@
 """A run's files as nodes of the scene: an editable segmentation, its numbers in a table, maps, curves, the report."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from StrokeSegPanel.curves import add_plot, has_curves
+from StrokeSegPanel.geometry import box_ijk_to_ras, ijk_to_ras, is_sheared
 from StrokeSegPanel.maps import SCALES, read_map, show_on_scale
 from StrokeSegPanel.measuring import REGION_PREFIX
+from StrokeSegPanel.planes import layers_of
 from StrokeSegPanel.record import Record
 
 TABLE_ROLE, REPORT_ROLE, AUTOMATIC_ROLE = "StrokeSeg.volumes", "StrokeSeg.report", "StrokeSeg.automatic"
@@ -63,15 +67,17 @@ def newest_result_of(volume):
     return own[-1] if own else None
 
 
-def import_results(folder: Path, volume, replaced=None) -> Results:
+def import_results(folder: Path, volume, replaced=None, warnings: Sequence[str] = ()) -> Results:
     """Bring a run's files into the scene, beside the scan; nothing is added if anything fails.
 
     Args:
         folder: the run's output.
         volume: the scan, whose grid, transform and study the segmentation takes.
         replaced: segmentation node whose segments are replaced; None adds a new node.
+        warnings: what the reader must know of the scan beside what the run found.
     """
     content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    content["warnings"] = [*warnings, *content["warnings"]]
     added = []
 
     def add(class_name: str, suffix: str):
@@ -128,8 +134,25 @@ def _add_automatic(folder: Path, volume, add: Callable[[str, str], object]):
     automatic = add("vtkMRMLSegmentationNode", _("stroke, automatic"))
     automatic.SetHideFromEditors(True)
     _read_segmentation(folder / "segmentation.seg.nrrd", automatic)
+    _shear_as(volume, automatic)
     _place_on_scan(automatic, volume)
     return automatic
+
+
+def _shear_as(volume, segmentation) -> None:
+    """Move labels that were written on the upright box of a sheared scan to where its voxels lie."""
+    if not is_sheared(volume):
+        return
+    for layer in layers_of(segmentation):
+        written = vtk.vtkMatrix4x4()
+        layer.image.GetImageToWorldMatrix(written)
+        moved = _from_box(volume) @ slicer.util.arrayFromVTKMatrix(written)
+        layer.image.SetGeometryFromImageToWorldMatrix(slicer.util.vtkMatrixFromArray(moved))
+
+
+def _from_box(volume) -> np.ndarray:
+    """``(4, 4)`` RAS to RAS: from the upright box that files are written on to the scan's voxels."""
+    return ijk_to_ras(volume) @ np.linalg.inv(box_ijk_to_ras(volume))
 
 
 def _place_on_scan(segmentation, volume) -> None:
@@ -145,6 +168,8 @@ def _add_maps(folder: Path, volume, add: Callable[[str, str], object]) -> dict[s
         if file.exists():
             node = maps[scale.name] = add("vtkMRMLScalarVolumeNode", scale.title)
             read_map(file, node)
+            if is_sheared(volume):
+                node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(_from_box(volume) @ ijk_to_ras(node)))
             node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
             show_on_scale(node, scale)
     return maps

@@ -90,6 +90,7 @@ def install_once() -> None:
     if "qt" in sys.modules:
         return
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    pythonqt.keep_observer_errors()
     widgets.qt.QUiLoader = widgets.UiLoader
     sys.modules["qt"] = widgets.qt
     slicer.app = types.SimpleNamespace(

@@ -17,7 +17,7 @@ if sys.version_info < (3, 12):
     ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 SLOT_ERRORS: list[str] = []
-"""Tracebacks of slots, which Qt prints and forgets; a test with any has failed."""
+"""Tracebacks of slots and of observers, which Qt and VTK print and forget; a test with any has failed."""
 
 METHODS_IN_PYTHONQT = {"sizeHint", "minimumSizeHint"}
 """Left as methods, for Qt calls them itself; in PythonQt they are properties, so the panel uses neither."""
@@ -44,6 +44,17 @@ def dressed(cls: type) -> type:
     members["name"] = members["objectName"]
     members |= {name: _missing(cls.__name__, name) for name in only_in_qt6(cls)}
     return type(cls.__name__, (cls,), {**members, "connect": _connect, "__setattr__": _strict_setattr})
+
+
+def keep_observer_errors() -> None:
+    """VTK hands the exceptions of its observers to the interpreter's hook, and goes on."""
+    print_error = sys.excepthook
+
+    def hook(kind, error, trace) -> None:
+        SLOT_ERRORS.append("".join(traceback.format_exception(kind, error, trace)))
+        print_error(kind, error, trace)
+
+    sys.excepthook = hook
 
 
 def guarded(function):

@@ -14,7 +14,7 @@ ONLY_IN_QT6 = {
     "QLayout": {"contentsMargins", "unsetContentsMargins", "setSizeConstraints"},
     "QFormLayout": {"isRowVisible", "setRowVisible", "takeRow"},
     "QComboBox": {"labelDrawingMode", "setLabelDrawingMode"},
-    "QAbstractItemView": {"itemDelegateForIndex", "keyboardSearchFlags", "updateThreshold"},
+    "QAbstractItemView": {"keyboardSearchFlags", "setKeyboardSearchFlags", "updateThreshold"},
     "QHeaderView": {"sectionsClickable", "sectionsMovable", "sortIndicatorClearable", "setSortIndicatorClearable"},
     "QMessageBox": {"options", "setOption", "setOptions", "testOption"},
     "QProcess": {"startCommand", "splitCommand", "setUnixProcessParameters", "readLineInto"},
