@@ -97,7 +97,7 @@ def test_the_numbers_are_those_of_the_files_right_after_the_run_and_exports_work
     core = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "core", volume)
     true_ml = float(core.sum(axis=(1, 2)) @ geometry.voxel_volumes_ml)
     assert true_ml > 1
-    assert shown_table(desktop)["core"] == pytest.approx(true_ml, abs=0.02)
+    assert shown_table(desktop)["core"] == pytest.approx(true_ml, rel=1e-4)
     results = Results.of(segmentation)
     sources = {results.table.GetCellText(row, 4) for row in range(results.table.GetNumberOfRows())}
     assert sources == {"automatic"}
