@@ -65,7 +65,7 @@ def read_map(path: Path, volume) -> None:
 
 
 def show_on_scale(volume, scale: MapScale) -> None:
-    """Give a map its fixed colours and a legend that says title and unit."""
+    """Give a map its fixed colours and a legend with title and unit, which is shown when the map is."""
     volume.CreateDefaultDisplayNodes()
     display = volume.GetDisplayNode()
     display.AutoWindowLevelOff()
@@ -75,6 +75,24 @@ def show_on_scale(volume, scale: MapScale) -> None:
     display.ApplyThresholdOn()
     legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(volume)
     legend.SetTitleText(f"{scale.title}\n{scale.unit}")
+    legend.SetVisibility(False)
+
+
+def show_legend(volume, shown: bool, view=None) -> None:
+    """Show or hide the legend of a map, in one view or in all: Slicer does not follow what a program shows.
+
+    Args:
+        volume: the map.
+        shown: whether its legend is shown.
+        view: the only view node that shows it; None for all.
+    """
+    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(volume)
+    if legend is None:
+        return
+    legend.RemoveAllViewNodeIDs()
+    if view is not None:
+        legend.AddViewNodeID(view.GetID())
+    legend.SetVisibility(shown)
 
 
 def _rainbow():

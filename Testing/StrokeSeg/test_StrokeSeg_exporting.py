@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from checkpoints import import_random_cpaisd
-from desktop_use import left_behind
+from desktop_use import finished, left_behind
 from scans import centred_geometry, ellipsoid_head
 from slicer_scene import acquisition_transform, add_four_dimensional, add_sequence, ras_of
 
@@ -76,7 +76,7 @@ def show(desktop, run):
     volume = slicer.util.addVolumeFromArray(HEAD_HU, ras_of(GEOMETRY), name=PATIENT)
     if run.stack is not None:
         volume.SetAndObserveTransformNodeID(acquisition_transform(GEOMETRY, TILTED).GetID())
-    results = import_results(run.output, volume)
+    results = finished(import_results(run.output, volume))
     desktop.panel._parameters.inputVolume = volume
     desktop.panel._parameters.resultSegmentation = results.segmentation
     assert desktop.panel.export._results is not None
@@ -286,7 +286,7 @@ def test_the_case_of_a_perfusion_result_keeps_maps_mismatch_and_decisions(deskto
         lambda fraction, stage: None,
     )
     volume = slicer.util.addVolumeFromArray(HEAD_HU, ras_of(GEOMETRY), name=PATIENT)
-    results = import_results(tmp_path / "run", volume)
+    results = finished(import_results(tmp_path / "run", volume))
     shutil.rmtree(tmp_path / "run")
     (tmp_path / "case").mkdir()
     for _ in write_case(results, tmp_path / "case"):

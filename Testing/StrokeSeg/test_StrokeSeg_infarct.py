@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from desktop_use import run_to_the_end, shown_table
+from desktop_use import choose_method, run_to_the_end, shown_table
 from infarct import write_infarct_bundle
 from scans import centred_geometry, ellipsoid_head
 
@@ -31,8 +31,7 @@ def chosen_head(desktop, shape, spacing_mm):
     head = slicer.util.addVolumeFromArray(ellipsoid_head(geometry, noise_hu=4.0), to_ras, name="Head CT")
     desktop.panel._parameters.inputVolume = head
     desktop.wait_until(lambda: desktop.ui.segmentButton.enabled)
-    desktop.ui.methodCombo.setCurrentText(METHOD)
-    desktop.ui.modelCombo.setCurrentText(MODEL)
+    choose_method(desktop, METHOD, MODEL)
     return head
 
 

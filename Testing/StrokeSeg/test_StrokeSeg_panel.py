@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 from checkpoints import import_random_cpaisd
-from desktop_use import left_behind, nodes_of, run_to_the_end, shown_table
+from desktop_use import choose_method, left_behind, nodes_of, run_to_the_end, shown_table
 from scans import centred_geometry, ellipsoid_head
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
@@ -40,8 +40,7 @@ def ready_with_head(desktop):
     head = add_head(desktop.scene)
     desktop.panel._parameters.inputVolume = head
     desktop.wait_until(lambda: desktop.ui.segmentButton.enabled)
-    desktop.ui.methodCombo.setCurrentText("ncct-core-penumbra")
-    desktop.ui.modelCombo.setCurrentText("cpaisd-imported")
+    choose_method(desktop, "ncct-core-penumbra", "cpaisd-imported")
     return head
 
 
@@ -114,7 +113,8 @@ def test_a_cancelled_run_leaves_the_scene_as_it_was(desktop):
     start_and_reach_the_network(desktop)
     desktop.click(desktop.ui.segmentButton)
     desktop.wait_until(lambda: not desktop.panel.logic.is_running, timeout_s=10)
-    assert "cancelled" in desktop.ui.messageLabel.text
+    assert "cancelled" in desktop.ui.noticeLabel.text
+    assert not desktop.ui.messageLabel.isVisibleTo(desktop.parent)
     assert nodes_of(desktop.scene) == before
     assert left_behind() == []
     run_to_the_end(desktop)
@@ -152,7 +152,7 @@ def test_removing_the_scan_ends_the_run(desktop):
     start_and_reach_the_network(desktop)
     desktop.scene.RemoveNode(head)
     assert not desktop.panel.logic.is_running
-    assert "was removed" in desktop.ui.messageLabel.text
+    assert "was removed" in desktop.ui.noticeLabel.text
     assert left_behind() == []
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from desktop_use import left_behind, nodes_of, run_to_the_end, shown_table
+from desktop_use import choose_method, left_behind, methods_offered, nodes_of, run_to_the_end, shown_table
 from perfused import import_random_sunet
 from scans import centred_geometry
 from slicer_scene import acquisition_transform, add_four_dimensional, add_sequence, ras_of
@@ -57,10 +57,6 @@ def run(desktop):
     run_to_the_end(desktop, SLOWEST_RUN_S)
     assert desktop.ui.messageLabel.text == ""
     return desktop.panel._parameters.resultSegmentation
-
-
-def methods_offered(desktop) -> list[str]:
-    return [desktop.ui.methodCombo.itemText(index) for index in range(desktop.ui.methodCombo.count)]
 
 
 def test_a_sequence_becomes_segments_maps_curves_and_criteria(desktop, scan, of_library):
@@ -142,7 +138,7 @@ def test_the_network_for_core_can_be_chosen_and_judges_no_trial(installed_networ
     _, volume = add_sequence(desktop.scene, scan.series.voxels, scan.times_s, GEOMETRY)
     choose(desktop, volume)
     assert methods_offered(desktop) == ["ctp-threshold", "ctp-core"]
-    desktop.ui.methodCombo.setCurrentText("ctp-core")
+    choose_method(desktop, "ctp-core")
     assert not desktop.ui.clinical.isVisibleTo(desktop.parent)
     results = Results.of(run(desktop))
     assert list(shown_table(desktop)) == ["core"]
@@ -177,7 +173,7 @@ def test_mismatch_and_criteria_follow_a_correction_of_core(desktop, scan):
     assert table["Mismatch volume"] == pytest.approx(penumbra, abs=0.01)
     assert table["Mismatch ratio"] == pytest.approx((table["core"] + penumbra) / table["core"], abs=0.01)
     assert table["Tmax > 8 s"] == before["Tmax > 8 s"]
-    assert table["EXTEND-IA"] == "being judged anew"
+    assert table["EXTEND-IA"] == "updating…"
     assert before["EXTEND-IA"] == "not met"
     assert before["core"] > 70 > table["core"]
     desktop.wait_until(lambda: shown_table(desktop)["EXTEND-IA"] == "met", timeout_s=10)
@@ -196,7 +192,7 @@ def test_only_what_the_scan_needs_is_offered(desktop, scan):
     assert not desktop.ui.intervalSpin.isVisibleTo(desktop.parent)
     for node in (sequence, shown):
         choose(desktop, node)
-        assert methods_offered(desktop)[0] == desktop.ui.methodCombo.currentText == "ctp-threshold"
+        assert methods_offered(desktop)[0] == desktop.ui.methodCombo.currentData == "ctp-threshold"
         assert not any(method.startswith("ncct-") for method in methods_offered(desktop))
         assert desktop.ui.clinical.isVisibleTo(desktop.parent)
         assert desktop.ui.intervalSpin.isVisibleTo(desktop.parent)
@@ -278,11 +274,11 @@ def test_a_map_is_laid_over_the_scan_and_taken_away(desktop, scan):
     _, volume = add_sequence(desktop.scene, scan.series.voxels, scan.times_s, GEOMETRY)
     choose(desktop, volume)
     results = Results.of(run(desktop))
-    assert desktop.ui.mapCombo.currentText == "none"
-    desktop.ui.mapCombo.setCurrentText("Tmax")
+    assert desktop.ui.mapCombo.currentData == ""
+    desktop.ui.mapCombo.setCurrentIndex(desktop.ui.mapCombo.findData("Tmax"))
     assert composite.GetForegroundVolumeID() == results.maps["tmax"].GetID()
     assert composite.GetBackgroundVolumeID() == volume.GetID()
-    desktop.ui.mapCombo.setCurrentText("none")
+    desktop.ui.mapCombo.setCurrentIndex(0)
     assert composite.GetForegroundVolumeID() is None
 
 
@@ -302,7 +298,7 @@ def test_removing_the_sequence_ends_the_run(desktop, scan):
     desktop.click(desktop.ui.segmentButton)
     desktop.scene.RemoveNode(sequence)
     assert not desktop.panel.logic.is_running
-    assert "“CTP” was removed" in desktop.ui.messageLabel.text
+    assert "“CTP” was removed" in desktop.ui.noticeLabel.text
 
 
 def test_cancelling_while_the_scan_is_handed_over_leaves_nothing(desktop, scan):
@@ -312,6 +308,6 @@ def test_cancelling_while_the_scan_is_handed_over_leaves_nothing(desktop, scan):
     desktop.click(desktop.ui.segmentButton)
     desktop.click(desktop.ui.segmentButton)
     assert not desktop.panel.logic.is_running
-    assert "cancelled" in desktop.ui.messageLabel.text
+    assert "cancelled" in desktop.ui.noticeLabel.text
     assert nodes_of(desktop.scene) == before
     assert left_behind() == []
