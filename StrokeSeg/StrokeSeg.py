@@ -73,6 +73,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
+        self.library_root = str(LIBRARY_ROOT)
         self._parameters = None
         self._gui_tag = None
         self._running: RunRequest | None = None
@@ -86,11 +87,11 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui_widget.setMRMLScene(slicer.mrmlScene)
         slicer.modules.terminologies.logic().LoadTerminologyFromFile(self.resourcePath("StrokeSeg-terminology.json"))
 
-        self.logic = SegmentationLogic(str(LIBRARY_ROOT), self)
+        self.logic = SegmentationLogic(self.library_root, self)
         self.options = OptionsSection(self.ui, self._refresh)
         self.results = ResultSection(self.ui, self.logic, self._say)
         self.installer = Installer(self.ui, self.on_log, self.enter)
-        self.export = ExportSection(self.resourcePath("UI/Export.ui"), str(LIBRARY_ROOT), self.on_log)
+        self.export = ExportSection(self.resourcePath("UI/Export.ui"), self.library_root, self.on_log)
         ui_widget.layout().insertWidget(ui_widget.layout().indexOf(self.ui.options), self.export.widget)
         self.export.come_after(self.results.last_widget, self.ui.options)
         self._loading = timer(self._on_loaded)
@@ -105,6 +106,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.NodeAddedEvent, self._on_node_added)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_removed)
         self._say("")
+        self._notify("")
         self.enter()
 
     def cleanup(self):
@@ -239,7 +241,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return {name: node for name, node in chosen.items() if node is not None}
 
     def _on_try_clicked(self, _checked=False):
-        samples.try_out(str(LIBRARY_ROOT), self._on_sample)
+        samples.try_out(self.library_root, self._on_sample)
 
     def _on_sample(self, volume):
         self._parameters.inputVolume = volume
@@ -339,7 +341,9 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._refresh_inputs()
         self.options.refresh()
         self.results.show(self._parameters.resultSegmentation)
-        self.ui.results.visible = self.results.live.results is not None or bool(results_in_scene())
+        known = len(results_in_scene())
+        self.ui.results.visible = known > 0
+        self.ui.resultSelector.visible = known > 1 or self.results.live.results is None
         self.export.widget.visible = self.ui.results.visible
         self.export.follow(self.results.live.results)
 

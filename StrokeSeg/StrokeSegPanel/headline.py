@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 
 from StrokeSegPanel.measuring import CORE, HYPOPERFUSED, INFARCT, PENUMBRA, Measured
 from StrokeSegPanel.record import Record
-from StrokeSegPanel.table import mismatch_ratio, ml, not_evaluable
+from StrokeSegPanel.table import mismatch_ratio, not_evaluable, one_decimal
 
 COLUMNS = 3
 """Figures beside each other; more would not fit into a narrow panel."""
@@ -21,8 +21,8 @@ class Figure:
     """One main result.
 
     Args:
-        caption: what it is.
-        value: with its unit.
+        caption: what it is, with its unit.
+        value: a number, or why there is none.
         note: what stands beside it: the automatic value of an edited one, the other side of ASPECTS, a reason.
         colour: red, green, blue of its segment; None where it has none.
     """
@@ -55,6 +55,7 @@ class Headline:
             font.setBold(True)
             labels[0].setFont(font)
             for row, label in enumerate(labels):
+                label.wordWrap = True
                 layout.addWidget(label, 3 * (place // COLUMNS) + row, place % COLUMNS)
             self._labels.append(labels)
         for labels, figure in zip(self._labels, figures, strict=False):
@@ -67,6 +68,8 @@ class Headline:
         for number, labels in enumerate(self._labels):
             for label in labels:
                 label.visible = number < len(figures) and bool(label.text)
+        for column in range(COLUMNS):
+            layout.setColumnStretch(column, 1)
         self._widget.visible = bool(figures)
 
 
@@ -76,7 +79,12 @@ def figures_of(measured: Measured, record: Record, is_scored: bool, segmentation
     lesions = [name for name in (CORE, PENUMBRA) if name in names] or [
         name for name in (INFARCT, HYPOPERFUSED) if name in names
     ]
-    titles = {CORE: _("Core"), PENUMBRA: _("Penumbra"), INFARCT: _("Infarct"), HYPOPERFUSED: _("Tmax > 6 s")}
+    titles = {
+        CORE: _("Core (ml)"),
+        PENUMBRA: _("Penumbra (ml)"),
+        INFARCT: _("Infarct (ml)"),
+        HYPOPERFUSED: _("Tmax > 6 s (ml)"),
+    }
     automatic_ml, content = record.run["volumes_ml"], segmentation.GetSegmentation()
     figures = []
     for name in lesions:
@@ -84,8 +92,8 @@ def figures_of(measured: Measured, record: Record, is_scored: bool, segmentation
         figures.append(
             Figure(
                 titles[name],
-                ml(segment.volume_ml, digits=1),
-                _("automatic {value}").format(value=ml(automatic_ml.get(name), digits=1)) if segment.edited else "",
+                one_decimal(segment.volume_ml),
+                _("automatic {value}").format(value=one_decimal(automatic_ml.get(name))) if segment.edited else "",
                 content.GetSegment(segment.segment_id).GetColor(),
             )
         )
@@ -104,9 +112,9 @@ def figures_of(measured: Measured, record: Record, is_scored: bool, segmentation
 
 def _mismatch(measured: Measured, perfusion: dict) -> Figure:
     if perfusion.get("mismatch_ml") is None:
-        return Figure(_("Mismatch"), not_evaluable())
+        return Figure(_("Mismatch (ml)"), not_evaluable())
     note = _("ratio {ratio}").format(ratio=mismatch_ratio(measured))
-    return Figure(_("Mismatch"), ml(measured.volumes_ml.get(PENUMBRA, 0.0), digits=1), note)
+    return Figure(_("Mismatch (ml)"), one_decimal(measured.volumes_ml.get(PENUMBRA, 0.0)), note)
 
 
 def _aspects(record: Record, is_scored: bool) -> Figure:

@@ -148,8 +148,7 @@ class Installer:
                 _(
                     "All packages but PyTorch are installed. Next: install the extension “PyTorch” in the {manager}, "
                     "restart Slicer and press Install again."
-                ).format(manager=f'<a href="{EXTENSIONS}">{_("Extensions Manager")}</a>'),
-                rich=True,
+                ).format(manager=f'<a href="{EXTENSIONS}">{_("Extensions Manager")}</a>')
             )
             self._refresh()
             return
@@ -180,17 +179,15 @@ class Installer:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _say(self, text: str, rich: bool = False) -> None:
-        self._ui.installStage.text = text if rich else html.escape(text)
+    def _say(self, text: str) -> None:
+        self._ui.installStage.text = text
         self._ui.installStage.visible = bool(text)
 
     def _refresh(self, _changed=None) -> None:
         offline = self._ui.offlineBox.checked
         self._ui.missingBox.visible = bool(self.missing)
-        self._ui.missingLabel.text = html.escape(
-            _("StrokeSeg needs {count} Python packages: {packages}. {size}").format(
-                count=len(self.missing), packages=", ".join(self.missing), size=self._size()
-            )
+        self._ui.missingLabel.text = _("StrokeSeg needs {count} Python packages: {packages}. {size}").format(
+            count=len(self.missing), packages=", ".join(self.missing), size=self._size()
         )
         self._ui.offlineLabel.visible = offline
         self._ui.offlineLabel.text = _(

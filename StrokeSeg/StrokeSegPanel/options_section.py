@@ -78,17 +78,11 @@ class OptionsSection:
         """Show the model's origin and the summary."""
         self._ui.modelCombo.enabled = self._ui.modelCombo.count > 0
         chosen = self._chosen_models()
-        lines = [
-            _("{name} {version} · trained on: {origin} · {licence}").format(
-                name=model["name"],
-                version=model["version"],
-                origin=_shortened(model["training_data"]),
-                licence=model["licence"],
-            )
-            for model in chosen
-        ]
-        link = f' · <a href="{CARD}">{_("model card")}</a>' if chosen else ""
-        self._ui.modelLabel.text = "<br>".join(html.escape(line) for line in lines) + link
+        origins = dict.fromkeys(_shortened(model["training_data"]) for model in chosen)
+        licences = dict.fromkeys(model["licence"] for model in chosen)
+        line = _("Trained on: {origins} · {licences}").format(origins=", ".join(origins), licences=", ".join(licences))
+        link = f' · <a href="{CARD}">{_("model card")}</a>'
+        self._ui.modelLabel.text = html.escape(line) + link if chosen else ""
         device = self._parameters.device if self._parameters else "auto"
         parts = [
             title_of(self._parameters.method) if self._parameters and self._parameters.method else "",

@@ -5,11 +5,10 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import NodeModify
 
-from StrokeSegPanel.display import AFFECTED_COLOUR, affected_regions
+from StrokeSegPanel.display import AFFECTED_COLOUR
 from StrokeSegPanel.geometry import centre_of_slice
 from StrokeSegPanel.measuring import REGION_PREFIX
 from StrokeSegPanel.planes import Planes, grid_of, layers_of
-from StrokeSegPanel.record import Record
 from StrokeSegPanel.results import LABELS_ROLE, Results
 
 SMALLEST_PART = 0.3
@@ -18,8 +17,8 @@ SMALLEST_PART = 0.3
 TEXT_SCALE = 2.2
 
 
-def show_labels(results: Results, record: Record, shown: bool) -> None:
-    """Show or hide the names; they are made when they are shown first, and anew after a change of the regions."""
+def show_labels(results: Results, shown: bool) -> None:
+    """Show the names where the regions lie now, or hide them."""
     node = results.segmentation.GetNodeReference(LABELS_ROLE)
     if not shown:
         if node is not None:
@@ -29,10 +28,9 @@ def show_labels(results: Results, record: Record, shown: bool) -> None:
         node = _add_node(results)
     with NodeModify(node):
         node.RemoveAllControlPoints()
-        affected = affected_regions(record)
         for name, place in _places(results):
             text = name.removeprefix(REGION_PREFIX).split(" ")[0]
-            node.AddControlPoint(*place, f"{text} ●" if name in affected else text)
+            node.AddControlPoint(*place, text)
     node.GetDisplayNode().SetVisibility(True)
 
 

@@ -86,7 +86,7 @@ def try_out(library_root: str, on_loaded: Callable[[object], None]) -> None:
         library_root: the folder that holds `StrokeSegLib`.
         on_loaded: called with its volume node.
     """
-    _running.add(Making(library_root, samples()[0], on_loaded))
+    Making(library_root, samples()[0], on_loaded)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Maker:
                 )
             )
             return
-        _running.add(Making(self.library_root, self.sample))
+        Making(self.library_root, self.sample)
 
 
 class Making:
@@ -119,7 +119,12 @@ class Making:
         self._dialog.connect("canceled()", self._on_cancelled)
         self._dialog.show()
         self._job = Job(library_root, self._hand_over, self)
+        _running.add(self)
         slicer.app.connect("aboutToQuit()", self._job.abort)
+
+    @property
+    def is_running(self) -> bool:
+        return self in _running
 
     def _hand_over(self, folder: Path) -> Generator[None, None, dict]:
         yield

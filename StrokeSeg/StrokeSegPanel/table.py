@@ -157,9 +157,9 @@ def not_evaluable() -> str:
     return _("not evaluable")
 
 
-def ml(volume_ml: float | None, digits: int = 2) -> str:
-    """A volume with its unit."""
-    return not_evaluable() if volume_ml is None else f"{volume_ml:.{digits}f} ml"
+def one_decimal(value: float | None) -> str:
+    """A volume as it is read out."""
+    return not_evaluable() if value is None else f"{value:.1f}"
 
 
 def _number(value: float | str | None) -> str:

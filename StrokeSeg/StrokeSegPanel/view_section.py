@@ -70,7 +70,7 @@ class ViewSection:
         if state != self._outlined:
             self._outlined = state
             outline_regions(results.segmentation, record)
-            show_labels(results, record, self._ui.regionsBox.checked)
+            show_labels(results, self._ui.regionsBox.checked)
 
     def present(self) -> None:
         """Show the result as a reader wants it first: stroke window, slices as acquired, the one with most lesion."""
@@ -108,7 +108,7 @@ class ViewSection:
         if results is None or self._live.record.aspects is None or results.scan is None:
             return
         show_segments(results.segmentation, shown, regions=True)
-        show_labels(results, self._live.record, shown)
+        show_labels(results, shown)
 
     def _on_layout_toggled(self, shown: bool) -> None:
         results = self._live.results

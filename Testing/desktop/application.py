@@ -57,6 +57,7 @@ class Desktop:
         self.parent.isEntered = True
         self.panel = self.module.StrokeSegWidget(self.parent)
         self.panel.setup()
+        slicer.modules.strokeseg = _module(types.SimpleNamespace(self=lambda: self.panel))
         self.parent.show()
 
     @property
@@ -135,22 +136,28 @@ def _start_modules(scene) -> None:
         ("sequences", slicer.vtkSlicerSequencesLogic()),
         ("colors", slicer.vtkSlicerColorLogic()),
         ("plots", slicer.vtkSlicerPlotsLogic()),
+        ("markups", slicer.vtkSlicerMarkupsLogic()),
     ):
         logic.SetMRMLApplicationLogic(application_logic)
         logic.SetMRMLScene(scene)
+        # By which views find the logic that draws control points.
+        application_logic.SetModuleLogic(name.capitalize(), logic)
         logics[name] = logic
     slicer.modules = types.SimpleNamespace(
         **{name: types.SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()}
     )
     _start_layouts(scene, application_logic)
     editor = SegmentEditor(scene)
-    slicer.modules.segmenteditor = types.SimpleNamespace(
-        widgetRepresentation=lambda: types.SimpleNamespace(self=lambda: types.SimpleNamespace(editor=editor))
-    )
+    slicer.modules.segmenteditor = _module(types.SimpleNamespace(self=lambda: types.SimpleNamespace(editor=editor)))
     slicer.util.selectModule = SELECTED_MODULES.append
     slicer.util.saveScene = lambda path: scene.WriteToMRB(str(path))
     slicer.util.loadScene = lambda path: _load_scene(scene, path)
     scene.AddObserver(scene.NodeAddedEvent, _file_in_hierarchy)
+
+
+def _module(representation) -> types.SimpleNamespace:
+    """A module whose widget is this."""
+    return types.SimpleNamespace(widgetRepresentation=lambda: representation)
 
 
 def _start_layouts(scene, application_logic) -> None:
