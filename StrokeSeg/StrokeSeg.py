@@ -93,7 +93,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.installer = Installer(self.ui, self.on_log, self.enter)
         self.export = ExportSection(self.resourcePath("UI/Export.ui"), self.library_root, self.on_log)
         ui_widget.layout().insertWidget(ui_widget.layout().indexOf(self.ui.options), self.export.widget)
-        self.export.come_after(self.results.last_widget, self.ui.options)
+        self.export.come_between(self.results.last_widget, self.ui.options, self.ui.methodCombo)
         self._loading = timer(self._on_loaded)
 
         self.ui.segmentButton.connect("clicked(bool)", self._on_segment_clicked)

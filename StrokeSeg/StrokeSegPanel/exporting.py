@@ -99,12 +99,14 @@ class ExportSection(VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._on_scene_start_close)
         self._tell(error="", done="")
 
-    def come_after(self, previous, following) -> None:
-        """Put the section between two widgets for those who go through the panel by the Tab key."""
+    def come_between(self, previous, *following) -> None:
+        """Put the section between widgets for those who go through the panel by the Tab key."""
         order = ("kindCombo", "folderEdit", "nameEdit", "sourceEdit", "emptyPatientBox", "exportButton", "openButton")
-        for widget in (self.widget, *(getattr(self.ui, name) for name in order), following):
-            qt.QWidget.setTabOrder(previous, widget)
-            previous = widget
+        for widget in (self.widget, *(getattr(self.ui, name) for name in order), *following):
+            # Qt leaves the order as it is where one of two takes no focus.
+            if widget.focusPolicy != qt.Qt.NoFocus:
+                qt.QWidget.setTabOrder(previous, widget)
+                previous = widget
 
     @property
     def is_running(self) -> bool:

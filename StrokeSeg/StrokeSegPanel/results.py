@@ -98,7 +98,7 @@ def import_results(folder: Path, volume, replaced=None, warnings: Sequence[str] 
         automatic = slicer.vtkMRMLSegmentationNode()
         # A hidden node is left out of the subject hierarchy only if it is hidden when it is added.
         automatic.SetHideFromEditors(True)
-        _read_segmentation(folder / "segmentation.seg.nrrd", automatic)
+        automatic.SetAndObserveSegmentation(_read_segmentation(folder / "segmentation.seg.nrrd"))
         _shear_as(volume, automatic)
         yield
         segmentation = replaced or slicer.vtkMRMLSegmentationNode()
@@ -186,14 +186,15 @@ def _perfusion_nodes(segmentation) -> list:
     return [node for node in nodes if node is not None]
 
 
-def _read_segmentation(path: Path, segmentation) -> None:
-    storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
-    try:
-        storage.SetFileName(str(path))
-        if not storage.ReadData(segmentation):
-            raise RuntimeError(f"Slicer could not read {path.name}.")
-    finally:
-        slicer.mrmlScene.RemoveNode(storage)
+def _read_segmentation(path: Path):
+    """The segments of a file; read in a scene of their own, for the reader shows at once what it reads."""
+    scene, storage = slicer.vtkMRMLScene(), slicer.vtkMRMLSegmentationStorageNode()
+    read = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    scene.AddNode(storage)
+    storage.SetFileName(str(path))
+    if not storage.ReadData(read):
+        raise RuntimeError(f"Slicer could not read {path.name}.")
+    return read.GetSegmentation()
 
 
 def _remove(node) -> None:
