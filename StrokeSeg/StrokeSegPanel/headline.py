@@ -12,7 +12,10 @@ from StrokeSegPanel.table import mismatch_ratio, not_evaluable, one_decimal
 COLUMNS = 3
 """Figures beside each other; more would not fit into a narrow panel."""
 
-LARGER = 1.7
+NOTHING = "–"
+"""In place of a number that there is not."""
+
+LARGER = 1.5
 """Size of the figures in that of the panel's text."""
 
 
@@ -21,14 +24,16 @@ class Figure:
     """One main result.
 
     Args:
-        caption: what it is, with its unit.
-        value: a number, or why there is none.
+        caption: what it is.
+        value: a number; a dash where there is none.
+        unit: of the value.
         note: what stands beside it: the automatic value of an edited one, the other side of ASPECTS, a reason.
         colour: red, green, blue of its segment; None where it has none.
     """
 
     caption: str
     value: str
+    unit: str = ""
     note: str = ""
     colour: tuple[float, float, float] | None = None
 
@@ -55,13 +60,12 @@ class Headline:
             font.setBold(True)
             labels[0].setFont(font)
             for row, label in enumerate(labels):
-                label.wordWrap = True
                 layout.addWidget(label, 3 * (place // COLUMNS) + row, place % COLUMNS)
             self._labels.append(labels)
         for labels, figure in zip(self._labels, figures, strict=False):
             value, caption, note = labels
-            value.text = figure.value
-            value.accessibleName = f"{figure.caption}: {figure.value} {figure.note}"
+            value.text = f"{figure.value}<small> {figure.unit}</small>" if figure.unit else figure.value
+            value.accessibleName = f"{figure.caption}: {figure.value} {figure.unit} {figure.note}"
             colour = figure.colour and "#" + "".join(f"{round(255 * part):02x}" for part in figure.colour)
             caption.text = f'<span style="color:{colour}">■</span> {figure.caption}' if colour else figure.caption
             note.text = figure.note
@@ -80,10 +84,10 @@ def figures_of(measured: Measured, record: Record, is_scored: bool, segmentation
         name for name in (INFARCT, HYPOPERFUSED) if name in names
     ]
     titles = {
-        CORE: _("Core (ml)"),
-        PENUMBRA: _("Penumbra (ml)"),
-        INFARCT: _("Infarct (ml)"),
-        HYPOPERFUSED: _("Tmax > 6 s (ml)"),
+        CORE: _("Core"),
+        PENUMBRA: _("Penumbra"),
+        INFARCT: _("Infarct"),
+        HYPOPERFUSED: _("Tmax > 6 s"),
     }
     automatic_ml, content = record.run["volumes_ml"], segmentation.GetSegmentation()
     figures = []
@@ -93,12 +97,13 @@ def figures_of(measured: Measured, record: Record, is_scored: bool, segmentation
             Figure(
                 titles[name],
                 one_decimal(segment.volume_ml),
+                _("ml"),
                 _("automatic {value}").format(value=one_decimal(automatic_ml.get(name))) if segment.edited else "",
                 content.GetSegment(segment.segment_id).GetColor(),
             )
         )
     figures += [
-        Figure(titles.get(name, name), not_evaluable())
+        Figure(titles.get(name, name), NOTHING, note=not_evaluable())
         for name, volume_ml in automatic_ml.items()
         if volume_ml is None and name not in names
     ]
@@ -112,24 +117,24 @@ def figures_of(measured: Measured, record: Record, is_scored: bool, segmentation
 
 def _mismatch(measured: Measured, perfusion: dict) -> Figure:
     if perfusion.get("mismatch_ml") is None:
-        return Figure(_("Mismatch (ml)"), not_evaluable())
+        return Figure(_("Mismatch"), NOTHING, note=not_evaluable())
     note = _("ratio {ratio}").format(ratio=mismatch_ratio(measured))
-    return Figure(_("Mismatch (ml)"), one_decimal(measured.volumes_ml.get(PENUMBRA, 0.0)), note)
+    return Figure(_("Mismatch"), one_decimal(measured.volumes_ml.get(PENUMBRA, 0.0)), _("ml"), note)
 
 
 def _aspects(record: Record, is_scored: bool) -> Figure:
     aspects, names = record.aspects, {"left": _("left"), "right": _("right")}
     points = {
-        side: _("…") if not is_scored else "–" if aspects[side]["score"] is None else str(aspects[side]["score"])
+        side: "…" if not is_scored else NOTHING if aspects[side]["score"] is None else str(aspects[side]["score"])
         for side in names
     }
     side = aspects["side"]
     if side is None:
         both = f"{_('R')} {points['right']} · {_('L')} {points['left']}"
-        return Figure(_("ASPECTS"), both, _("no side proposed"))
+        return Figure(_("ASPECTS"), both, note=_("no side proposed"))
     other = next(name for name in names if name != side)
     note = _("{side} {points}").format(side=names[other], points=points[other])
     automatic = record.run["aspects"][side]
     if aspects[side] != automatic:
-        note = _("automatic {value}").format(value="–" if automatic["score"] is None else automatic["score"])
-    return Figure(_("ASPECTS, {side}").format(side=names[side]), points[side], note)
+        note = _("automatic {value}").format(value=NOTHING if automatic["score"] is None else automatic["score"])
+    return Figure(_("ASPECTS, {side}").format(side=names[side]), points[side], note=note)

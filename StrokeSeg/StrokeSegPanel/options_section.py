@@ -21,6 +21,9 @@ USUAL_METHODS = (("ncct-core-penumbra", "ncct-aspects"), ("ctp-threshold",))
 CARD = "card"
 """Link in the line on the model."""
 
+LINK_COLOUR = "#3d8fdc"
+"""Readable on light and on dark."""
+
 
 def title_of(method: str) -> str:
     """A method, or several together, as people call it."""
@@ -81,7 +84,7 @@ class OptionsSection:
         origins = dict.fromkeys(_shortened(model["training_data"]) for model in chosen)
         licences = dict.fromkeys(model["licence"] for model in chosen)
         line = _("Trained on: {origins} · {licences}").format(origins=", ".join(origins), licences=", ".join(licences))
-        link = f' · <a href="{CARD}">{_("model card")}</a>'
+        link = f' · <a href="{CARD}" style="color:{LINK_COLOUR}">{_("model card")}</a>'
         self._ui.modelLabel.text = html.escape(line) + link if chosen else ""
         device = self._parameters.device if self._parameters else "auto"
         parts = [

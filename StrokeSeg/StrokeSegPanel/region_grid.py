@@ -67,7 +67,7 @@ class RegionGrid:
                 box = self.boxes[name, side] = qt.QCheckBox()
                 box.accessibleName = f"{name} {side}"
                 box.connect("clicked(bool)", lambda *_, place=(name, side): self._on_box_clicked(*place))
-                layout.addWidget(box, row, column)
+                layout.addWidget(box, row, column, qt.Qt.AlignRight if side == "right" else qt.Qt.AlignLeft)
             for widget in (self.boxes[name, "right"], button, self.boxes[name, "left"]):
                 qt.QWidget.setTabOrder(previous, widget)
                 previous = widget
