@@ -8,7 +8,7 @@ def left_behind() -> list[Path]:
     return list(Path(tempfile.gettempdir()).glob("strokeseg-*"))
 
 
-def run_to_the_end(desktop, timeout_s: float = 60):
+def run_to_the_end(desktop, timeout_s: float = 240):
     desktop.click(desktop.ui.segmentButton)
     assert desktop.ui.segmentButton.text == "Cancel"
     desktop.wait_until(lambda: not desktop.panel.logic.is_running, timeout_s)

@@ -110,6 +110,8 @@ def figures_of(measured: Measured, record: Record, is_scored: bool, segmentation
     perfusion = record.run.get("perfusion", {})
     if "mismatch_ratio" in perfusion:
         figures.append(_mismatch(measured, perfusion))
+    elif record.criteria:
+        figures += [Figure(title, NOTHING, note=not_evaluable()) for title in (_("Core"), _("Mismatch"))]
     if record.aspects is not None:
         figures.append(_aspects(record, is_scored))
     return figures

@@ -98,8 +98,10 @@ def import_results(folder: Path, volume, replaced=None, warnings: Sequence[str] 
         automatic = slicer.vtkMRMLSegmentationNode()
         # A hidden node is left out of the subject hierarchy only if it is hidden when it is added.
         automatic.SetHideFromEditors(True)
-        automatic.SetAndObserveSegmentation(_read_segmentation(folder / "segmentation.seg.nrrd"))
-        _shear_as(volume, automatic)
+        # Slicer's reader takes a file without segments for a damaged one.
+        if content["volumes_ml"] or "aspects" in content:
+            automatic.SetAndObserveSegmentation(_read_segmentation(folder / "segmentation.seg.nrrd"))
+            _shear_as(volume, automatic)
         yield
         segmentation = replaced or slicer.vtkMRMLSegmentationNode()
         segmentation.GetSegmentation().DeepCopy(automatic.GetSegmentation())

@@ -63,8 +63,10 @@ def rows_of(measured: Measured, record: Record, is_scored: bool) -> list[Row]:
     if "mismatch_ml" in perfusion:
         rows += _mismatch(measured, perfusion)
         rows += _thresholds(perfusion)
-        rows += _criteria(record, is_judged(measured.volumes_ml, record))
-    return rows
+    elif record.criteria:
+        titles = (_("Core"), _("Mismatch volume"), _("Mismatch ratio"))
+        rows += [Row(title, not_evaluable(), "", not_evaluable()) for title in titles]
+    return rows + _criteria(record, is_judged(measured.volumes_ml, record))
 
 
 def _aspects(record: Record, is_scored: bool) -> list[Row]:
@@ -130,7 +132,7 @@ def _thresholds(perfusion: dict) -> list[Row]:
 def is_judged(volumes_ml: dict[str, float], record: Record) -> bool:
     """Whether the trials' criteria, if there are any, were judged by these volumes."""
     return not record.criteria or all(
-        abs(volumes_ml.get(name, 0.0) - record.judged_ml.get(name, 0.0)) <= SAME_ML for name in (CORE, PENUMBRA)
+        abs(volumes_ml.get(name, 0.0) - (record.judged_ml.get(name) or 0.0)) <= SAME_ML for name in (CORE, PENUMBRA)
     )
 
 

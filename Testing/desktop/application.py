@@ -64,7 +64,7 @@ class Desktop:
     def ui(self):
         return self.panel.ui
 
-    def wait_until(self, condition, timeout_s: float = 60) -> None:
+    def wait_until(self, condition, timeout_s: float = 120) -> None:
         """Turn the event loop until the condition holds."""
         deadline = time.monotonic() + timeout_s
         while not condition():
