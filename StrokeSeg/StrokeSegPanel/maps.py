@@ -86,13 +86,21 @@ def show_legend(volume, shown: bool, view=None) -> None:
         shown: whether its legend is shown.
         view: the only view node that shows it; None for all.
     """
-    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(volume)
+    logic = slicer.modules.colors.logic()
+    legend = logic.GetColorLegendDisplayNode(volume)
     if legend is None:
         return
-    legend.RemoveAllViewNodeIDs()
+    if not shown:
+        legend.SetVisibility(False)
+        return
+    # A view draws only those legends that were added after it was made.
+    title = legend.GetTitleText()
+    slicer.mrmlScene.RemoveNode(legend)
+    legend = logic.AddDefaultColorLegendDisplayNode(volume)
+    legend.SetTitleText(title)
     if view is not None:
         legend.AddViewNodeID(view.GetID())
-    legend.SetVisibility(shown)
+    legend.SetVisibility(True)
 
 
 def _rainbow():

@@ -122,7 +122,7 @@ def _thresholds(perfusion: dict) -> list[Row]:
         title, value = _("Tmax > {seconds} s").format(seconds=level), _number(volume_ml)
         rows.append(Row(title, value, "ml", value, segments=(HYPOPERFUSED,)))
     for title, key in (
-        (_("Intensity ratio (HIR)"), "hypoperfusion_intensity_ratio"),
+        (_("HIR"), "hypoperfusion_intensity_ratio"),
         (_("CBV index"), "cbv_index"),
     ):
         rows.append(Row(title, _number(perfusion.get(key)), "", _number(perfusion.get(key))))

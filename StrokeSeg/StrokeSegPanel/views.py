@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 
-from StrokeSegPanel.geometry import centre_of_slice, ijk_to_ras, slice_stack
+from StrokeSegPanel.geometry import box_ijk_to_ras, centre_of_slice, ijk_to_ras, is_sheared, slice_stack
 from StrokeSegPanel.measuring import REGION_PREFIX, Measured, MeasuredSegment
 from StrokeSegPanel.planes import Planes, grid_of, layers_of
 
@@ -44,10 +44,18 @@ def show_slices_as_acquired(volume) -> None:
         matrix = node.GetSliceToRAS()
         shown = np.array([[matrix.GetElement(i, j) for j in range(3)] for i in range(3)])
         wanted = np.stack([right, up, normal], axis=1)
-        if shown[2, 2] > AXIAL and not np.allclose(shown, wanted, atol=1e-3):
+        if shown[2, 2] <= AXIAL:
+            continue
+        if not np.allclose(shown, wanted, atol=1e-3):
             for (i, j), value in np.ndenumerate(wanted):
                 matrix.SetElement(i, j, value)
             node.UpdateMatrices()
+        # Of a sheared volume Slicer finds a spacing of 0, with which nobody could scroll.
+        if is_sheared(volume):
+            node.SetSliceSpacingModeToPrescribed()
+            node.SetPrescribedSliceSpacing(1, 1, float(np.linalg.norm(box_ijk_to_ras(volume)[:3, 2])))
+        else:
+            node.SetSliceSpacingModeToAutomatic()
 
 
 def slice_of_most(segments: Sequence[MeasuredSegment]) -> int | None:

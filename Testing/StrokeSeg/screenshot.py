@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import vtk
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -134,10 +135,16 @@ def ctp(desktop):
 
     desktop.click(desktop.ui.perfusionLayoutButton)
     views = [SlicePicture(desktop.scene.logics[3], tag, (330, 330)) for tag in VIEWS.values()]
+    # The views are there now, as they are in Slicer when the button is pressed.
+    for _press in range(2):
+        desktop.click(desktop.ui.perfusionLayoutButton)
     for _turn in range(3):
         desktop.wait_until(lambda: True)
-    desktop.panel.results.views.layout._fit()
-    return [[view.draw() for view in views]]
+    pictures = [view.draw() for view in views]
+    blank = vtk.vtkImageData()
+    blank.DeepCopy(pictures[0])
+    blank.GetPointData().GetScalars().Fill(0)
+    return [[*pictures, blank]]
 
 
 def _patient():

@@ -79,7 +79,7 @@ def test_a_sequence_becomes_segments_maps_curves_and_criteria(desktop, scan, of_
     assert table["Mismatch volume"] == pytest.approx(table["hypoperfused"] - table["core"], abs=0.02)
     assert table["Tmax > 6 s"] == pytest.approx(table["hypoperfused"], abs=0.02)
     assert table["Tmax > 4 s"] > table["Tmax > 6 s"] > table["Tmax > 10 s"]
-    assert table["Intensity ratio (HIR)"] == pytest.approx(table["Tmax > 10 s"] / table["Tmax > 6 s"], abs=0.01)
+    assert table["HIR"] == pytest.approx(table["Tmax > 10 s"] / table["Tmax > 6 s"], abs=0.01)
     assert table["DEFUSE 3"] in ("met", "not met")
     assert table["DAWN"] == "not evaluable"
 
@@ -267,19 +267,71 @@ def test_maps_lie_under_the_transform_of_their_tilted_ct_or_are_refused(desktop,
     assert shown_table(desktop)["core"] == pytest.approx((scan.labels == 1).sum() * voxel_ml, rel=0.05, abs=1)
 
 
-def test_a_map_is_laid_over_the_scan_and_taken_away(desktop, scan):
+def legends(results) -> dict[str, object]:
+    import slicer
+
+    logic = slicer.modules.colors.logic()
+    return {name: logic.GetColorLegendDisplayNode(volume) for name, volume in results.maps.items()}
+
+
+def test_a_map_is_laid_over_the_scan_with_its_own_legend_alone_and_taken_away(desktop, scan):
     from StrokeSegPanel.results import Results
 
-    composite = desktop.scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    composite = next(
+        node for node in desktop.scene.GetNodesByClass("vtkMRMLSliceCompositeNode") if node.GetLayoutName() == "Red"
+    )
     _, volume = add_sequence(desktop.scene, scan.series.voxels, scan.times_s, GEOMETRY)
     choose(desktop, volume)
     results = Results.of(run(desktop))
     assert desktop.ui.mapCombo.currentData == ""
-    desktop.ui.mapCombo.setCurrentIndex(desktop.ui.mapCombo.findData("Tmax"))
-    assert composite.GetForegroundVolumeID() == results.maps["tmax"].GetID()
-    assert composite.GetBackgroundVolumeID() == volume.GetID()
+    assert not any(legend.GetVisibility() for legend in legends(results).values())
+    for title, name in (("CBF", "cbf"), ("Tmax", "tmax")):
+        desktop.ui.mapCombo.setCurrentIndex(desktop.ui.mapCombo.findData(title))
+        assert composite.GetForegroundVolumeID() == results.maps[name].GetID()
+        assert composite.GetBackgroundVolumeID() == volume.GetID()
+        shown = [one for one, legend in legends(results).items() if legend.GetVisibility()]
+        assert shown == [name]
     desktop.ui.mapCombo.setCurrentIndex(0)
     assert composite.GetForegroundVolumeID() is None
+    assert not any(legend.GetVisibility() for legend in legends(results).values())
+    _check_the_perfusion_layout(desktop, results)
+
+
+def _check_the_perfusion_layout(desktop, results) -> None:
+    """A press shows scan and maps side by side with linked cursors, a second one or leaving brings all back."""
+    from StrokeSegPanel.perfusion_layout import LAYOUT, VIEWS
+
+    scene, button = desktop.scene, desktop.ui.perfusionLayoutButton
+    layout, crosshair = (scene.GetFirstNodeByClass(f"vtkMRML{name}Node") for name in ("Layout", "Crosshair"))
+    before = (layout.GetViewArrangement(), crosshair.GetCrosshairMode(), crosshair.GetCrosshairBehavior())
+    for leave in (lambda: desktop.click(button), desktop.panel.exit):
+        desktop.click(button)
+        assert layout.GetViewArrangement() == LAYOUT
+        views = {name: scene.GetSingletonNode(tag, "vtkMRMLSliceNode") for name, tag in VIEWS.items()}
+        composites = {node.GetLayoutName(): node for node in scene.GetNodesByClass("vtkMRMLSliceCompositeNode")}
+        for name, tag in VIEWS.items():
+            assert composites[tag].GetLinkedControl()
+            assert composites[tag].GetBackgroundVolumeID() == results.scan.GetID()
+            shown = results.maps.get(name)
+            assert composites[tag].GetForegroundVolumeID() == (shown.GetID() if shown else None)
+        for name, legend in legends(results).items():
+            assert legend.GetVisibility()
+            assert (legend.GetNumberOfViewNodeIDs(), legend.GetNthViewNodeID(0)) == (1, views[name].GetID())
+        display = results.segmentation.GetDisplayNode()
+        assert display.GetNthViewNodeID(0) == views["CT"].GetID()
+        plot = scene.GetSingletonNode("StrokeSegBolus", "vtkMRMLPlotViewNode")
+        assert plot.GetPlotChartNodeID() == results.chart.GetID()
+        desktop.ui.mismatchBox.checked = False
+        assert not display.GetSegmentVisibility("core")
+        desktop.ui.mismatchBox.checked = True
+        assert display.GetSegmentVisibility("core")
+        leave()
+        now = (layout.GetViewArrangement(), crosshair.GetCrosshairMode(), crosshair.GetCrosshairBehavior())
+        assert now == before
+        assert not any(legend.GetVisibility() for legend in legends(results).values())
+        assert display.GetNumberOfViewNodeIDs() == 0
+        assert not button.checked
+    desktop.panel.enter()
 
 
 def test_a_result_that_is_replaced_takes_its_maps_and_curves_along(desktop, scan, monkeypatch):
