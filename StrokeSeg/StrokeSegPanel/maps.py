@@ -23,6 +23,9 @@ RAINBOW = (
 )
 """Part of the scale and its red, green, blue; as in `StrokeSegLib.reports.map_pictures`."""
 
+TITLE_POINTS, LABEL_POINTS = 12, 11
+"""Text of a legend."""
+
 NOTHING_MEASURED, LARGEST_VALUE = 1e-6, 1e6
 """Maps are 0 where nothing was measured; there the scan shows through."""
 
@@ -73,9 +76,7 @@ def show_on_scale(volume, scale: MapScale) -> None:
     display.SetAndObserveColorNodeID(_rainbow().GetID())
     display.SetThreshold(NOTHING_MEASURED, LARGEST_VALUE)
     display.ApplyThresholdOn()
-    legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(volume)
-    legend.SetTitleText(f"{scale.title}\n{scale.unit}")
-    legend.SetVisibility(False)
+    _add_legend(volume, f"{scale.title}\n{scale.unit}").SetVisibility(False)
 
 
 def show_legend(volume, shown: bool, view=None) -> None:
@@ -96,11 +97,19 @@ def show_legend(volume, shown: bool, view=None) -> None:
     # A view draws only those legends that were added after it was made.
     title = legend.GetTitleText()
     slicer.mrmlScene.RemoveNode(legend)
-    legend = logic.AddDefaultColorLegendDisplayNode(volume)
-    legend.SetTitleText(title)
+    legend = _add_legend(volume, title)
     if view is not None:
         legend.AddViewNodeID(view.GetID())
     legend.SetVisibility(True)
+
+
+def _add_legend(volume, title: str):
+    """A legend that leaves the brain in sight also in a small view."""
+    legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(volume)
+    legend.SetTitleText(title)
+    legend.GetTitleTextProperty().SetFontSize(TITLE_POINTS)
+    legend.GetLabelTextProperty().SetFontSize(LABEL_POINTS)
+    return legend
 
 
 def _rainbow():

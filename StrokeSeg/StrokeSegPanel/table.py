@@ -176,7 +176,7 @@ def fill(table, rows: list[Row]) -> None:
         _("Finding"): [row.finding for row in rows],
         _("Value"): [row.value for row in rows],
         _("Unit"): [row.unit for row in rows],
-        _("Automatic"): [row.automatic for row in rows],
+        _("Automatic"): ["–" if row.automatic == not_evaluable() else row.automatic for row in rows],
         _("Source"): [_("edited") if row.edited else _("automatic") for row in rows],
     }
     modifying = table.StartModify()
