@@ -24,7 +24,10 @@ STEPS_A_PACKAGE = 6
 
 
 class Installer:
-    """Installs the missing packages in a process beside Slicer, which stays usable; all but PyTorch also without it.
+    """Installs the missing packages in a process beside Slicer, which stays usable and can cancel it.
+
+    pip is run directly rather than by `slicer.packaging`, which before 5.13 neither tells its progress nor ends on
+    request. PyTorch is left to its extension, which knows the build for this computer; all else comes without it.
 
     Args:
         ui: the panel's widgets.

@@ -112,7 +112,7 @@ def test_the_numbers_are_those_of_the_files_right_after_the_run_and_exports_work
     slicer.util.updateSegmentBinaryLabelmapFromArray(lower, segmentation, "core", volume)
     lower_ml = 400 * geometry.voxel_volumes_ml[0]
     assert lower_ml < 0.8 * 400 * geometry.voxel_volumes_ml.mean()
-    desktop.wait_until(lambda: shown_table(desktop)["core"] == pytest.approx(lower_ml, abs=0.02), timeout_s=5)
+    desktop.wait_until(lambda: shown_table(desktop)["core"] == pytest.approx(lower_ml, abs=0.02), timeout_s=60)
 
 
 def test_a_tilted_volume_without_files_is_measured_by_its_shear_exported_and_warned_of(desktop, tmp_path):

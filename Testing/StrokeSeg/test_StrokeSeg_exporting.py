@@ -228,7 +228,7 @@ def test_a_cancelled_export_writes_nothing_and_leaves_nothing(desktop, upright_r
         desktop.click(ui.exportButton)
         desktop.wait_until(moment, timeout_s=60)
         desktop.click(ui.exportButton)
-        desktop.wait_until(lambda: not desktop.panel.export.is_running, timeout_s=10)
+        desktop.wait_until(lambda: not desktop.panel.export.is_running, timeout_s=60)
         assert "ancelled" in ui.messageLabel.text
         assert not (tmp_path / "out").exists()
         assert left_behind() == []
@@ -240,7 +240,7 @@ def test_closing_the_scene_ends_the_export(desktop, upright_run, tmp_path):
     desktop.click(ui.exportButton)
     desktop.wait_until(lambda: ui.stageLabel.text.startswith("drawing"), timeout_s=120)
     desktop.scene.Clear(0)
-    desktop.wait_until(lambda: not (tmp_path / "made").exists(), timeout_s=5)
+    desktop.wait_until(lambda: not (tmp_path / "made").exists(), timeout_s=60)
     assert not desktop.panel.export.is_running
     assert "scene was closed" in ui.messageLabel.text
     assert left_behind() == []

@@ -50,7 +50,7 @@ def test_infarct_lies_on_the_scan_and_its_volume_follows_corrections(desktop):
     corrected[5:15, 30:40, 40:50] = 1
     slicer.util.updateSegmentBinaryLabelmapFromArray(corrected, node, "infarct", head)
     expected_ml = 1000 * np.prod(spacing_mm) / 1000
-    desktop.wait_until(lambda: shown_table(desktop)["infarct"] == pytest.approx(expected_ml, abs=0.01), timeout_s=5)
+    desktop.wait_until(lambda: shown_table(desktop)["infarct"] == pytest.approx(expected_ml, abs=0.01), timeout_s=60)
 
 
 def test_thick_slices_are_refused_with_a_sentence_in_the_panel(desktop):

@@ -146,7 +146,7 @@ def test_the_empty_panel_offers_a_synthetic_patient_and_takes_the_first_scan(des
     assert not desktop.ui.emptyBox.isVisibleTo(desktop.parent)
     desktop.scene.Clear(0)
     other = add_scan(stroke, "Loaded")
-    desktop.wait_until(lambda: desktop.panel._parameters.inputVolume is other, timeout_s=5)
+    desktop.wait_until(lambda: desktop.panel._parameters.inputVolume is other, timeout_s=60)
 
 
 # Setting up

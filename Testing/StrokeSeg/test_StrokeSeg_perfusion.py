@@ -167,7 +167,7 @@ def test_mismatch_and_criteria_follow_a_correction_of_core(desktop, scan):
     edited = np.zeros(GEOMETRY.shape, np.uint8)
     edited[3:5, 40:50, 40:50] = 1
     slicer.util.updateSegmentBinaryLabelmapFromArray(edited, segmentation, "core", volume)
-    desktop.wait_until(lambda: shown_table(desktop)["core"] == pytest.approx(200 * VOXEL_ML, abs=0.01), timeout_s=5)
+    desktop.wait_until(lambda: shown_table(desktop)["core"] == pytest.approx(200 * VOXEL_ML, abs=0.01), timeout_s=60)
     table = shown_table(desktop)
     penumbra = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "penumbra", volume).sum() * VOXEL_ML
     assert table["Mismatch volume"] == pytest.approx(penumbra, abs=0.01)
@@ -176,7 +176,7 @@ def test_mismatch_and_criteria_follow_a_correction_of_core(desktop, scan):
     assert table["EXTEND-IA"] == "updating…"
     assert before["EXTEND-IA"] == "not met"
     assert before["core"] > 70 > table["core"]
-    desktop.wait_until(lambda: shown_table(desktop)["EXTEND-IA"] == "met", timeout_s=10)
+    desktop.wait_until(lambda: shown_table(desktop)["EXTEND-IA"] == "met", timeout_s=60)
     assert shown_table(desktop)["DAWN"] == "not evaluable"
 
 

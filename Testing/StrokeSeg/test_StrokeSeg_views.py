@@ -54,7 +54,7 @@ def test_the_automatic_result_is_hidden_from_views_and_lists_also_in_an_old_scen
     results.automatic.GetDisplayNode().SetVisibility(True)
     desktop.scene.StartState(desktop.scene.ImportState)
     desktop.scene.EndState(desktop.scene.ImportState)
-    desktop.wait_until(lambda: not results.automatic.GetDisplayNode().GetVisibility(), timeout_s=5)
+    desktop.wait_until(lambda: not results.automatic.GetDisplayNode().GetVisibility(), timeout_s=60)
 
 
 def test_lesions_are_filled_at_forty_per_cent_and_regions_are_thin_outlines(desktop, results):
