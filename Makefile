@@ -2,7 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+SLICER := .venv-slicer
+FILE_TESTS := Testing/imaging Testing/reports Testing/StrokeSeg/test_StrokeSeg_scans.py Testing/front_doors/test_front_doors_perfusion.py
+
+.PHONY: demo test test-slicer-versions lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/strokeseg demo
@@ -11,6 +14,23 @@ test: $(VENV)/.installed-development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+# The tests that touch files once more, with the versions that Slicer brings and pip may not replace.
+ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 11))'),True)
+test-slicer-versions: $(SLICER)/.installed
+	$(SLICER)/bin/python -m pytest $(FILE_TESTS)
+else
+test-slicer-versions:
+	@echo "Slicer's NumPy has no wheel for this Python; use Python 3.11 or later to test with Slicer's versions."
+endif
+
+# Its own site-packages come first; all else, torch above all, is that of the first environment.
+$(SLICER)/.installed: Testing/slicer-5.12.txt $(VENV)/.installed-development
+	$(PYTHON) -m venv --without-pip --clear $(SLICER)
+	echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')')" \
+	  > "$$($(SLICER)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/first-environment.pth"
+	$(BIN)/python -m pip --python $(SLICER)/bin/python install --disable-pip-version-check --quiet --no-deps -r Testing/slicer-5.12.txt
+	touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -24,4 +44,4 @@ $(VENV)/.installed-development: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(SLICER)

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -14,15 +13,20 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-from StrokeSegPanel import dependencies, samples
-from StrokeSegPanel.choices import offer
+from StrokeSegPanel import samples
+from StrokeSegPanel.dicom_slices import dicom_files, unknown_gaps
+from StrokeSegPanel.display import hide
 from StrokeSegPanel.exporting import ExportSection
+from StrokeSegPanel.geometry import is_sheared
+from StrokeSegPanel.installer import Installer
 from StrokeSegPanel.logic import RunRequest, SegmentationLogic
 from StrokeSegPanel.maps import SCALES
+from StrokeSegPanel.options_section import TOGETHER, OptionsSection
 from StrokeSegPanel.parameters import UNKNOWN, StrokeSegParameterNode
+from StrokeSegPanel.process import timer
 from StrokeSegPanel.replacing import REPLACE, ask_before_replacing, corrections_of
 from StrokeSegPanel.result_section import ResultSection
-from StrokeSegPanel.results import Results, newest_result_of
+from StrokeSegPanel.results import Results, newest_result_of, results_in_scene
 from StrokeSegPanel.scans import series_of, shown_volume
 from StrokeSegPanel.selftest import StrokeSegTest  # noqa: F401 - Slicer looks for it here
 
@@ -35,15 +39,6 @@ if str(LIBRARY_ROOT) not in sys.path:
 
 LOADING_PAUSE_MS = 300
 """The scan is looked at anew when no node has been added to the scene for this long."""
-
-PERFUSION_PREFIX = "ctp-"
-"""A method's id begins with what it reads."""
-
-TOGETHER = " + "
-"""Between methods that run together."""
-
-USUAL_METHODS = (("ncct-core-penumbra", "ncct-aspects"), ("ctp-threshold",))
-"""Listed first, and so the default, each for its kind of scan."""
 
 JUDGED_METHOD = "ctp-threshold"
 """The trials' criteria are judged by thresholds alone."""
@@ -60,7 +55,7 @@ class StrokeSeg(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = "StrokeSeg"
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        parent.dependencies = ["Segmentations", "Sequences", "Colors", "Plots"]
+        parent.dependencies = ["Segmentations", "Sequences", "Colors", "Plots", "Markups"]
         parent.contributors = [_("StrokeSeg contributors")]
         parent.helpText = _(
             "Segments ischaemic core and penumbra on head CT and CT perfusion, with open models and on this computer "
@@ -72,16 +67,15 @@ class StrokeSeg(ScriptedLoadableModule):
 
 
 class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: it shows what the parameter node holds and what a run tells."""
+    """The panel: it shows what the parameter node holds and what a run reports."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
+        self.library_root = str(LIBRARY_ROOT)
         self._parameters = None
         self._gui_tag = None
-        self._missing: list[str] = []
-        self._models: list[dict] = []
         self._running: RunRequest | None = None
         self._scan_shown = None
 
@@ -93,53 +87,56 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ui_widget.setMRMLScene(slicer.mrmlScene)
         slicer.modules.terminologies.logic().LoadTerminologyFromFile(self.resourcePath("StrokeSeg-terminology.json"))
 
-        self.logic = SegmentationLogic(str(LIBRARY_ROOT), self)
+        self.logic = SegmentationLogic(self.library_root, self)
+        self.options = OptionsSection(self.ui, self._refresh)
         self.results = ResultSection(self.ui, self.logic, self._say)
-        self.export = ExportSection(self.resourcePath("UI/Export.ui"), str(LIBRARY_ROOT), self.on_log)
-        ui_widget.layout().insertWidget(ui_widget.layout().indexOf(self.ui.log), self.export.widget)
-        self._loading = qt.QTimer()
-        self._loading.singleShot = True
-        self._loading.connect("timeout()", self._on_loaded)
+        self.installer = Installer(self.ui, self.on_log, self.enter)
+        self.export = ExportSection(self.resourcePath("UI/Export.ui"), self.library_root, self.on_log)
+        ui_widget.layout().insertWidget(ui_widget.layout().indexOf(self.ui.options), self.export.widget)
+        self.export.come_between(self.results.last_widget, self.ui.options, self.ui.methodCombo)
+        self._loading = timer(self._on_loaded)
 
         self.ui.segmentButton.connect("clicked(bool)", self._on_segment_clicked)
-        self.ui.installButton.connect("clicked(bool)", self._on_install_clicked)
-        self.ui.methodCombo.connect("currentIndexChanged(int)", self._on_method_chosen)
-        self.ui.modelCombo.connect("currentIndexChanged(int)", self._on_model_chosen)
+        self.ui.tryButton.connect("clicked(bool)", self._on_try_clicked)
+        self.ui.dicomEdit.connect("currentPathChanged(QString)", self._refresh)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
         self.addObserver(scene, scene.EndCloseEvent, self._on_scene_end_close)
-        self.addObserver(scene, scene.EndImportEvent, self._on_loaded)
+        self.addObserver(scene, scene.EndImportEvent, self._on_node_added)
         self.addObserver(scene, scene.NodeAddedEvent, self._on_node_added)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_removed)
         self._say("")
+        self._notify("")
         self.enter()
 
     def cleanup(self):
         self._loading.stop()
+        self.installer.close()
         self.results.close()
         self.export.close()
         self.logic.close()
         self._disconnect_parameters()
         self.removeObservers()
         self.results.remove_files()
+        self.options.remove_files()
 
     def enter(self):
         self.results.correction.end()
         self._connect_parameters()
-        self._missing = dependencies.missing()
-        if not self._missing:
+        if not self.installer.look():
             self.logic.warm_up()
         self._on_scan_changed()
 
     def exit(self):
+        self.results.views.leave()
         self._disconnect_parameters()
 
     def _connect_parameters(self):
         if self._gui_tag is not None:
             return
         self._parameters = StrokeSegLogic().getParameterNode()
-        if self._parameters.inputVolume is None:
-            self._parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+        self.options.follow(self._parameters)
+        self._choose_a_scan()
         self._gui_tag = self._parameters.connectGui(self.ui)
         self.addObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self._on_scan_changed)
 
@@ -150,13 +147,19 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameters.disconnectGui(self._gui_tag)
         self._gui_tag = None
 
-    # What a run tells
+    def _choose_a_scan(self):
+        """Where none is chosen, take the first scan that is there."""
+        if self._parameters.inputVolume is None and (scans := _scans()):
+            self._parameters.inputVolume = scans[0]
+
+    # What a run reports
 
     def on_models(self, models: list[dict]) -> None:
-        self._models = models
-        self._list_methods(self._methods_for_scan())
+        self.options.models = models
+        self.options.offer_methods(self._is_perfusion())
+        self._refresh()
         if not models:
-            self._say(_("No model is installed; see the documentation on how to install one."))
+            self._say(_("No model is installed. See the documentation on how to install one."))
 
     def on_progress(self, fraction: float, stage: str) -> None:
         self.ui.progressBar.value = round(100 * fraction)
@@ -170,6 +173,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.results.close()
         self._parameters.resultSegmentation = results.segmentation
         self._refresh()
+        self.results.views.present()
 
     def on_criteria(self, identity: str, judged_ml: dict[str, float], criteria: dict) -> None:
         self.results.live.on_criteria(identity, judged_ml, criteria)
@@ -177,9 +181,9 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def on_aspects(self, identity: str, request: dict, aspects: dict) -> None:
         self.results.live.on_aspects(identity, request, aspects)
 
-    def on_stopped(self, message: str) -> None:
+    def on_stopped(self, message: str, cancelled: bool) -> None:
         self._running = None
-        self._say(message)
+        self._notify(message) if cancelled else self._say(message)
         self._refresh()
 
     # What the user does
@@ -197,6 +201,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if answer != REPLACE:
                 self._parameters.outputSegmentation = None
         self._say("")
+        self._notify("")
         self.ui.logText.clear()
         self.on_progress(0, _("handing over the scan"))
         self._running = self._request()
@@ -214,10 +219,11 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             "hours": parameters.hours,
             "aspects": parameters.aspects,
         }
+        folder = self.ui.dicomEdit.currentPath
         return RunRequest(
             volume=shown_volume(parameters.inputVolume),
             methods=tuple(parameters.method.split(TOGETHER)),
-            model=parameters.model,
+            model="" if TOGETHER in parameters.method else parameters.model,
             device=parameters.device,
             side=parameters.side,
             replaced=parameters.outputSegmentation,
@@ -226,6 +232,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             units={name: unit for name, unit in units.items() if unit != "auto"},
             interval_s=parameters.frameInterval or None,
             clinical={name: value for name, value in clinical.items() if value != UNKNOWN},
+            dicom_folder=Path(folder) if folder else None,
         )
 
     def _chosen_maps(self) -> dict:
@@ -233,17 +240,17 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         chosen = {name: getattr(self._parameters, f"{name}Map") for name in MAP_NAMES}
         return {name: node for name, node in chosen.items() if node is not None}
 
-    def _on_install_clicked(self, _checked=False):
-        question = _("These packages will be downloaded and installed into Slicer’s Python:\n\n{packages}")
-        if not slicer.util.confirmOkCancelDisplay(question.format(packages="\n".join(self._missing))):
-            return
-        self._say("")
-        try:
-            with slicer.util.WaitCursor():
-                dependencies.install()
-        except dependencies.InstallationError as error:
-            self._say(str(error))
-        self.enter()
+    def _on_try_clicked(self, _checked=False):
+        samples.try_out(self.library_root, self._on_sample)
+
+    def _on_sample(self, volume):
+        self._parameters.inputVolume = volume
+        self._notify(
+            _(
+                "This patient is drawn, not scanned: an infarct of the right middle cerebral artery. Press “Segment "
+                "stroke”. Then click a row of the table to see where it is largest, and “Correct…” to change a segment."
+            )
+        )
 
     def _on_scan_changed(self, _caller=None, _event=None):
         """Show the results of another scan that was chosen, and offer other methods where it is of another kind."""
@@ -251,11 +258,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             # References are not complete before the end.
             return
         self._show_results_of_scan()
-        listed = [self.ui.methodCombo.itemText(index) for index in range(self.ui.methodCombo.count)]
-        methods = self._methods_for_scan()
-        if listed != methods or (methods and self._parameters.method not in methods):
-            self._list_methods(methods)
-        else:
+        if not self.options.offer_methods(self._is_perfusion()):
             self._refresh()
 
     def _show_results_of_scan(self):
@@ -264,32 +267,13 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if scan is self._scan_shown:
             return
         self._scan_shown = scan
+        self.ui.dicomEdit.currentPath = ""
         shown = Results.of(self._parameters.resultSegmentation)
         if shown is None or shown.scan is not scan:
             self._parameters.resultSegmentation = newest_result_of(scan)
 
-    def _list_methods(self, methods: list[str]):
-        offer(self.ui.methodCombo, methods, self._parameters.method)
-        self._on_method_chosen()
-
-    def _methods_for_scan(self) -> list[str]:
-        """The usual ones first; those that belong together as one entry, and each by itself."""
-        perfusion = bool(self._chosen_maps()) or series_of(self._parameters.inputVolume) is not None
-        found = {model["method"] for model in self._models}
-        single = sorted(method for method in found if method.startswith(PERFUSION_PREFIX) == perfusion)
-        usual = [TOGETHER.join(methods) for methods in USUAL_METHODS if set(methods) <= set(single)]
-        return list(dict.fromkeys([*usual, *single]))
-
-    def _on_method_chosen(self, _index=None):
-        method = self.ui.methodCombo.currentText
-        names = dict.fromkeys(model["name"] for model in self._models if model["method"] == method)
-        offer(self.ui.modelCombo, list(names), self._parameters.model)
-        self._parameters.method = method
-        self._on_model_chosen()
-
-    def _on_model_chosen(self, _index=None):
-        self._parameters.model = self.ui.modelCombo.currentText
-        self._refresh()
+    def _is_perfusion(self) -> bool:
+        return bool(self._chosen_maps()) or series_of(self._parameters.inputVolume) is not None
 
     # What the scene does
 
@@ -301,22 +285,32 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _on_scene_end_close(self, _caller, _event):
         self._say("")
+        self._notify("")
         if self.parent.isEntered:
             self.enter()
 
     def _on_node_added(self, _caller, _event):
         self._loading.start(LOADING_PAUSE_MS)
 
-    def _on_loaded(self, _caller=None, _event=None):
+    def _on_loaded(self):
         """A volume may have become one of a sequence after it was chosen, and a scene brings its own state."""
-        if self._gui_tag is not None:
-            self._on_scan_changed()
+        for results in results_in_scene():
+            hide(results.automatic)
+        if self._gui_tag is None or slicer.mrmlScene.IsImporting():
+            return
+        self._choose_a_scan()
+        # A list that was told its node before it knew it shows none.
+        self.ui.inputSelector.setCurrentNode(self._parameters.inputVolume)
+        self.ui.outputSelector.setCurrentNode(self._parameters.outputSegmentation)
+        self.ui.resultSelector.setCurrentNode(self._parameters.resultSegmentation)
+        self._on_scan_changed()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_removed(self, _caller, _event, node):
         if self._running and node in self._running.nodes:
+            name = node.GetName()
             self.logic.abort()
-            self._say(_("The run was cancelled because “{name}” was removed.").format(name=node.GetName()))
+            self._notify(_("The run was cancelled because “{name}” was removed.").format(name=name))
         shown = self.results.live.results
         if shown is not None and node in (shown.segmentation, shown.automatic, shown.table):
             self.results.close()
@@ -324,32 +318,40 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     # What is shown
 
     def _say(self, message: str) -> None:
+        """An error, until the next run."""
         self.ui.messageLabel.text = message
         self.ui.messageLabel.visible = bool(message)
 
-    def _refresh(self, _caller=None, _event=None):
+    def _notify(self, message: str) -> None:
+        """What is no error."""
+        self.ui.noticeLabel.text = message
+        self.ui.noticeLabel.visible = bool(message)
+
+    def _refresh(self, _changed=None):
         running = self.logic.is_running
         reason = self._why_not_ready()
-        self.ui.missingBox.visible = bool(self._missing)
-        self.ui.missingLabel.text = _("StrokeSeg needs Python packages that are missing: {packages}").format(
-            packages=", ".join(self._missing)
-        )
-        self.ui.settings.enabled = not running and not self._missing
+        self.ui.options.enabled = not running and not self.installer.missing
+        self.ui.inputSelector.enabled = not running
         self.ui.segmentButton.enabled = running or not reason
-        self.ui.segmentButton.text = _("Cancel") if running else _("Segment stroke")
-        self.ui.segmentButton.toolTip = reason or _("Segment the scan; it stays on this computer.")
+        self.ui.segmentButton.text = _("Cancel") if running else _("S&egment stroke")
+        self.ui.segmentButton.toolTip = reason or _("Segment the scan. It stays on this computer.")
         self.ui.progressBar.visible = running
         self.ui.stageLabel.visible = running
+        self.ui.emptyBox.visible = self._parameters.inputVolume is None and not self.installer.missing
         self._refresh_inputs()
-        self._refresh_model()
+        self.options.refresh()
         self.results.show(self._parameters.resultSegmentation)
+        known = len(results_in_scene())
+        self.ui.results.visible = known > 0
+        self.ui.resultSelector.visible = known > 1 or self.results.live.results is None
+        self.export.widget.visible = self.ui.results.visible
         self.export.follow(self.results.live.results)
 
     def _why_not_ready(self) -> str:
         """What is missing for a run; empty if nothing is."""
-        if self._missing:
+        if self.installer.missing:
             return _("Install the missing packages first.")
-        if not self._models:
+        if not self.options.models:
             return _("The models are being loaded.")
         if self._parameters.inputVolume is None:
             return _("Load a head CT or a CT perfusion series and choose it above.")
@@ -363,20 +365,30 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return ""
 
     def _refresh_inputs(self):
-        """Show what only matters for CT perfusion where it does."""
-        is_series = not self._chosen_maps() and series_of(self._parameters.inputVolume) is not None
+        """Show what matters only for some scans where it does."""
+        scan = self._parameters.inputVolume
+        is_series = not self._chosen_maps() and series_of(scan) is not None
         for widget in (self.ui.intervalText, self.ui.intervalSpin):
             widget.visible = is_series
         self.ui.clinical.visible = self._parameters.method == JUDGED_METHOD
+        tilted = self._is_tilted_of_unknown_files(shown_volume(scan))
+        for widget in (self.ui.dicomText, self.ui.dicomEdit):
+            widget.visible = tilted
+        self.ui.tiltLabel.visible = tilted and not self.ui.dicomEdit.currentPath
+        self.ui.tiltLabel.text = unknown_gaps().format(name=scan.GetName()) if tilted else ""
 
-    def _refresh_model(self):
-        self.ui.modelCombo.enabled = self.ui.modelCombo.count > 0
-        chosen = [model for model in self._models if model["name"] == self._parameters.model]
-        if TOGETHER in self._parameters.method:
-            newest = {model["method"]: model for model in reversed(self._models)}
-            chosen = [newest[method] for method in self._parameters.method.split(TOGETHER)]
-        description = _("{name} {version}. {intended_use}\nTraining data: {training_data}")
-        self.ui.modelLabel.text = "\n".join(description.format(**model) for model in chosen)
+    @staticmethod
+    def _is_tilted_of_unknown_files(volume) -> bool:
+        if volume is None or volume.GetImageData() is None or volume.GetParentTransformNode() is not None:
+            return False
+        return is_sheared(volume) and not dicom_files(volume)
+
+
+def _scans() -> list:
+    """Volumes of the scene that may be scans: those that no run made."""
+    maps = [node for results in results_in_scene() for node in results.maps.values()]
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return [node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode" and node not in maps]
 
 
 class StrokeSegLogic(ScriptedLoadableModuleLogic):

@@ -12,6 +12,7 @@ if __name__ == "__main__":  # run as a file: Slicer --python-script StrokeSegLib
 
 from StrokeSegLib import __version__
 from StrokeSegLib.errors import StrokeSegError
+from StrokeSegLib.slicer_process import NO_DISPLAY, run_beside
 
 BUG, USER_ERROR = 1, 2
 
@@ -33,7 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="strokeseg", description="Acute ischaemic stroke on CT. For research use only; not a medical device."
+        prog="strokeseg",
+        description="Acute ischaemic stroke on CT. For research use only; not a medical device.",
+        epilog=f"Inside Slicer: Slicer --no-main-window --python-script StrokeSegLib/cli.py -- COMMAND …. {NO_DISPLAY}",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -432,7 +435,8 @@ def _models_import(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    code = main()
-    # Slicer goes on running after a script unless it is told to end; outside Slicer there is nothing to tell.
     slicer = sys.modules.get("slicer")
-    slicer.util.exit(code) if slicer else sys.exit(code)
+    if slicer is None:
+        sys.exit(main())
+    # Slicer goes on running after a script unless it is told to end.
+    slicer.util.exit(run_beside(Path(__file__), sys.argv[1:]))

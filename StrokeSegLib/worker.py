@@ -135,6 +135,8 @@ class Worker:
                 "method": bundle.method,
                 "training_data": bundle.provenance["training_data"],
                 "intended_use": bundle.intended_use,
+                "licence": bundle.licence,
+                "evaluation": dict(bundle.evaluation),
             }
             for bundle in list_bundles()
         ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from desktop_use import finished
 from slicer_scene import ras_of
 
 from StrokeSegLib import reports
@@ -85,4 +86,4 @@ def add_result(patient: Patient, volume, folder: Path, replaced=None):
     from StrokeSegPanel.results import import_results
 
     reports.write(true_findings(patient), folder)
-    return import_results(folder, volume, replaced)
+    return finished(import_results(folder, volume, replaced))

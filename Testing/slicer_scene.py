@@ -108,3 +108,25 @@ def acquisition_transform(nominal, true):
     grid.SetGridDirectionMatrix(direction)
     node.SetAndObserveTransformToParent(grid)
     return node
+
+
+def add_as_add_data_does(geometry, voxels: np.ndarray, files: list[Path] = (), name: str = "Head CT"):
+    """A volume as Slicer's Add Data makes it of DICOM files: no transform, sheared where tilted, equal gaps.
+
+    The files are noted by its storage node, not in the DICOM database.
+    """
+    import slicer
+
+    to_ras = np.eye(4)
+    step_mm = (geometry.positions_mm[-1] - geometry.positions_mm[0]) / (len(geometry.positions_mm) - 1)
+    row_mm, column_mm = geometry.pixel_spacing_mm
+    to_ras[:3, :3] = np.stack([geometry.row_direction * column_mm, geometry.column_direction * row_mm, step_mm], axis=1)
+    to_ras[:3, 3] = geometry.positions_mm[0]
+    volume = slicer.util.addVolumeFromArray(voxels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ to_ras, name=name)
+    if files:
+        storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+        storage.SetFileName(str(files[0]))
+        for file in files:
+            storage.AddFileName(str(file))
+        volume.SetAndObserveStorageNodeID(storage.GetID())
+    return volume

@@ -18,9 +18,6 @@ from StrokeSegPanel.record import Record
 from StrokeSegPanel.results import Results
 from StrokeSegPanel.scans import UnusableScanError, series_of
 
-INSTANCES_ATTRIBUTE = "DICOM.instanceUIDs"
-"""By which Slicer's DICOM readers note which images a volume was made of, separated by blanks."""
-
 
 def write_case(results: Results, folder: Path) -> Iterator[None]:
     """Write a result as the run made it and as the reader left it, with its scan and maps; yields after each part.
@@ -55,19 +52,6 @@ def write_case(results: Results, folder: Path) -> Iterator[None]:
     if series is None:
         raise UnusableScanError(_("The series of this result is no longer in the scene; load it and segment it again."))
     yield from write_unenhanced(series, folder / "ct.nrrd")
-
-
-def dicom_files(scan) -> list[Path]:
-    """The files of a scan in Slicer's DICOM database; empty where it was not loaded from there, or they are gone."""
-    database = getattr(slicer, "dicomDatabase", None)
-    if scan is None or database is None:
-        return []
-    series = series_of(scan)
-    frames = series.node.GetNumberOfDataNodes() if series is not None and series.is_sequence else 0
-    nodes = [scan, *(series.node.GetNthDataNode(index) for index in range(frames))]
-    instances = dict.fromkeys(uid for node in nodes for uid in (node.GetAttribute(INSTANCES_ATTRIBUTE) or "").split())
-    files = [database.fileForInstance(instance) for instance in instances]
-    return [Path(file) for file in files] if all(file and Path(file).is_file() for file in files) else []
 
 
 def gather(files: list[Path], folder: Path) -> Iterator[None]:

@@ -1,10 +1,14 @@
 """Combo boxes."""
 
+from collections.abc import Sequence
 
-def offer(combo, items: list[str], chosen: str) -> None:
-    """Give a combo box its items without telling anyone; the chosen one is current, or else the first."""
+
+def offer(combo, items: Sequence[tuple[str, str]], chosen: str) -> None:
+    """Set a combo box's items (title, data) without emitting signals; the chosen data is current, or else the first."""
     blocked = combo.blockSignals(True)
     combo.clear()
-    combo.addItems(items)
-    combo.setCurrentIndex(items.index(chosen) if chosen in items else min(len(items), 1) - 1)
+    for title, data in items:
+        combo.addItem(title, data)
+    data = [one for _, one in items]
+    combo.setCurrentIndex(data.index(chosen) if chosen in data else min(len(items), 1) - 1)
     combo.blockSignals(blocked)

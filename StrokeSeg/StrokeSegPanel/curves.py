@@ -17,19 +17,19 @@ def has_curves(perfusion: dict) -> bool:
     return "times_s" in perfusion and "artery" in perfusion
 
 
-def add_plot(perfusion: dict, add: Callable[[str, str], object]) -> list:
+def add_plot(perfusion: dict, add: Callable[[object, str], object]) -> list:
     """Make the plot of a run's curves.
 
     Args:
         perfusion: of the run's `results.json`.
-        add: adds a node of a class to the scene, with a name.
+        add: adds a node to the scene, with a name.
 
     Returns:
         The chart, then the nodes that it shows: a table and one series for each vessel.
     """
     names = {"artery": _("Artery"), "vein": _("Vein")}
     curves = {vessel: perfusion[vessel]["hu"] for vessel in names if vessel in perfusion}
-    table = add("vtkMRMLTableNode", _("bolus"))
+    table = add(slicer.vtkMRMLTableNode(), _("bolus"))
     time = _("Time (s)")
     for title, values in ((time, perfusion["times_s"]), *((names[vessel], hu) for vessel, hu in curves.items())):
         column = vtk.vtkDoubleArray()
@@ -37,7 +37,7 @@ def add_plot(perfusion: dict, add: Callable[[str, str], object]) -> list:
         for value in values:
             column.InsertNextValue(value)
         table.AddColumn(column)
-    chart = add("vtkMRMLPlotChartNode", _("bolus chart"))
+    chart = add(slicer.vtkMRMLPlotChartNode(), _("bolus chart"))
     lines = [_add_line(add, table, time, names[vessel], COLOURS[vessel]) for vessel in curves]
     for line in lines:
         chart.AddAndObservePlotSeriesNodeID(line.GetID())
@@ -47,8 +47,8 @@ def add_plot(perfusion: dict, add: Callable[[str, str], object]) -> list:
     return [chart, table, *lines]
 
 
-def _add_line(add: Callable[[str, str], object], table, time: str, title: str, colour: tuple[int, int, int]):
-    line = add("vtkMRMLPlotSeriesNode", title)
+def _add_line(add: Callable[[object, str], object], table, time: str, title: str, colour: tuple[int, int, int]):
+    line = add(slicer.vtkMRMLPlotSeriesNode(), title)
     # The chart's legend shows the node's name.
     line.SetName(title)
     line.SetAndObserveTableNodeID(table.GetID())

@@ -1,13 +1,10 @@
-"""The Python packages that the library needs beyond Slicer's own: which are missing, and their installation."""
+"""The Python packages that the library needs beyond Slicer's own: which are missing, and how they are installed."""
 
 import importlib
 import importlib.metadata
 import importlib.util
-import tempfile
+import sys
 from pathlib import Path
-
-import slicer
-from slicer.i18n import tr as _
 
 TORCH = {"torch": "torch>=2.2", "torchvision": "torchvision"}
 """Installed by the PyTorch extension, which finds the build for this computer's graphics card."""
@@ -35,54 +32,63 @@ KEPT = ("numpy", "SimpleITK", "vtk", "pydicom", "torch", "torchvision")
 """Distributions that pip must not replace once they are there."""
 
 
-class InstallationError(Exception):
-    """The packages could not be installed; the message tells the user what to do."""
+OTHERS_MB, TORCH_GB, TORCH_GPU_GB = 65, 0.2, 3
+"""Size of the downloads (wheels for Linux, November 2026); PyTorch without and with a graphics card's libraries."""
+
+LEAST_TORCH = ">=2.2"
 
 
 def missing() -> list[str]:
     """Requirements that cannot be imported."""
+    importlib.invalidate_caches()
     return [requirement for name, requirement in (TORCH | OTHERS).items() if importlib.util.find_spec(name) is None]
 
 
-def install() -> None:
-    """Install what is missing; the user has agreed to it. Blocks until done.
+def needs_torch(requirements: list[str]) -> bool:
+    """Whether PyTorch is among them."""
+    return any(requirement in TORCH.values() for requirement in requirements)
+
+
+def without_torch(requirements: list[str]) -> list[str]:
+    """Those that pip installs by itself."""
+    return [requirement for requirement in requirements if requirement not in TORCH.values()]
+
+
+def has_torch_extension() -> bool:
+    """Whether the extension is there that installs the right PyTorch for this computer."""
+    return importlib.util.find_spec("PyTorchUtils") is not None
+
+
+def install_torch() -> None:
+    """Have the PyTorch extension install PyTorch, after the user's consent; blocks until done.
 
     Raises:
-        InstallationError: the PyTorch extension is missing, or pip fails.
+        Exception: what the extension raises.
     """
-    wanted = missing()
-    try:
-        if any(requirement in wanted for requirement in TORCH.values()):
-            _install_torch()
-        others = [requirement for requirement in OTHERS.values() if requirement in wanted]
-        if others:
-            _install_others(others)
-    except InstallationError:
-        raise
-    except Exception as error:
-        raise InstallationError(_("The packages could not be installed: {reason}").format(reason=error)) from error
-    importlib.invalidate_caches()
-    if missing():
-        raise InstallationError(
-            _("Still missing: {packages}. Restart Slicer and try again.").format(packages=", ".join(missing()))
-        )
+    import PyTorchUtils
+
+    PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=LEAST_TORCH)
 
 
-def _install_torch() -> None:
-    try:
-        import PyTorchUtils
-    except ModuleNotFoundError as error:
-        raise InstallationError(
-            _("Install the “PyTorch” extension in the Extensions Manager, restart Slicer and press Install again.")
-        ) from error
-    PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=">=2.2")
+def pip_arguments(requirements: list[str], constraints: Path, wheels: Path | None) -> list[str]:
+    """Arguments of Python that install requirements and replace nothing that Slicer brings.
+
+    Args:
+        requirements: as pip takes them.
+        constraints: file that is written with the versions that stay.
+        wheels: folder to install from without network; None for the package index.
+    """
+    constraints.write_text("\n".join(_kept_versions()), encoding="utf-8")
+    source = ["--no-index", "--find-links", str(wheels)] if wheels else []
+    options = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--constraint", str(constraints)]
+    return ["-m", "pip", "install", *options, *source, *requirements]
 
 
-def _install_others(requirements: list[str]) -> None:
-    with tempfile.TemporaryDirectory(prefix="strokeseg-") as folder:
-        constraints = Path(folder) / "constraints.txt"
-        constraints.write_text("\n".join(_kept_versions()), encoding="utf-8")
-        slicer.util.pip_install([*requirements, "--constraint", str(constraints)])
+def download_command(requirements: list[str]) -> str:
+    """What to type on a computer with network to bring the wheels along."""
+    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    quoted = " ".join(f'"{requirement}"' for requirement in requirements)
+    return f"{python} -m pip download --only-binary=:all: --dest wheels {quoted}"
 
 
 def _kept_versions() -> list[str]:

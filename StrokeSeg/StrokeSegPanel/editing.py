@@ -1,7 +1,7 @@
 """Corrections in Slicer's own Segment Editor."""
 
 import slicer
-from slicer.util import VTKObservationMixin
+from slicer.util import NodeModify, VTKObservationMixin
 
 from StrokeSegPanel.measuring import REGION_PREFIX
 from StrokeSegPanel.results import Results
@@ -48,8 +48,9 @@ class Correction(VTKObservationMixin):
         if self._results is None:
             return
         display, content = self._results.segmentation.GetDisplayNode(), self._results.segmentation.GetSegmentation()
-        for segment_id in content.GetSegmentIDs():
-            display.SetSegmentVisibility(segment_id, self._shown_before.get(segment_id, True))
+        with NodeModify(display):
+            for segment_id in content.GetSegmentIDs():
+                display.SetSegmentVisibility(segment_id, self._shown_before.get(segment_id, True))
         self._results, self._editor_node, self._segment_id = None, None, ""
 
     def _on_selected(self, _caller=None, _event=None) -> None:
@@ -63,9 +64,10 @@ class Correction(VTKObservationMixin):
         self._segment_id = segment_id
         content, display = segmentation.GetSegmentation(), segmentation.GetDisplayNode()
         names = {one: content.GetSegment(one).GetName() for one in content.GetSegmentIDs()}
-        for other, name in names.items():
-            shown = other == segment_id or excludes(names[segment_id], name)
-            display.SetSegmentVisibility(other, shown)
+        with NodeModify(display):
+            for other, name in names.items():
+                shown = other == segment_id or excludes(names[segment_id], name)
+                display.SetSegmentVisibility(other, shown)
 
 
 def excludes(one: str, other: str) -> bool:

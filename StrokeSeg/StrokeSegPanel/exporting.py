@@ -10,7 +10,8 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from StrokeSegPanel import dependencies
-from StrokeSegPanel.case_files import dicom_files, gather, write_case
+from StrokeSegPanel.case_files import gather, write_case
+from StrokeSegPanel.dicom_slices import dicom_files
 from StrokeSegPanel.jobs import Job
 from StrokeSegPanel.results import Results
 
@@ -97,6 +98,15 @@ class ExportSection(VTKObservationMixin):
         self.ui.openButton.connect("clicked(bool)", self._on_open_clicked)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._on_scene_start_close)
         self._tell(error="", done="")
+
+    def come_between(self, previous, *following) -> None:
+        """Put the section between widgets for those who go through the panel by the Tab key."""
+        order = ("kindCombo", "folderEdit", "nameEdit", "sourceEdit", "emptyPatientBox", "exportButton", "openButton")
+        for widget in (self.widget, *(getattr(self.ui, name) for name in order), *following):
+            # Qt leaves the order as it is where one of two takes no focus.
+            if widget.focusPolicy != qt.Qt.NoFocus:
+                qt.QWidget.setTabOrder(previous, widget)
+                previous = widget
 
     @property
     def is_running(self) -> bool:

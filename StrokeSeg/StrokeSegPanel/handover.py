@@ -8,8 +8,9 @@ from types import MappingProxyType
 import numpy as np
 from slicer.i18n import tr as _
 
+from StrokeSegPanel.geometry import box_ijk_to_ras
 from StrokeSegPanel.planes import Planes, grid_of, layers_of
-from StrokeSegPanel.scans import Series, UnusableScanError, frames_of, ijk_to_ras, slabs, voxels_of
+from StrokeSegPanel.scans import Series, UnusableScanError, frames_of, slabs, voxels_of
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -21,7 +22,7 @@ UNENHANCED_FRAMES = 3
 
 
 def write_volume(volume, path: Path) -> Iterator[None]:
-    """Write a volume on its own grid, without its transform and without its name; yields after each part.
+    """Write a volume on its own grid, without its transform, shear and name; yields after each part.
 
     Raises:
         UnusableScanError: the volume holds no voxels, or colours.
@@ -32,7 +33,7 @@ def write_volume(volume, path: Path) -> Iterator[None]:
         raise UnusableScanError(
             _("“{name}” holds several values a voxel; choose a volume with one.").format(name=volume.GetName())
         )
-    header = _header(voxels.dtype, voxels.shape[::-1], ijk_to_ras(volume))
+    header = _header(voxels.dtype, voxels.shape[::-1], box_ijk_to_ras(volume))
     return _write(path, header, slabs(voxels))
 
 
@@ -51,7 +52,7 @@ def write_series(series: Series, path: Path) -> Iterator[None]:
         voxels = voxels_of(series.volume)
         dtype, size, time_axis = voxels.dtype, voxels.shape[::-1], 0
         parts = slabs(voxels)
-    header = _header(dtype, size, ijk_to_ras(series.volume), time_axis, series.times, series.unit)
+    header = _header(dtype, size, box_ijk_to_ras(series.volume), time_axis, series.times, series.unit)
     return _write(path, header, parts)
 
 
@@ -71,7 +72,7 @@ def write_unenhanced(series: Series, path: Path) -> Iterator[None]:
     limits = np.iinfo(np.int16)
     means = (np.rint(part.mean(axis=time_axis, dtype=np.float32)).clip(limits.min, limits.max) for part in parts)
     size = series.volume.GetImageData().GetDimensions()
-    header = _header(np.dtype(np.int16), size, ijk_to_ras(series.volume))
+    header = _header(np.dtype(np.int16), size, box_ijk_to_ras(series.volume))
     return _write(path, header, (mean.astype(np.int16) for mean in means))
 
 
@@ -107,7 +108,7 @@ def write_labels(segmentation, volume, path: Path) -> Iterator[None]:
         for index in range(slices)
     )
     size = (max(len(layers), 1), columns, rows, slices)
-    return _write(path, _header(np.dtype(np.uint8), size, ijk_to_ras(volume), 0, fields=fields), parts)
+    return _write(path, _header(np.dtype(np.uint8), size, box_ijk_to_ras(volume), 0, fields=fields), parts)
 
 
 def _header(

@@ -8,10 +8,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Protocol
 
-import qt
 from slicer.i18n import tr as _
 
-from StrokeSegPanel.process import WorkerProcess
+from StrokeSegPanel.process import WorkerProcess, timer
 from StrokeSegPanel.scans import UnusableScanError
 
 CANCEL_MS = 4000
@@ -50,9 +49,9 @@ class Job:
         self._parts: Generator[None, None, dict] | None = hand_over(self._folder)
         self._answer: dict = {}
         self._last: dict = {}
-        self._handing_over = _timer(self._hand_over_a_part)
-        self._impatience = _timer(self._on_impatience)
-        self._concluding = _timer(self._conclude)
+        self._handing_over = timer(self._hand_over_a_part)
+        self._impatience = timer(self._on_impatience)
+        self._concluding = timer(self._conclude)
         self._handing_over.start(0)
 
     @property
@@ -121,8 +120,8 @@ class Job:
         self._listener.on_stopped(message)
 
     def _end(self) -> None:
-        for timer in (self._impatience, self._handing_over, self._concluding):
-            timer.stop()
+        for one in (self._impatience, self._handing_over, self._concluding):
+            one.stop()
         if self._parts is not None:
             self._parts.close()
             self._parts = None
@@ -130,11 +129,3 @@ class Job:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-
-
-def _timer(slot: Callable[[], None]):
-    """Fires once."""
-    timer = qt.QTimer()
-    timer.singleShot = True
-    timer.connect("timeout()", slot)
-    return timer

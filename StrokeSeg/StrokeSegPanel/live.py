@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from StrokeSegPanel.geometry import BentSlicesError
+from StrokeSegPanel.display import show_as_usual
+from StrokeSegPanel.geometry import BentSlicesError, stack_of_run
 from StrokeSegPanel.logic import SegmentationLogic
-from StrokeSegPanel.measuring import INFARCT, REGION_PREFIX, Measured, Measuring
+from StrokeSegPanel.measuring import CORE, PENUMBRA, REGION_PREFIX, Measured, Measuring
+from StrokeSegPanel.process import timer
 from StrokeSegPanel.record import Record
-from StrokeSegPanel.results import Results, outline_what_overlaps
-from StrokeSegPanel.table import CORE, PENUMBRA, fill, is_judged, rows_of
+from StrokeSegPanel.results import Results
+from StrokeSegPanel.table import Row, fill, is_judged, rows_of
 
 EDITING_PAUSE_MS = 300
 """A result is measured anew when its segments have rested for this long."""
@@ -38,9 +39,8 @@ class LiveNumbers(VTKObservationMixin):
         self._asked: dict | None = None
         self.results: Results | None = None
         self.measured: Measured | None = None
-        self._rest = qt.QTimer()
-        self._rest.singleShot = True
-        self._rest.connect("timeout()", self.measure)
+        self.rows: list[Row] = []
+        self._rest = timer(self.measure)
 
     def follow(self, segmentation) -> None:
         """Show another result, or none; its numbers are brought up to date at once."""
@@ -49,6 +49,7 @@ class LiveNumbers(VTKObservationMixin):
         self._rest.stop()
         self.removeObservers()
         self.results, self.measured, self._measuring, self._asked = Results.of(segmentation), None, None, None
+        self.rows = []
         if self.results is None:
             return
         for event in EDITS:
@@ -72,7 +73,8 @@ class LiveNumbers(VTKObservationMixin):
             return
         try:
             if self._measuring is None:
-                self._measuring = Measuring(results.segmentation, results.automatic, results.scan)
+                stack = stack_of_run(self.record.run, results.scan)
+                self._measuring = Measuring(results.segmentation, results.automatic, results.scan, stack)
             self.measured = self._measuring.measure()
         except BentSlicesError:
             self._say(_("The transform of this scan bends its slices; harden the transform to measure it."))
@@ -102,7 +104,7 @@ class LiveNumbers(VTKObservationMixin):
         """Bring back the result as the run left it."""
         segmentation = self.results.segmentation
         segmentation.GetSegmentation().DeepCopy(self.results.automatic.GetSegmentation())
-        outline_what_overlaps(segmentation)
+        show_as_usual(segmentation, self.record)
         self.record.as_it_came.keep(segmentation)
         self.measure()
 
@@ -132,12 +134,13 @@ class LiveNumbers(VTKObservationMixin):
         self._show()
 
     def _show(self) -> None:
-        fill(self.results.table, rows_of(self.measured, self.record, self.is_scored))
+        self.rows = rows_of(self.measured, self.record, self.is_scored)
+        fill(self.results.table, self.rows)
         self._changed()
 
     @property
     def _regions_edited(self) -> bool:
-        return any(name == INFARCT or name.startswith(REGION_PREFIX) for name in self.measured.edited)
+        return any(name in self.measured.scored or name.startswith(REGION_PREFIX) for name in self.measured.edited)
 
     def _score_request(self) -> dict | None:
         return self.record.score_request(self.measured.regions, self._regions_edited)

@@ -2,18 +2,19 @@
 
 import shutil
 import tempfile
+import traceback
 import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import qt
 from slicer.i18n import tr as _
 
-from StrokeSegPanel.geometry import BentSlicesError, slice_stack
+from StrokeSegPanel.dicom_slices import true_slices
+from StrokeSegPanel.geometry import BentSlicesError
 from StrokeSegPanel.handover import write_series, write_volume
-from StrokeSegPanel.process import WorkerProcess
+from StrokeSegPanel.process import WorkerProcess, timer
 from StrokeSegPanel.results import Results, import_results
 from StrokeSegPanel.scans import Series, UnusableScanError
 
@@ -36,6 +37,7 @@ class RunRequest:
         units: of maps, by name, where the reader named them.
         interval_s: between the frames, where the reader named it.
         clinical: what is known of the patient, as `StrokeSegLib.findings.ClinicalInputs` names it.
+        dicom_folder: of the scan's DICOM files, where the scene does not know them.
     """
 
     volume: object
@@ -49,6 +51,7 @@ class RunRequest:
     units: Mapping[str, str] = field(default_factory=dict)
     interval_s: float | None = None
     clinical: Mapping[str, float] = field(default_factory=dict)
+    dicom_folder: Path | None = None
 
     @property
     def nodes(self) -> list:
@@ -66,7 +69,7 @@ class Listener(Protocol):
     def on_done(self, results: Results) -> None: ...
     def on_criteria(self, identity: str, judged_ml: dict[str, float], criteria: dict) -> None: ...
     def on_aspects(self, identity: str, request: dict, aspects: dict) -> None: ...
-    def on_stopped(self, message: str) -> None: ...
+    def on_stopped(self, message: str, cancelled: bool) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class _Run:
     identity: str
     folder: Path
     request: RunRequest
+    warnings: list[str] = field(default_factory=list)
 
 
 class SegmentationLogic:
@@ -92,12 +96,10 @@ class SegmentationLogic:
         self._run: _Run | None = None
         self._questions: dict[str, tuple[str, dict]] = {}
         self._parts: Generator[None, None, dict] | None = None
-        self._handing_over = qt.QTimer()
-        self._handing_over.singleShot = True
-        self._handing_over.connect("timeout()", self._hand_over_a_part)
-        self._impatience = qt.QTimer()
-        self._impatience.singleShot = True
-        self._impatience.connect("timeout()", self.abort)
+        self._bringing_in: Generator[None, None, Results] | None = None
+        self._handing_over = timer(self._hand_over_a_part)
+        self._stepping = timer(self._bring_in_a_part)
+        self._impatience = timer(self.abort)
 
     @property
     def is_running(self) -> bool:
@@ -147,11 +149,14 @@ class SegmentationLogic:
             self._stopped(str(error))
         except OSError as error:
             self._stopped(_("The scan could not be handed over: {reason}").format(reason=error))
+        except Exception as error:
+            self._listener.on_log(traceback.format_exc())
+            self._stopped(_("An internal error: {reason}; see the log.").format(reason=repr(error)))
 
     def cancel(self) -> None:
         """Ask the run to stop, and end its process if it does not listen."""
-        if self._parts is not None:
-            self._stopped(_("The run was cancelled."))
+        if self._parts is not None or self._bringing_in is not None:
+            self._stopped(_("The run was cancelled."), cancelled=True)
         elif self.is_running:
             self._process.send({"id": self._run.identity, "command": "cancel"})
             self._impatience.start(CANCEL_MS)
@@ -160,7 +165,7 @@ class SegmentationLogic:
         """Stop a run at once by ending its process."""
         if self.is_running:
             self._process.stop()
-            self._stopped(_("The run was cancelled."))
+            self._stopped(_("The run was cancelled."), cancelled=True)
 
     def close(self) -> None:
         """Stop any run and end the process."""
@@ -184,35 +189,47 @@ class SegmentationLogic:
         elif event["event"] == "progress":
             self._listener.on_progress(event["fraction"], event["stage"])
         elif event["event"] == "error":
-            self._stopped(event["message"])
+            self._stopped(event["message"], cancelled=event.get("kind") == "cancelled")
         elif event["event"] == "done":
             self._import()
 
     def _import(self) -> None:
-        run = self._run
-        try:
-            results = import_results(run.folder / "results", run.request.volume, run.request.replaced)
-        except Exception as error:
-            self._stopped(_("The results could not be brought into the scene: {reason}").format(reason=error))
+        """Begin to bring the results into the scene, step by step as the scan was handed over."""
+        run, request = self._run, self._run.request
+        self._bringing_in = import_results(run.folder / "results", request.volume, request.replaced, run.warnings)
+        self._listener.on_progress(1.0, _("showing the results"))
+        self._stepping.start(0)
+
+    def _bring_in_a_part(self) -> None:
+        if self._bringing_in is None:
             return
-        self._end_run()
-        self._listener.on_done(results)
+        try:
+            next(self._bringing_in)
+            self._stepping.start(0)
+        except StopIteration as complete:
+            self._bringing_in = None
+            self._end_run()
+            self._listener.on_done(complete.value)
+        except Exception as error:
+            self._listener.on_log(traceback.format_exc())
+            self._stopped(_("The results could not be brought into the scene: {reason}").format(reason=error))
 
     def _on_process_ended(self, exit_code: int) -> None:
         self._stopped(
             _("The segmentation process ended unexpectedly (exit code {code}); see the log.").format(code=exit_code)
         )
 
-    def _stopped(self, message: str) -> None:
+    def _stopped(self, message: str, cancelled: bool = False) -> None:
         self._end_run()
-        self._listener.on_stopped(message)
+        self._listener.on_stopped(message, cancelled)
 
     def _end_run(self) -> None:
-        self._impatience.stop()
-        self._handing_over.stop()
-        if self._parts is not None:
-            self._parts.close()
-            self._parts = None
+        for one in (self._impatience, self._handing_over, self._stepping):
+            one.stop()
+        for parts in (self._parts, self._bringing_in):
+            if parts is not None:
+                parts.close()
+        self._parts, self._bringing_in = None, None
         if self._run is not None:
             shutil.rmtree(self._run.folder, ignore_errors=True)
         self._run = None
@@ -226,6 +243,9 @@ def _hand_over(run: _Run) -> Generator[None, None, dict]:
         OSError: the temporary folder cannot be written.
     """
     request = run.request
+    slices = yield from true_slices(request.volume, request.dicom_folder)
+    if slices.warning:
+        run.warnings.append(slices.warning)
     message = {
         "id": run.identity,
         "command": "segment",
@@ -234,7 +254,7 @@ def _hand_over(run: _Run) -> Generator[None, None, dict]:
         "models": [request.model] if request.model else [],
         "device": request.device,
         "side": request.side,
-        "stack": slice_stack(request.volume),
+        "stack": slices.stack,
         "units": dict(request.units),
         "clinical": dict(request.clinical),
     }

@@ -23,6 +23,9 @@ RAINBOW = (
 )
 """Part of the scale and its red, green, blue; as in `StrokeSegLib.reports.map_pictures`."""
 
+TITLE_POINTS, LABEL_POINTS = 12, 11
+"""Text of a legend."""
+
 NOTHING_MEASURED, LARGEST_VALUE = 1e-6, 1e6
 """Maps are 0 where nothing was measured; there the scan shows through."""
 
@@ -65,7 +68,7 @@ def read_map(path: Path, volume) -> None:
 
 
 def show_on_scale(volume, scale: MapScale) -> None:
-    """Give a map its fixed colours and a legend that says title and unit."""
+    """Give a map its fixed colours and a legend with title and unit, which is shown when the map is."""
     volume.CreateDefaultDisplayNodes()
     display = volume.GetDisplayNode()
     display.AutoWindowLevelOff()
@@ -73,8 +76,40 @@ def show_on_scale(volume, scale: MapScale) -> None:
     display.SetAndObserveColorNodeID(_rainbow().GetID())
     display.SetThreshold(NOTHING_MEASURED, LARGEST_VALUE)
     display.ApplyThresholdOn()
+    _add_legend(volume, f"{scale.title}\n{scale.unit}").SetVisibility(False)
+
+
+def show_legend(volume, shown: bool, view=None) -> None:
+    """Show or hide the legend of a map, in one view or in all: Slicer does not follow what a program shows.
+
+    Args:
+        volume: the map.
+        shown: whether its legend is shown.
+        view: the only view node that shows it; None for all.
+    """
+    logic = slicer.modules.colors.logic()
+    legend = logic.GetColorLegendDisplayNode(volume)
+    if legend is None:
+        return
+    if not shown:
+        legend.SetVisibility(False)
+        return
+    # A view draws only those legends that were added after it was made.
+    title = legend.GetTitleText()
+    slicer.mrmlScene.RemoveNode(legend)
+    legend = _add_legend(volume, title)
+    if view is not None:
+        legend.AddViewNodeID(view.GetID())
+    legend.SetVisibility(True)
+
+
+def _add_legend(volume, title: str):
+    """A legend that leaves the brain in sight also in a small view."""
     legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(volume)
-    legend.SetTitleText(f"{scale.title}\n{scale.unit}")
+    legend.SetTitleText(title)
+    legend.GetTitleTextProperty().SetFontSize(TITLE_POINTS)
+    legend.GetLabelTextProperty().SetFontSize(LABEL_POINTS)
+    return legend
 
 
 def _rainbow():

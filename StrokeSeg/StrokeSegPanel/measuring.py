@@ -1,6 +1,6 @@
 """What segments measure as they are now, corrections included; only what has changed is measured anew."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,8 +11,11 @@ from StrokeSegPanel.scans import voxels_of
 REGION_PREFIX = "ASPECTS "
 """Begins the names of the segments of ASPECTS regions: ``ASPECTS M1 left``."""
 
-INFARCT = "infarct"
-"""The segment by which ASPECTS regions are affected, as in `StrokeSegLib.findings.correction`."""
+INFARCT, CORE, PENUMBRA, HYPOPERFUSED = "infarct", "core", "penumbra", "hypoperfused"
+"""Names of the lesion segments, as in `StrokeSegLib.findings`."""
+
+LESIONS = ((CORE, PENUMBRA), (INFARCT,), (HYPOPERFUSED,))
+"""Segments that together show what is affected; the first ones that a result has."""
 
 TISSUE_HU = (20, 80)
 """Voxels that count for a region's density; as in `StrokeSegLib.aspects.measurement`."""
@@ -31,6 +34,7 @@ class MeasuredSegment:
         name: the one that the run gave it, or its name now where no run knows it.
         volume_ml: with each slice's own extent.
         edited: whether its voxels are others than those of the run.
+        pixels: ``(slices,)`` how many voxels each slice of the scan has.
     """
 
     segment_id: str
@@ -38,6 +42,7 @@ class MeasuredSegment:
     name: str
     volume_ml: float
     edited: bool
+    pixels: np.ndarray = field(compare=False, repr=False)
 
     @property
     def is_region(self) -> bool:
@@ -52,11 +57,13 @@ class Measured:
         segments: in their order.
         removed: names of those that the run made and that are gone.
         regions: what ASPECTS is scored by, as the worker's request ``score`` names it; empty without regions.
+        scored: names of the segments by which regions are affected.
     """
 
     segments: tuple[MeasuredSegment, ...]
     removed: tuple[str, ...]
     regions: tuple[dict, ...]
+    scored: tuple[str, ...]
 
     @property
     def volumes_ml(self) -> dict[str, float]:
@@ -68,6 +75,12 @@ class Measured:
         """Names of the run's segments that the reader changed or removed, and of those that were added."""
         return (*(segment.name for segment in self.segments if segment.edited), *self.removed)
 
+    def affected(self) -> list[MeasuredSegment]:
+        """The segments that show what is affected; empty where nothing is."""
+        filled = {segment.name: segment for segment in self.segments if segment.pixels.any()}
+        groups = ([filled[name] for name in names if name in filled] for names in LESIONS)
+        return next((group for group in groups if group), [])
+
 
 class Measuring:
     """Measures one result again and again; layers that rest are not looked at twice.
@@ -76,9 +89,11 @@ class Measuring:
         segmentation: as it is corrected.
         automatic: as the run left it.
         volume: the scan.
+        stack: where its slices lie, if the node does not say it itself (`geometry.stack_of_run`).
     """
 
-    def __init__(self, segmentation, automatic, volume):
+    def __init__(self, segmentation, automatic, volume, stack: dict | None = None):
+        self._stack = stack
         self._segmentation, self._volume = segmentation, volume
         self._grid = grid_of(volume)
         self._automatic = layers_of(automatic)
@@ -93,8 +108,10 @@ class Measuring:
             BentSlicesError: the scan's transform bends its slices.
         """
         layers, names = layers_of(self._segmentation), self._names_now()
-        voxel_ml = voxel_volumes_ml(self._volume)
-        infarct = next((layer for layer in layers for key in layer.labels if names[key] == INFARCT), None)
+        voxel_ml = voxel_volumes_ml(self._volume, self._stack)
+        scored = (INFARCT,) if INFARCT in self._names.values() else (CORE, PENUMBRA)
+        lesions = [(layer, [layer.labels[key] for key in layer.labels if names[key] in scored]) for layer in layers]
+        lesions = [(layer, values) for layer, values in lesions if values]
         fresh, found, regions = {}, {}, []
 
         def kept(key: tuple, measure, *arguments):
@@ -108,8 +125,8 @@ class Measuring:
             in_layer = {name: label for name, label in of_layer.items() if name.startswith(REGION_PREFIX)}
             if in_layer:
                 density = kept(("density", *key), self._density, layer, voxel_ml)
-                infarct_key = ("affected", *key, infarct and infarct.state)
-                affected = kept(infarct_key, self._affected_ml, layer, infarct, names, voxel_ml)
+                lesion_key = ("affected", *key, *((one.state, *values) for one, values in lesions))
+                affected = kept(lesion_key, self._affected_ml, layer, lesions, voxel_ml)
                 volumes = {names[segment_id]: found[segment_id][0] for segment_id in layer.labels}
                 regions += [
                     _region(name, volumes[name], affected[label], density[label]) for name, label in in_layer.items()
@@ -121,7 +138,7 @@ class Measuring:
             for segment_id in content.GetSegmentIDs()
         )
         removed = tuple(name for name in self._names.values() if name not in names.values())
-        return Measured(segments, removed, tuple(sorted(regions, key=lambda one: (one["side"], one["name"]))))
+        return Measured(segments, removed, tuple(sorted(regions, key=lambda one: (one["side"], one["name"]))), scored)
 
     def _names_now(self) -> dict[str, str]:
         """The run's name of each segment by ID: by its name, else by its ID, as exports find them."""
@@ -134,18 +151,20 @@ class Measuring:
             for segment_id, title in titles.items()
         }
 
-    def _segments(self, layer: Layer, names: dict[str, str], voxel_ml: np.ndarray) -> dict[str, tuple[float, bool]]:
-        """Volume in ml, and whether the voxels changed, by segment ID."""
+    def _segments(
+        self, layer: Layer, names: dict[str, str], voxel_ml: np.ndarray
+    ) -> dict[str, tuple[float, bool, np.ndarray]]:
+        """Volume in ml, whether the voxels changed, and their number in each slice, by segment ID."""
         ids_before = {name: segment_id for segment_id, name in self._names.items()}
         before = {segment_id: ids_before.get(names[segment_id]) for segment_id in layer.labels}
         planes, size = Planes(layer.image, self._grid), _size(layer)
         others = [n for n, one in enumerate(self._automatic) if set(before.values()) & set(one.labels)]
         # How many voxels have a label now and a label before.
         together = {n: np.zeros((size, _size(self._automatic[n])), int) for n in others}
-        volumes_ml = np.zeros(size)
-        for index, one_ml in enumerate(voxel_ml):
+        pixels = np.zeros((len(voxel_ml), size), int)
+        for index in range(len(voxel_ml)):
             now = planes[index]
-            volumes_ml += one_ml * np.bincount(now[now > 0], minlength=size)
+            pixels[index] = np.bincount(now[now > 0], minlength=size)
             for n, counts in together.items():
                 was = self._automatic_planes[n][index]
                 labelled = (now > 0) | (was > 0)
@@ -158,7 +177,7 @@ class Measuring:
                 together[match], label, self._automatic[match].labels[before[segment_id]]
             )
         return {
-            segment_id: (round(float(volumes_ml[label]), DIGITS), edited[segment_id])
+            segment_id: (round(float(voxel_ml @ pixels[:, label]), DIGITS), edited[segment_id], pixels[:, label])
             for segment_id, label in layer.labels.items()
         }
 
@@ -175,17 +194,15 @@ class Measuring:
             counts += np.bincount(labels[tissue], minlength=len(counts)) * one_ml
         return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
 
-    def _affected_ml(
-        self, layer: Layer, infarct: Layer | None, names: dict[str, str], voxel_ml: np.ndarray
-    ) -> np.ndarray:
-        """Infarct in each label."""
+    def _affected_ml(self, layer: Layer, lesions: list[tuple[Layer, list[int]]], voxel_ml: np.ndarray) -> np.ndarray:
+        """Affected tissue in each label: the voxels with one of the values in the lesions' layers."""
         planes, affected_ml = Planes(layer.image, self._grid), np.zeros(_size(layer))
-        if infarct is None:
-            return affected_ml
-        value = next(label for segment_id, label in infarct.labels.items() if names[segment_id] == INFARCT)
-        infarcted = Planes(infarct.image, self._grid)
+        read = [(Planes(one.image, self._grid), values) for one, values in lesions]
         for index, one_ml in enumerate(voxel_ml):
-            labels = planes[index][infarcted[index] == value]
+            affected = np.zeros(planes.shape[1:], bool)
+            for lesion, values in read:
+                affected |= np.isin(lesion[index], values)
+            labels = planes[index][affected]
             affected_ml += one_ml * np.bincount(labels[labels > 0], minlength=len(affected_ml))
         return affected_ml
 

@@ -123,3 +123,11 @@ def _kill(pid: int) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def timer(slot: Callable[[], None]):
+    """A timer that fires once whenever it is started; PythonQt hides the property `singleShot`."""
+    made = qt.QTimer()
+    made.setSingleShot(True)
+    made.connect("timeout()", slot)
+    return made

@@ -8,8 +8,6 @@ from slicer.i18n import tr as _
 from StrokeSegPanel.measuring import REGION_PREFIX
 from StrokeSegPanel.parameters import SIDES
 from StrokeSegPanel.record import Record
-from StrokeSegPanel.results import Results
-from StrokeSegPanel.views import jump_to
 
 SHOWN_SIDES = ("right", "left")
 """Of the patient, in the order of columns: as on the pictures, the right one first."""
@@ -39,11 +37,17 @@ class RegionGrid:
         ui: the panel's widgets.
         decide: called with name, side and whether the reader says that it is affected.
         choose_side: called with ``auto``, ``left`` or ``right``.
+        jump: called with names of segments to show.
     """
 
-    def __init__(self, ui, decide: Callable[[str, str, bool], None], choose_side: Callable[[str], None]):
-        self._ui, self._decide = ui, decide
-        self._results: Results | None = None
+    def __init__(
+        self,
+        ui,
+        decide: Callable[[str, str, bool], None],
+        choose_side: Callable[[str], None],
+        jump: Callable[[tuple[str, ...]], None],
+    ):
+        self._ui, self._decide, self._show_segments = ui, decide, jump
         self._symptomatic = SHOWN_SIDES[0]
         self._jumped_to = ("", "")
         self.boxes, self.names = {}, {}
@@ -63,21 +67,20 @@ class RegionGrid:
                 box = self.boxes[name, side] = qt.QCheckBox()
                 box.accessibleName = f"{name} {side}"
                 box.connect("clicked(bool)", lambda *_, place=(name, side): self._on_box_clicked(*place))
-                layout.addWidget(box, row, column)
+                layout.addWidget(box, row, column, qt.Qt.AlignRight if side == "right" else qt.Qt.AlignLeft)
             for widget in (self.boxes[name, "right"], button, self.boxes[name, "left"]):
                 qt.QWidget.setTabOrder(previous, widget)
                 previous = widget
+        self.last_widget = previous
         ui.symptomaticCombo.connect("activated(int)", lambda index: choose_side(SIDES[index]))
 
-    def show(self, results: Results | None, record: Record | None, is_scored: bool) -> None:
+    def show(self, record: Record | None, is_scored: bool) -> None:
         """Show a result's regions, or nothing where it has none.
 
         Args:
-            results: the result.
-            record: its numbers.
+            record: the result's numbers; None without a result.
             is_scored: whether they belong to the segments and boxes as they are now.
         """
-        self._results = results
         has_regions = record is not None and record.aspects is not None
         self._ui.regions.visible = has_regions
         if not has_regions:
@@ -102,10 +105,7 @@ class RegionGrid:
         if self._jumped_to == (name, side):
             side = next(other for other in SHOWN_SIDES if other != side)
         self._jumped_to = (name, side)
-        segmentation = self._results.segmentation
-        segment_id = segmentation.GetSegmentation().GetSegmentIdBySegmentName(f"{REGION_PREFIX}{name} {side}")
-        if segment_id:
-            jump_to(segmentation, segment_id)
+        self._show_segments((f"{REGION_PREFIX}{name} {side}",))
 
 
 def _score_text(side: str, aspects: dict, is_scored: bool) -> str:

@@ -3,6 +3,7 @@
 import qt
 from slicer.i18n import tr as _
 
+from StrokeSegPanel.geometry import stack_of_run
 from StrokeSegPanel.measuring import Measuring
 from StrokeSegPanel.record import Record
 from StrokeSegPanel.results import Results
@@ -19,8 +20,10 @@ def corrections_of(segmentation) -> list[str]:
     content = segmentation.GetSegmentation()
     if results is None or results.scan is None:
         return [content.GetSegment(segment_id).GetName() for segment_id in content.GetSegmentIDs()]
-    measured = Measuring(segmentation, results.automatic, results.scan).measure()
-    return [*measured.edited, *Record.of(segmentation).decisions]
+    record = Record.of(segmentation)
+    stack = stack_of_run(record.run, results.scan)
+    measured = Measuring(segmentation, results.automatic, results.scan, stack).measure()
+    return [*measured.edited, *record.decisions]
 
 
 def ask_before_replacing(name: str, corrections: list[str]) -> str | None:

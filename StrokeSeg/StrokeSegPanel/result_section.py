@@ -1,5 +1,6 @@
-"""The part of the panel that shows a result: its numbers, regions, warnings, maps and report."""
+"""The part of the panel that shows a result: its main figures, warnings, numbers and regions."""
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,19 +8,19 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from StrokeSegPanel.choices import offer
 from StrokeSegPanel.editing import Correction
+from StrokeSegPanel.headline import Headline, figures_of
 from StrokeSegPanel.live import LiveNumbers
 from StrokeSegPanel.logic import SegmentationLogic
-from StrokeSegPanel.maps import SCALES
+from StrokeSegPanel.record import Record
 from StrokeSegPanel.region_grid import RegionGrid
-from StrokeSegPanel.results import Results
+from StrokeSegPanel.view_section import ViewSection
 
-ROW_HEIGHT, LEAST_ROWS, BORDER = 24, 3, 6
-"""Of the table, in pixels; it shows all rows without scrolling, the trials' criteria included."""
+LEAST_ROWS, MOST_ROWS, BORDER = 3, 16, 6
+"""Of the table, which shows the trials' criteria without scrolling; its border in pixels."""
 
-MAP_OPACITY = 0.6
-"""Of a map over the scan, which stays to be seen."""
+SHOWN_WARNINGS = 2
+"""The others are a click away, so that the numbers stay in sight."""
 
 
 class ResultSection:
@@ -34,22 +35,32 @@ class ResultSection:
     def __init__(self, ui, logic: SegmentationLogic, say: Callable[[str], None]):
         self._ui = ui
         self._report_folder = qt.QTemporaryDir()
+        self._all_warnings = False
         self.live = LiveNumbers(logic, self._show_numbers, say)
-        self.grid = RegionGrid(ui, self.live.decide, self.live.choose_side)
+        self.views = ViewSection(ui, self.live, say)
+        self.grid = RegionGrid(ui, self.live.decide, self.live.choose_side, self.views.jump_to)
+        self.headline = Headline(ui.headline)
         self.correction = Correction()
         table = ui.resultsTable
         table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        table.horizontalHeader().setStretchLastSection(True)
+        table.connect("clicked(QModelIndex)", self._on_row_chosen)
+        table.connect("activated(QModelIndex)", self._on_row_chosen)
+        ui.warningsLabel.connect("linkActivated(QString)", self._on_more_warnings)
         ui.reportButton.connect("clicked(bool)", self._on_report_clicked)
-        ui.mapCombo.connect("currentIndexChanged(int)", self._on_map_chosen)
-        ui.curvesButton.connect("clicked(bool)", self._on_curves_clicked)
         ui.correctButton.connect("clicked(bool)", self._on_correct_clicked)
         ui.undoButton.connect("clicked(bool)", self._on_undo_clicked)
+
+    @property
+    def last_widget(self):
+        """The one after which the keyboard goes on."""
+        return self.grid.last_widget
 
     def close(self) -> None:
         """Let go of the scene."""
         self.correction.end()
+        self.views.leave()
         self.live.follow(None)
 
     def remove_files(self) -> None:
@@ -58,63 +69,75 @@ class ResultSection:
 
     def show(self, segmentation) -> None:
         """Show the result of a segmentation, or that it has none."""
+        before = self.live.results and self.live.results.segmentation
         self.live.follow(segmentation)
         results = self.live.results
-        self._ui.resultsTable.setMRMLTableNode(results.table if results else None)
-        self._ui.resultsTable.visible = results is not None
-        self._ui.reportButton.enabled = results is not None
-        self._ui.corrections.visible = results is not None
+        if results is None or results.segmentation is not before:
+            self._all_warnings = False
+        table = results.table if results else None
+        if self._ui.resultsTable.mrmlTableNode() is not table:
+            self._ui.resultsTable.setMRMLTableNode(table)
+        for widget in (self._ui.resultsTable, self._ui.corrections):
+            widget.visible = results is not None
         self._ui.correctButton.enabled = bool(results and results.scan)
-        self._ui.perfusionViews.visible = bool(results and results.maps)
-        self._ui.curvesButton.enabled = bool(results and results.chart)
-        self._show_maps(results.maps if results else {})
+        self.views.show(results)
         self._show_numbers()
 
     def _show_numbers(self) -> None:
-        results = self.live.results
+        results, measured = self.live.results, self.live.measured
         record = self.live.record if results else None
-        rows = results.table.GetNumberOfRows() if results else 0
-        self._ui.resultsTable.minimumHeight = (max(rows, LEAST_ROWS) + 1) * ROW_HEIGHT + BORDER
-        warnings = record.warnings if record else ()
-        self._ui.warningsLabel.text = "\n".join(f"⚠ {warning}" for warning in warnings)
-        self._ui.warningsLabel.visible = bool(warnings)
+        known = measured is not None and record is not None
+        scored = self.live.is_scored
+        self.headline.show(figures_of(measured, record, scored, results.segmentation) if known else [])
+        self._show_warnings(record)
+        self._size_table(results.table.GetNumberOfRows() if results else 0)
         self._ui.undoButton.enabled = bool(self.live.corrections)
-        self.grid.show(results, record, self.live.is_scored)
+        self.grid.show(record, scored)
+        self.views.refresh()
 
-    def _show_maps(self, maps: dict) -> None:
-        """Offer the maps; the one that lies over the scan is current."""
-        titles = {maps[scale.name].GetID(): scale.title for scale in SCALES if scale.name in maps}
-        views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-        shown = views[0].GetForegroundVolumeID() if views else None
-        offer(self._ui.mapCombo, [_("none"), *titles.values()], titles.get(shown, ""))
+    def _show_warnings(self, record: Record | None) -> None:
+        warnings = record.warnings if record else ()
+        shown = warnings if self._all_warnings or len(warnings) <= SHOWN_WARNINGS + 1 else warnings[:SHOWN_WARNINGS]
+        lines = [f"⚠ {html.escape(warning)}" for warning in shown]
+        if len(shown) < len(warnings):
+            more = _("{count} more warnings").format(count=len(warnings) - len(shown))
+            lines.append(f'<a href="more" style="color:#533f03">{more}</a>')
+        self._ui.warningsLabel.text = "<br>".join(lines)
+        self._ui.warningsLabel.visible = bool(warnings)
 
-    def _on_report_clicked(self, _checked=False):
+    def _size_table(self, rows: int) -> None:
+        table = self._ui.resultsTable
+        row_height = table.fontMetrics().height() + BORDER
+        table.verticalHeader().setDefaultSectionSize(row_height)
+        height = (min(max(rows, LEAST_ROWS), MOST_ROWS) + 1) * row_height + 2 * BORDER
+        table.minimumHeight = height
+        table.maximumHeight = height
+
+    def _on_more_warnings(self, _link: str) -> None:
+        self._all_warnings = True
+        self._show_warnings(self.live.record)
+
+    def _on_row_chosen(self, index) -> None:
+        rows = self.live.rows
+        if 0 <= index.row() < len(rows):
+            self.views.jump_to(rows[index.row()].segments)
+
+    def _on_report_clicked(self, _checked=False) -> None:
         path = Path(self._report_folder.path()) / "report.html"
         path.write_text(self.live.results.report.GetText(), encoding="utf-8")
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
 
-    def _on_map_chosen(self, _index=None):
-        results = self.live.results
-        titles = {scale.title: scale.name for scale in SCALES}
-        shown = results.maps.get(titles.get(self._ui.mapCombo.currentText))
-        slicer.util.setSliceViewerLayers(
-            background=(shown and results.scan) or "keep-current", foreground=shown, foregroundOpacity=MAP_OPACITY
-        )
-
-    def _on_curves_clicked(self, _checked=False):
-        slicer.modules.plots.logic().ShowChartInLayout(self.live.results.chart)
-
-    def _on_correct_clicked(self, _checked=False):
+    def _on_correct_clicked(self, _checked=False) -> None:
         self.correction.begin(self.live.results, self._segment_to_correct())
 
     def _segment_to_correct(self) -> str:
-        """ID of the segment in the table's chosen row, else of the first."""
-        results: Results = self.live.results
-        content, row = results.segmentation.GetSegmentation(), self._ui.resultsTable.currentIndex().row()
-        chosen = content.GetSegmentIdBySegmentName(results.table.GetCellText(row, 0)) if row >= 0 else ""
-        return chosen or (content.GetNthSegmentID(0) if content.GetNumberOfSegments() else "")
+        """ID of the first segment that the table's chosen row rests on, else of the first lesion."""
+        row, rows, measured = self._ui.resultsTable.currentIndex().row(), self.live.rows, self.live.measured
+        ids = {segment.name: segment.segment_id for segment in measured.segments}
+        wanted = [*(rows[row].segments if 0 <= row < len(rows) else ()), *(one.name for one in measured.affected())]
+        return next((ids[name] for name in wanted if name in ids), next(iter(ids.values()), ""))
 
-    def _on_undo_clicked(self, _checked=False):
+    def _on_undo_clicked(self, _checked=False) -> None:
         question = _("These corrections will be lost: {corrections}.")
         if slicer.util.confirmOkCancelDisplay(question.format(corrections=", ".join(self.live.corrections))):
             self.live.undo_all()

@@ -1,16 +1,20 @@
 """A run's files as nodes of the scene: an editable segmentation, its numbers in a table, maps, curves, the report."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from StrokeSegPanel.curves import add_plot, has_curves
-from StrokeSegPanel.maps import SCALES, read_map, show_on_scale
-from StrokeSegPanel.measuring import REGION_PREFIX
+from StrokeSegPanel.display import hide, show_as_usual
+from StrokeSegPanel.geometry import box_ijk_to_ras, ijk_to_ras, is_sheared
+from StrokeSegPanel.maps import SCALES, MapScale, read_map, show_on_scale
+from StrokeSegPanel.planes import layers_of
 from StrokeSegPanel.record import Record
 
 TABLE_ROLE, REPORT_ROLE, AUTOMATIC_ROLE = "StrokeSeg.volumes", "StrokeSeg.report", "StrokeSeg.automatic"
@@ -20,8 +24,8 @@ MAP_ROLES = {scale.name: f"StrokeSeg.{scale.name}" for scale in SCALES}
 CHART_ROLE, CURVES_ROLE = "StrokeSeg.chart", "StrokeSeg.curves"
 """Node references by which it knows its perfusion maps, the chart of the bolus, and what the chart shows."""
 
-OUTLINED = "hypoperfused"
-"""Lies over core and penumbra."""
+LABELS_ROLE = "StrokeSeg.labels"
+"""Node reference by which it knows the names of ASPECTS regions in the slices."""
 
 
 @dataclass(frozen=True)
@@ -56,46 +60,74 @@ class Results:
         return self.segmentation.GetNodeReference(self.segmentation.GetReferenceImageGeometryReferenceRole())
 
 
+def results_in_scene() -> list[Results]:
+    """The results of all runs whose nodes are in the scene, the latest last."""
+    found = [Results.of(node) for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")]
+    return [results for results in found if results is not None]
+
+
 def newest_result_of(volume):
     """The segmentation node that the latest run on a volume made; None without any."""
-    found = [Results.of(node) for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")]
-    own = [results.segmentation for results in found if results is not None and results.scan is volume]
+    own = [results.segmentation for results in results_in_scene() if results.scan is volume]
     return own[-1] if own else None
 
 
-def import_results(folder: Path, volume, replaced=None) -> Results:
-    """Bring a run's files into the scene, beside the scan; nothing is added if anything fails.
+def import_results(folder: Path, volume, replaced=None, warnings: Sequence[str] = ()) -> Generator[None, None, Results]:
+    """Bring a run's files into the scene, beside the scan, step by step so that the window stays alive.
+
+    Yields after each step; nothing is seen before the last one, and nothing stays if anything fails or it is closed.
 
     Args:
         folder: the run's output.
         volume: the scan, whose grid, transform and study the segmentation takes.
         replaced: segmentation node whose segments are replaced; None adds a new node.
+        warnings: what the reader must know of the scan beside what the run found.
     """
     content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    content["warnings"] = [*warnings, *content["warnings"]]
     added = []
 
-    def add(class_name: str, suffix: str):
-        name = slicer.mrmlScene.GenerateUniqueName(f"{volume.GetName()} {suffix}")
-        node = slicer.mrmlScene.AddNewNodeByClass(class_name, name)
-        added.append(node)
-        return node
+    def add(node, suffix: str):
+        """Into the scene when it is complete, for each of its changes there would update lists and views."""
+        name = f"{volume.GetName()} {suffix}"
+        node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+        added.append(slicer.mrmlScene.AddNode(node))
+        return added[-1]
 
     try:
-        maps = _add_maps(folder, volume, add)
+        automatic = slicer.vtkMRMLSegmentationNode()
+        # A hidden node is left out of the subject hierarchy only if it is hidden when it is added.
+        automatic.SetHideFromEditors(True)
+        # Slicer's reader takes a file without segments for a damaged one.
+        if content["volumes_ml"] or "aspects" in content:
+            automatic.SetAndObserveSegmentation(_read_segmentation(folder / "segmentation.seg.nrrd"))
+            _shear_as(volume, automatic)
+        yield
+        segmentation = replaced or slicer.vtkMRMLSegmentationNode()
+        segmentation.GetSegmentation().DeepCopy(automatic.GetSegmentation())
+        yield
+        add(automatic, _("stroke, automatic"))
+        _place_on_scan(automatic, volume)
+        hide(automatic)
+        yield
+        maps = {}
+        for scale in SCALES:
+            if (folder / f"{scale.name}.nrrd").exists():
+                maps[scale.name] = _add_map(folder, scale, volume, add)
+                yield
         perfusion = content.get("perfusion", {})
         chart, *curves = add_plot(perfusion, add) if has_curves(perfusion) else [None]
-        automatic = _add_automatic(folder, volume, add)
         previous = Results.of(replaced)
         outdated = [previous.automatic, *_perfusion_nodes(replaced)] if previous else []
-        table = previous.table if previous else add("vtkMRMLTableNode", _("stroke volumes"))
-        report = previous.report if previous else add("vtkMRMLTextNode", _("stroke report"))
+        table = previous.table if previous else add(slicer.vtkMRMLTableNode(), _("stroke volumes"))
+        report = previous.report if previous else add(slicer.vtkMRMLTextNode(), _("stroke report"))
         report.SetText((folder / "report.html").read_text(encoding="utf-8"))
-        segmentation = replaced or add("vtkMRMLSegmentationNode", _("stroke"))
-        _place_on_scan(segmentation, volume)
-        segmentation.GetSegmentation().DeepCopy(automatic.GetSegmentation())
-        segmentation.CreateDefaultDisplayNodes()
-        outline_what_overlaps(segmentation)
         Record.of_run(content).keep(segmentation)
+        if replaced is None:
+            add(segmentation, _("stroke"))
+        _place_on_scan(segmentation, volume)
+        yield
+        show_as_usual(segmentation, Record.of(segmentation))
         nodes = {AUTOMATIC_ROLE: automatic, TABLE_ROLE: table, REPORT_ROLE: report, CHART_ROLE: chart}
         nodes |= {role: maps.get(name) for name, role in MAP_ROLES.items()}
         for role, node in nodes.items():
@@ -114,22 +146,20 @@ def import_results(folder: Path, volume, replaced=None) -> Results:
     return Results.of(segmentation)
 
 
-def outline_what_overlaps(segmentation) -> None:
-    """Show in outline alone what, filled, would hide the scan or other segments."""
-    content, display = segmentation.GetSegmentation(), segmentation.GetDisplayNode()
-    for segment_id in content.GetSegmentIDs():
-        name = content.GetSegment(segment_id).GetName()
-        if name == OUTLINED or name.startswith(REGION_PREFIX):
-            display.SetSegmentVisibility2DFill(segment_id, False)
+def _shear_as(volume, segmentation) -> None:
+    """Move labels that were written on the upright box of a sheared scan to where its voxels lie."""
+    if not is_sheared(volume):
+        return
+    for layer in layers_of(segmentation):
+        written = vtk.vtkMatrix4x4()
+        layer.image.GetImageToWorldMatrix(written)
+        moved = _from_box(volume) @ slicer.util.arrayFromVTKMatrix(written)
+        layer.image.SetGeometryFromImageToWorldMatrix(slicer.util.vtkMatrixFromArray(moved))
 
 
-def _add_automatic(folder: Path, volume, add: Callable[[str, str], object]):
-    """What the run marked as a segmentation of its own, which nobody sees and nobody edits."""
-    automatic = add("vtkMRMLSegmentationNode", _("stroke, automatic"))
-    automatic.SetHideFromEditors(True)
-    _read_segmentation(folder / "segmentation.seg.nrrd", automatic)
-    _place_on_scan(automatic, volume)
-    return automatic
+def _from_box(volume) -> np.ndarray:
+    """``(4, 4)`` RAS to RAS: from the upright box that files are written on to the scan's voxels."""
+    return ijk_to_ras(volume) @ np.linalg.inv(box_ijk_to_ras(volume))
 
 
 def _place_on_scan(segmentation, volume) -> None:
@@ -137,36 +167,36 @@ def _place_on_scan(segmentation, volume) -> None:
     segmentation.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
 
 
-def _add_maps(folder: Path, volume, add: Callable[[str, str], object]) -> dict[str, object]:
-    """Volume nodes of the maps in a run's folder, where the scan lies."""
-    maps = {}
-    for scale in SCALES:
-        file = folder / f"{scale.name}.nrrd"
-        if file.exists():
-            node = maps[scale.name] = add("vtkMRMLScalarVolumeNode", scale.title)
-            read_map(file, node)
-            node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-            show_on_scale(node, scale)
-    return maps
+def _add_map(folder: Path, scale: MapScale, volume, add: Callable[[object, str], object]):
+    """The volume node of a map in a run's folder, where the scan lies."""
+    node = slicer.vtkMRMLScalarVolumeNode()
+    read_map(folder / f"{scale.name}.nrrd", node)
+    if is_sheared(volume):
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(_from_box(volume) @ ijk_to_ras(node)))
+    add(node, scale.title)
+    node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+    show_on_scale(node, scale)
+    return node
 
 
 def _perfusion_nodes(segmentation) -> list:
-    """The maps, the chart and the curves that a segmentation knows."""
-    roles = [*MAP_ROLES.values(), CHART_ROLE]
+    """The maps, the chart, the curves and the labels that a segmentation knows."""
+    roles = [*MAP_ROLES.values(), CHART_ROLE, LABELS_ROLE]
     nodes = [segmentation.GetNodeReference(role) for role in roles]
     count = segmentation.GetNumberOfNodeReferences(CURVES_ROLE)
     nodes += [segmentation.GetNthNodeReference(CURVES_ROLE, index) for index in range(count)]
     return [node for node in nodes if node is not None]
 
 
-def _read_segmentation(path: Path, segmentation) -> None:
-    storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
-    try:
-        storage.SetFileName(str(path))
-        if not storage.ReadData(segmentation):
-            raise RuntimeError(f"Slicer could not read {path.name}.")
-    finally:
-        slicer.mrmlScene.RemoveNode(storage)
+def _read_segmentation(path: Path):
+    """The segments of a file; read in a scene of their own, for the reader shows at once what it reads."""
+    scene, storage = slicer.vtkMRMLScene(), slicer.vtkMRMLSegmentationStorageNode()
+    read = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    scene.AddNode(storage)
+    storage.SetFileName(str(path))
+    if not storage.ReadData(read):
+        raise RuntimeError(f"Slicer could not read {path.name}.")
+    return read.GetSegmentation()
 
 
 def _remove(node) -> None:

@@ -1,7 +1,7 @@
 """Synthetic patients in Slicer's Sample Data module: made on this computer when asked for, nothing is downloaded."""
 
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +79,16 @@ def register(library_root: str) -> None:
         )
 
 
+def try_out(library_root: str, on_loaded: Callable[[object], None]) -> None:
+    """Draw the first sample for a reader who has no scan at hand.
+
+    Args:
+        library_root: the folder that holds `StrokeSegLib`.
+        on_loaded: called with its volume node.
+    """
+    Making(library_root, samples()[0], on_loaded)
+
+
 @dataclass(frozen=True)
 class Maker:
     """What the Sample Data module calls when a sample is asked for; equal ones are one sample to it."""
@@ -95,21 +105,26 @@ class Maker:
                 )
             )
             return
-        _running.add(Making(self.library_root, self.sample))
+        Making(self.library_root, self.sample)
 
 
 class Making:
     """One sample while it is made, with a dialog that shows so, blocks nothing and can cancel it; a job's listener."""
 
-    def __init__(self, library_root: str, sample: Sample):
-        self._sample = sample
+    def __init__(self, library_root: str, sample: Sample, on_loaded: Callable[[object], None] = lambda volume: None):
+        self._sample, self._on_loaded = sample, on_loaded
         label = _("“{name}” is being made on this computer; this takes a minute or so.").format(name=sample.name)
         self._dialog = qt.QProgressDialog(label, _("Cancel"), 0, 0, slicer.util.mainWindow())
         self._dialog.windowTitle = "StrokeSeg"
         self._dialog.connect("canceled()", self._on_cancelled)
         self._dialog.show()
         self._job = Job(library_root, self._hand_over, self)
+        _running.add(self)
         slicer.app.connect("aboutToQuit()", self._job.abort)
+
+    @property
+    def is_running(self) -> bool:
+        return self in _running
 
     def _hand_over(self, folder: Path) -> Generator[None, None, dict]:
         yield
@@ -123,10 +138,13 @@ class Making:
 
     def on_finished(self, folder: Path, _answer: dict) -> None:
         try:
-            load(self._sample, folder / "phantom" / self._sample.file)
+            volume = load(self._sample, folder / "phantom" / self._sample.file)
         except RuntimeError as error:
+            self._end()
             slicer.util.errorDisplay(str(error))
+            return
         self._end()
+        self._on_loaded(volume)
 
     def on_stopped(self, message: str) -> None:
         self._end()

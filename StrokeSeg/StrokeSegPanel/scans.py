@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
-import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
+
+from StrokeSegPanel.geometry import ijk_to_ras
 
 SHORTEST_SERIES = 8
 """A sequence of fewer volumes is no CT perfusion series; as in `StrokeSegLib.imaging.frames`."""
@@ -123,13 +124,6 @@ def frames_of(series: Series) -> list[np.ndarray]:
             )
     common = np.result_type(*{frame.dtype for frame in frames})
     return [frame.astype(common, copy=False) for frame in frames]
-
-
-def ijk_to_ras(volume) -> np.ndarray:
-    """``(4, 4)`` matrix of a volume node, without its transform."""
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
 
 
 def _sequence_and_volume(node) -> tuple[object, object]:

@@ -18,6 +18,9 @@ SUFFIXES = NIFTI_SUFFIXES + NRRD_SUFFIXES + (".mha", ".mhd")
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
+SERIES_KINDS = {"list", "time"}
+"""Kinds of an NRRD's axis of time; colours and vectors have others."""
+
 LARGEST_IN_PLANE_SHEAR = 1e-3
 """Cosine between rows and columns above which a NIfTI's voxels are no rectangles."""
 
@@ -128,11 +131,14 @@ def _read_itk(path: Path, most_frames: int | None) -> FileArray:
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
-        listed = reader.GetNumberOfComponents() if _said(reader, "NRRD_kinds[pixel]") == "list" else 1
-        frames = int(np.prod(reader.GetSize()[3:], dtype=int)) * listed
-        _check(path, frames, most_frames, colours=reader.GetNumberOfComponents() > listed)
-        is_series = frames > 1 or listed > 1
         is_nrrd = path.name.lower().endswith(NRRD_SUFFIXES)
+        # By pynrrd: SimpleITK 2.5.5, which Slicer 5.12 brings, does not report the kind of the components.
+        kinds = [str(kind) for kind in nrrd.read_header(str(path)).get("kinds", [])] if is_nrrd else []
+        components = reader.GetNumberOfComponents()
+        listed = components if components > 1 and set(kinds) & SERIES_KINDS else 1
+        frames = int(np.prod(reader.GetSize()[3:], dtype=int)) * listed
+        _check(path, frames, most_frames, colours=components > listed)
+        is_series = frames > 1 or listed > 1
         values, header = _nrrd_series(path) if is_series and is_nrrd else (_itk_values(reader), {})
     except (RuntimeError, OSError, EOFError, ValueError, zlib.error, nrrd.NRRDError) as error:
         raise _damaged(path, error) from error
@@ -174,7 +180,7 @@ def _nrrd_series(path: Path) -> tuple[np.ndarray, dict]:
 def _time_axis(header: dict) -> int:
     """The file's axis of time: Slicer writes a list, first in older versions and last in newer ones."""
     kinds = [str(kind) for kind in header.get("kinds", [])]
-    return next((axis for axis, kind in enumerate(kinds) if kind in ("list", "time")), header["dimension"] - 1)
+    return next((axis for axis, kind in enumerate(kinds) if kind in SERIES_KINDS), header["dimension"] - 1)
 
 
 def _nrrd_times_s(header: dict) -> np.ndarray | None:

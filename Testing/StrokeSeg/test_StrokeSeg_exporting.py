@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from checkpoints import import_random_cpaisd
-from desktop_use import left_behind
+from desktop_use import finished, left_behind
 from scans import centred_geometry, ellipsoid_head
 from slicer_scene import acquisition_transform, add_four_dimensional, add_sequence, ras_of
 
@@ -76,7 +76,7 @@ def show(desktop, run):
     volume = slicer.util.addVolumeFromArray(HEAD_HU, ras_of(GEOMETRY), name=PATIENT)
     if run.stack is not None:
         volume.SetAndObserveTransformNodeID(acquisition_transform(GEOMETRY, TILTED).GetID())
-    results = import_results(run.output, volume)
+    results = finished(import_results(run.output, volume))
     desktop.panel._parameters.inputVolume = volume
     desktop.panel._parameters.resultSegmentation = results.segmentation
     assert desktop.panel.export._results is not None
@@ -228,7 +228,7 @@ def test_a_cancelled_export_writes_nothing_and_leaves_nothing(desktop, upright_r
         desktop.click(ui.exportButton)
         desktop.wait_until(moment, timeout_s=60)
         desktop.click(ui.exportButton)
-        desktop.wait_until(lambda: not desktop.panel.export.is_running, timeout_s=10)
+        desktop.wait_until(lambda: not desktop.panel.export.is_running, timeout_s=60)
         assert "ancelled" in ui.messageLabel.text
         assert not (tmp_path / "out").exists()
         assert left_behind() == []
@@ -240,7 +240,7 @@ def test_closing_the_scene_ends_the_export(desktop, upright_run, tmp_path):
     desktop.click(ui.exportButton)
     desktop.wait_until(lambda: ui.stageLabel.text.startswith("drawing"), timeout_s=120)
     desktop.scene.Clear(0)
-    desktop.wait_until(lambda: not (tmp_path / "made").exists(), timeout_s=5)
+    desktop.wait_until(lambda: not (tmp_path / "made").exists(), timeout_s=60)
     assert not desktop.panel.export.is_running
     assert "scene was closed" in ui.messageLabel.text
     assert left_behind() == []
@@ -286,7 +286,7 @@ def test_the_case_of_a_perfusion_result_keeps_maps_mismatch_and_decisions(deskto
         lambda fraction, stage: None,
     )
     volume = slicer.util.addVolumeFromArray(HEAD_HU, ras_of(GEOMETRY), name=PATIENT)
-    results = import_results(tmp_path / "run", volume)
+    results = finished(import_results(tmp_path / "run", volume))
     shutil.rmtree(tmp_path / "run")
     (tmp_path / "case").mkdir()
     for _ in write_case(results, tmp_path / "case"):

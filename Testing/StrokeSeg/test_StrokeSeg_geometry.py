@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scans import centred_geometry, tilted_geometry
-from slicer_scene import acquisition_transform, ras_of
+from slicer_scene import acquisition_transform, add_as_add_data_does, ras_of
 from update_cmake_lists import REPOSITORY
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
@@ -51,3 +51,11 @@ def test_a_transform_that_bends_the_slices_is_refused(panel_geometry):
     volume.SetAndObserveTransformNodeID(transform.GetID())
     with pytest.raises(panel_geometry.BentSlicesError):
         panel_geometry.slice_stack(volume)
+
+
+def test_a_sheared_voxel_has_the_volume_between_its_slices(panel_geometry):
+    true = tilted_geometry(tilt_deg=18)
+    volume = add_as_add_data_does(true, np.zeros(true.shape, np.int16))
+    np.testing.assert_allclose(panel_geometry.voxel_volumes_ml(volume), true.voxel_volumes_ml, rtol=1e-6)
+    assert np.prod(volume.GetSpacing()) / 1000 > 1.05 * true.voxel_volumes_ml[0]
+    np.testing.assert_allclose(panel_geometry.slice_stack(volume)["positions_mm"], true.positions_mm, atol=1e-6)

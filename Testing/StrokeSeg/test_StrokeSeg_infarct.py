@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from desktop_use import run_to_the_end, shown_table
+from desktop_use import choose_method, run_to_the_end, shown_table
 from infarct import write_infarct_bundle
 from scans import centred_geometry, ellipsoid_head
 
@@ -31,8 +31,7 @@ def chosen_head(desktop, shape, spacing_mm):
     head = slicer.util.addVolumeFromArray(ellipsoid_head(geometry, noise_hu=4.0), to_ras, name="Head CT")
     desktop.panel._parameters.inputVolume = head
     desktop.wait_until(lambda: desktop.ui.segmentButton.enabled)
-    desktop.ui.methodCombo.setCurrentText(METHOD)
-    desktop.ui.modelCombo.setCurrentText(MODEL)
+    choose_method(desktop, METHOD, MODEL)
     return head
 
 
@@ -51,7 +50,7 @@ def test_infarct_lies_on_the_scan_and_its_volume_follows_corrections(desktop):
     corrected[5:15, 30:40, 40:50] = 1
     slicer.util.updateSegmentBinaryLabelmapFromArray(corrected, node, "infarct", head)
     expected_ml = 1000 * np.prod(spacing_mm) / 1000
-    desktop.wait_until(lambda: shown_table(desktop)["infarct"] == pytest.approx(expected_ml, abs=0.01), timeout_s=5)
+    desktop.wait_until(lambda: shown_table(desktop)["infarct"] == pytest.approx(expected_ml, abs=0.01), timeout_s=60)
 
 
 def test_thick_slices_are_refused_with_a_sentence_in_the_panel(desktop):

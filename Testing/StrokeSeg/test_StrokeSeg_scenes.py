@@ -87,7 +87,7 @@ def test_the_question_before_replacing_offers_a_new_segmentation(desktop, button
         next(one for one in box.buttons() if one.property("text").replace("&", "") == button).click()
 
     timer = qt.QTimer()
-    timer.singleShot = True
+    timer.setSingleShot(True)
     timer.connect("timeout()", press)
     timer.start(50)
     assert ask_before_replacing("Head CT stroke", ["core", "penumbra"]) == answer

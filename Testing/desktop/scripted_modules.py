@@ -49,7 +49,8 @@ class ScriptedLoadableModuleLogic:
 
 
 class ScriptedLoadableModuleTest:
-    pass
+    def delayDisplay(self, message: str) -> None:
+        pass
 
 
 class Choice:

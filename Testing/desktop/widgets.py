@@ -63,6 +63,8 @@ class qMRMLNodeComboBox(dressed(QtWidgets.QComboBox)):
         self._chosen_id = None
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent):
             scene.AddObserver(event, lambda *_: self._fill())
+        # In Slicer the list follows an import when all other observers have been told.
+        scene.AddObserver(scene.EndImportEvent, lambda *_: QtCore.QTimer.singleShot(0, self._fill))
         self.currentIndexChanged.connect(self._on_index)
         self._fill()
 
@@ -75,12 +77,15 @@ class qMRMLNodeComboBox(dressed(QtWidgets.QComboBox)):
         return self._nodes[index] if 0 <= index < len(self._nodes) else None
 
     def setCurrentNode(self, node) -> None:
-        if node in self._nodes:
-            self.setCurrentIndex(self._nodes.index(node))
-        elif node is None:
-            self.setCurrentIndex(-1)
+        """A node that the list does not know yet is shown as none, and nobody is told."""
+        known = node in self._nodes
+        blocked = self.blockSignals(node is not None and not known)
+        self.setCurrentIndex(self._nodes.index(node if known else None) if known or None in self._nodes else -1)
+        self.blockSignals(blocked)
 
     def _fill(self) -> None:
+        if self._scene.IsImporting():
+            return
         current = self.currentNode()
         blocked = self.blockSignals(True)
         types = QtCore.QObject.property(self, "nodeTypes") or []
@@ -106,6 +111,8 @@ class qMRMLNodeComboBox(dressed(QtWidgets.QComboBox)):
 
 class qMRMLTableView(dressed(QtWidgets.QTableWidget)):
     """Shows a table node and follows its changes."""
+
+    connect = dressed(QtWidgets.QTableWidget).connect
 
     def setMRMLTableNode(self, node) -> None:
         previous = getattr(self, "_node", None)
