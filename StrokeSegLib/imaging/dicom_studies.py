@@ -9,7 +9,7 @@ from pathlib import Path
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from StrokeSegLib.imaging.dicom_headers import PREAMBLE_BYTES, begins_as_dicom
+from StrokeSegLib.imaging.dicom_files import START_BYTES, begins_as_dicom
 
 TAGS = ["StudyInstanceUID", "Modality"]
 
@@ -66,7 +66,7 @@ def _study_and_modality(file: Path) -> tuple[str, str] | None:
     damaged = DAMAGED if file.suffix.lower() == ".dcm" else None
     try:
         with open(file, "rb") as content:
-            start = content.read(PREAMBLE_BYTES)
+            start = content.read(START_BYTES)
             if not begins_as_dicom(start):
                 return damaged
             content.seek(0)
