@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging.dicom_groups import all_series, kernel_of, moving_frames, off_line
+from StrokeSegLib.imaging.dicom_groups import all_series, in_line, kernel_of, moving_frames
 from StrokeSegLib.imaging.dicom_headers import CT_IMAGE_CLASSES, DicomImages, ImageHeader, Unreadable
 from StrokeSegLib.imaging.dicom_series import LARGEST_LOSS, Series
 from StrokeSegLib.imaging.frames import Wanted
@@ -50,8 +50,7 @@ def choose_series(found: DicomImages, wanted: Wanted = "any") -> list[Choice]:
     Raises:
         ImageError: several patients, or nothing of what is wanted (the sentence says what is there).
     """
-    damaged = [one for one in found.unreadable if one.modality in ("CT", "")]
-    candidates, unreadable = _complete(_measured_ct(found.images), damaged)
+    candidates, unreadable = _candidates(found)
     _check_one_patient(candidates)
     series = _of_kind(all_series(candidates), wanted)
     ranked = sorted(series, key=lambda one: tuple(one.merits.values()), reverse=True)
@@ -60,6 +59,20 @@ def choose_series(found: DicomImages, wanted: Wanted = "any") -> list[Choice]:
     return [
         _choice(one, ranked, found.images, unreadable) for one in ranked if one is ranked[0] or _is_rival(one, ranked)
     ]
+
+
+def readable_series(found: DicomImages) -> list[Series]:
+    """All CT series of a folder, without the images that cannot be used.
+
+    Raises:
+        ImageError: there are none.
+    """
+    return [in_line(series)[0] for series in all_series(_candidates(found)[0])]
+
+
+def _candidates(found: DicomImages) -> tuple[list[ImageHeader], list[Unreadable]]:
+    damaged = [one for one in found.unreadable if one.modality in ("CT", "")]
+    return _complete(_measured_ct(found.images), damaged)
 
 
 def _is_rival(one: Series, ranked: list[Series]) -> bool:
@@ -80,15 +93,13 @@ def _choice(
         sentence = f"Of {len(ranked)} {kind} series {best.label} was taken: {decisive}, against {other.label}."
     lost = [one for one in unreadable if one.series_uid in {"", *(image.series_uid for image in best.images)}]
     warnings = [*_lost_files(best, lost), *_siblings(best, images), *_contrast(best), *_unscaled(best)]
-    beside = off_line(best)
-    if len(beside):
-        names = _listed([best.images[index].name for index in beside])
+    best, beside = in_line(best)
+    if beside:
+        lie, were = ("lies", "was") if len(beside) == 1 else ("lie", "were")
         warnings.append(
-            f"{names} lie{'s' if len(beside) == 1 else ''} beside the line of the other slices and "
-            f"{'was' if len(beside) == 1 else 'were'} left out; check the Image Position (Patient)."
+            f"{_listed([image.name for image in beside])} {lie} beside the line of the other slices and {were} left "
+            "out; check the Image Position (Patient)."
         )
-        kept = np.setdiff1d(np.arange(len(best.images)), beside)
-        best = Series(tuple(best.images[index] for index in kept))
     return Choice(best, sentence, tuple(warnings))
 
 
@@ -145,8 +156,8 @@ def _siblings(best: Series, images: Sequence[ImageHeader]) -> Iterator[str]:
             reasons[reason] = reasons.get(reason, 0) + 1
     for reason, count in reasons.items():
         yield (
-            f"{count} image{'s' if count > 1 else ''} of the same series {'were' if count > 1 else 'was'} left out of "
-            f"the {len(best.images)} that are read: {reason}. Check that the scan is complete."
+            f"{count} image{'s' if count > 1 else ''} of the same series {'were' if count > 1 else 'was'} left out "
+            f"({reason}); {len(best.images)} are read. Check that these are the whole scan."
         )
 
 

@@ -21,6 +21,7 @@ SAME_TIME_S = 0.01
 TOLD_APART = 0.9
 """A time that is the same for more than a tenth of the images of a position does not say when they were acquired."""
 
+
 @dataclass(frozen=True)
 class Frames:
     """A perfusion series in order.

@@ -49,20 +49,26 @@ def kernel_of(image: ImageHeader) -> str:
     return re.sub(r"[^a-z0-9+]", "", image.kernel.casefold())
 
 
-def off_line(series: Series) -> np.ndarray:
-    """Indices of images that lie beside the line through the others: their positions are wrong.
+def in_line(series: Series) -> tuple[Series, tuple[ImageHeader, ...]]:
+    """The series without images that lie beside the line through the others, whose positions are wrong; and those.
 
-    None where more than `LARGEST_LOSS` of the images would be: then the stack itself is unusual.
+    Where more than `LARGEST_LOSS` of the images would be left out, the stack itself is unusual, and stays.
     """
     if len(series.positions) < LEAST_IMAGES:
-        return np.array([], int)
+        return series, ()
     heights_mm, places_mm = (series.stack.positions_mm @ axes.T for axes in (series.normal, series.orientation))
     # Medians, because the few wrong ones must not pull the line.
     slopes = np.median(np.diff(places_mm, axis=0) / np.diff(heights_mm)[:, None], axis=0)
     start_mm = np.median(places_mm - heights_mm[:, None] * slopes, axis=0)
     rest_mm = series.positions_mm @ series.orientation.T - series.heights_mm[:, None] * slopes - start_mm
-    beside = np.flatnonzero(np.abs(rest_mm).max(axis=1) > OFF_LINE_MM)
-    return beside if len(beside) <= LARGEST_LOSS * len(series.images) else np.array([], int)
+    beside = np.abs(rest_mm).max(axis=1) > OFF_LINE_MM
+    if not 0 < beside.sum() <= LARGEST_LOSS * len(beside):
+        return series, ()
+    kept, left_out = (
+        tuple(image for image, is_chosen in zip(series.images, chosen, strict=True) if is_chosen)
+        for chosen in (~beside, beside)
+    )
+    return Series(kept), left_out
 
 
 def moving_frames(series: Sequence[Series]) -> list[Series]:

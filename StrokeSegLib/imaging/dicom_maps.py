@@ -69,7 +69,9 @@ def _mapping_of(image: ImageHeader) -> RealWorldMapping:
         return RealWorldMapping(1.0, 0.0, unit)
     values = HeaderValues(mapping)
     try:
-        linear = [values.numbers(name, 1, (-np.inf, np.inf)) for name in ("RealWorldValueSlope", "RealWorldValueIntercept")]
+        linear = [
+            values.numbers(name, 1, (-np.inf, np.inf)) for name in ("RealWorldValueSlope", "RealWorldValueIntercept")
+        ]
     except FaultyHeaderError as error:
         raise ImageError(f"{image.name} cannot be read: {error}; export the map again.") from error
     if None in linear:

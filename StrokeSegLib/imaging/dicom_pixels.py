@@ -86,7 +86,7 @@ def _stored_frames(image: ImageHeader) -> "np.ndarray | _FramesInPlace":
 
 
 class _FramesInPlace:
-    """Frames that are read from an uncompressed file one at a time: a perfusion series is too large to be held twice."""
+    """Frames read from an uncompressed file one at a time: a perfusion series is too large to be held twice."""
 
     def __init__(self, image: ImageHeader):
         self._image = image

@@ -228,4 +228,6 @@ def _check(path: Path, frames: int, most_frames: int | None, colours: bool) -> N
 def _damaged(path: Path, error: Exception) -> ImageError:
     reasons = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = f" ({reasons[-1].split('): ')[-1].rstrip('.')})" if reasons else ""
-    return ImageError(f"{shown_name(path)} cannot be read; it is damaged or not an image{reason}. Copy or export it again.")
+    return ImageError(
+        f"{shown_name(path)} cannot be read; it is damaged or not an image{reason}. Copy or export it again."
+    )

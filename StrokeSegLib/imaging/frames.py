@@ -66,8 +66,8 @@ def perfusion_series(voxels: np.ndarray, times_s: np.ndarray, name: str) -> tupl
     if longest_s > LONGEST_PAUSE_S:
         place, before = np.argwhere(intervals_s == longest_s)[0]
         raise ImageError(
-            f"{name[0].upper()}{name[1:]} pauses for {longest_s:.0f} s after frame {before + 1}: these are two scans, or "
-            f"its times are wrong; give one scan, or {HOW_TO_GIVE_TIMES}."
+            f"After frame {before + 1} {name} pauses for {longest_s:.0f} s: two scans, or the times are wrong; "
+            f"give one scan, or {HOW_TO_GIVE_TIMES}."
         )
     empty = [frame for frame in range(frames) if _is_empty(voxels[..., frame])]
     if not empty:

@@ -77,7 +77,10 @@ class HeaderValues:
         except (TypeError, ValueError, OverflowError) as error:
             raise FaultyHeaderError(_sentence(name, found, "is not a number")) from error
         if len(numbers) != count:
-            raise FaultyHeaderError(_sentence(name, found, f"has {len(numbers)} values instead of {count}"))
+            values = "1 value" if len(numbers) == 1 else f"{len(numbers)} values"
+            raise FaultyHeaderError(_sentence(name, found, f"has {values} instead of {count}"))
+        if not all(math.isfinite(number) for number in numbers):
+            raise FaultyHeaderError(_sentence(name, found, "is not a number"))
         low, high = limits
         if not all(low <= number <= high for number in numbers):
             raise FaultyHeaderError(_sentence(name, found, f"is not between {low:g} and {high:g}"))

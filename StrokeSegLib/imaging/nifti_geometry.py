@@ -132,15 +132,13 @@ def _by_sform(path: Path, ras: np.ndarray) -> FileGeometry:
     return FileGeometry(tuple(spacing_mm.tolist()), affine[:, 3], direction)
 
 
-def _contradictions(
-    path: Path, used: FileGeometry, image: nibabel.spatialimages.SpatialImage
-) -> Iterator[str]:
+def _contradictions(path: Path, used: FileGeometry, image: nibabel.spatialimages.SpatialImage) -> Iterator[str]:
     """Warnings on what else the header says of the grid."""
     name, header = shown_name(path), image.header
     if not isinstance(header, nibabel.Nifti1Header):
         yield (
-            f"{name} is an Analyze file, which does not say where the patient's left and front are; check the sides, or "
-            "convert the scan from DICOM to NIfTI."
+            f"{name} is an Analyze file, which does not say where the patient's left and front are; check the sides, "
+            "or convert the scan from DICOM to NIfTI."
         )
         return
     described = {"sform": image.get_sform(coded=True)[0], "qform": _qform(image)}

@@ -31,7 +31,7 @@ def read_study(
     times_s: Sequence[float] | None = None,
     files: Sequence[Path] = (),
 ) -> Study:
-    """A study from a DICOM folder or file, a NIfTI, NRRD or MetaImage file, a case folder of ISLES 2018, or a zip of one.
+    """A study from a DICOM folder or file, a NIfTI, NRRD or MetaImage file, an ISLES 2018 case folder, or a zip of one.
 
     Args:
         path: the input.

@@ -39,11 +39,12 @@ def frame_times(path: Path, header_step_s: float | None, frames: int) -> tuple[n
         return None, (f"{shown_name(file)} lists {len(starts_s)} times ({key}), but there are {frames} frames.",)
     warnings = []
     step_s = float(np.median(np.diff(starts_s)))
-    if header_step_s is not None and abs(header_step_s / step_s - 1) > SAME_INTERVAL or not _is_even(starts_s):
+    if (header_step_s is not None and abs(header_step_s / step_s - 1) > SAME_INTERVAL) or not _is_even(starts_s):
         said = "no interval" if header_step_s is None else f"one interval of {header_step_s:g} s"
+        length_s = starts_s[-1] - starts_s[0]
         warnings.append(
-            f"The times of the frames are those in {shown_name(file)} ({key}, {starts_s[-1] - starts_s[0]:g} s in all); "
-            f"the NIfTI header has {said}."
+            f"The times of the frames are those in {shown_name(file)} ({key}, {length_s:g} s in all); the NIfTI header "
+            f"has {said}."
         )
     return starts_s + _slice_offsets_s(content), tuple(warnings)
 

@@ -88,7 +88,8 @@ class Study:
     @cached_property
     def head_warnings(self) -> tuple[str, ...]:
         """What the picture says against this scan: contrast, an implausible brain, a turned or open head, metal."""
-        return head_warnings(self.ct.voxels, self.brain, self.ct.geometry, self.shows_contrast)
+        enhanced = self.series is None and self.shows_contrast
+        return head_warnings(self.ct.voxels, self.brain, self.ct.geometry, enhanced)
 
     def saying(self, *warnings: str) -> "Study":
         """The study with further warnings; what was computed of its voxels stays."""

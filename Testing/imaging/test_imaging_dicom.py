@@ -184,7 +184,7 @@ def test_a_damaged_file_among_good_ones_is_named_and_left_out(series, hu, keep_b
 def test_a_series_of_which_much_is_damaged_is_refused(series):
     for path in series[:3]:
         path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ImageError, match="3 of 6 images of series .* cannot be read .*truncated"):
+    with pytest.raises(ImageError, match=r"3 of 6 images of series .* cannot be read .*truncated"):
         read_study(series[0].parent)
 
 
