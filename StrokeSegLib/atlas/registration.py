@@ -11,7 +11,7 @@ from StrokeSegLib.atlas.labels import Tissue
 from StrokeSegLib.atlas.lookup import LabelLookup
 from StrokeSegLib.atlas.pose import Poses
 from StrokeSegLib.atlas.samples import Samples, samples_of
-from StrokeSegLib.atlas.search import search
+from StrokeSegLib.atlas.search import search, upright_starts
 from StrokeSegLib.atlas.warp import Warp, improved
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.geometry import SliceGeometry
@@ -164,13 +164,7 @@ def register_head(study: Study) -> HeadRegistration:
         ImageError: no brain, or too little of it in view.
     """
     geometry = study.ct.geometry
-    height_mm = float(geometry.slice_extents_mm.sum())
-    if geometry.shape[0] < LEAST_SLICES or height_mm < LEAST_HEIGHT_MM:
-        slices = "one slice" if geometry.shape[0] == 1 else f"{geometry.shape[0]} slices over {height_mm:.0f} mm"
-        raise TooFewSlicesError(
-            f"The scan has {slices}, too few to match the head atlas to; at least {LEAST_SLICES} slices over "
-            f"{LEAST_HEIGHT_MM:.0f} mm are needed."
-        )
+    _check_coverage(geometry)
     samples = samples_of(study)
     poses = search(samples, study.midsagittal_plane)
     affine = _affine(poses)
@@ -179,6 +173,27 @@ def register_head(study: Study) -> HeadRegistration:
     for blur_mm, iterations in WARP_STAGES:
         warp = improved(warp, samples, places_mm, appearance(blur_mm), iterations)
     return HeadRegistration(geometry, affine, warp, _pose(poses), _fit(samples, places_mm))
+
+
+def check_orientation(study: Study) -> None:
+    """The first step of `register_head` alone.
+
+    Raises:
+        HeadOrientationError: the head lies upside down or back to front in the volume.
+        ImageError: there is too little of the head to tell.
+    """
+    _check_coverage(study.ct.geometry)
+    upright_starts(samples_of(study), study.midsagittal_plane)
+
+
+def _check_coverage(geometry: SliceGeometry) -> None:
+    height_mm = float(geometry.slice_extents_mm.sum())
+    if geometry.shape[0] < LEAST_SLICES or height_mm < LEAST_HEIGHT_MM:
+        slices = "one slice" if geometry.shape[0] == 1 else f"{geometry.shape[0]} slices over {height_mm:.0f} mm"
+        raise TooFewSlicesError(
+            f"The scan has {slices}, too few to match the head atlas to; at least {LEAST_SLICES} slices over "
+            f"{LEAST_HEIGHT_MM:.0f} mm are needed."
+        )
 
 
 def level_mm() -> float:

@@ -52,6 +52,23 @@ def search(samples: Samples, plane: MidsagittalPlane) -> Poses:
     Raises:
         HeadOrientationError: the head fits clearly better the wrong way up or back to front.
     """
+    poses, cost = upright_starts(samples, plane)
+    best = poses[np.argsort(cost, kind="stable")[:KEPT_STARTS]]
+    poses, cost = improved(best, samples.every(MIDDLE_MM), appearance(BLURS_MM[1]), ITERATIONS[1])
+    best, _ = improved(poses[[cost.argmin()]], samples, appearance(BLURS_MM[2]), ITERATIONS[2])
+    return best
+
+
+def upright_starts(samples: Samples, plane: MidsagittalPlane) -> tuple[Poses, np.ndarray]:
+    """Coarse poses, and the cost ``(batch,)`` of each.
+
+    Args:
+        samples: of the scan.
+        plane: its mid-sagittal plane.
+
+    Raises:
+        HeadOrientationError: the head fits clearly better the wrong way up or back to front.
+    """
     coarse = samples.every(COARSE_MM)
     poses, cost = _from_starts(coarse, plane)
     others = {words: _coarse_cost(*_reflected(coarse, plane, signs)) for signs, words in OTHER_ORIENTATIONS.items()}
@@ -61,10 +78,7 @@ def search(samples: Samples, plane: MidsagittalPlane) -> Poses:
             f"The head lies {likeliest} in this volume, so that left cannot be told from right; correct the scan's "
             "orientation, or load it from the scanner's own DICOM files."
         )
-    best = poses[np.argsort(cost, kind="stable")[:KEPT_STARTS]]
-    poses, cost = improved(best, samples.every(MIDDLE_MM), appearance(BLURS_MM[1]), ITERATIONS[1])
-    best, _ = improved(poses[[cost.argmin()]], samples, appearance(BLURS_MM[2]), ITERATIONS[2])
-    return best
+    return poses, cost
 
 
 def _from_starts(samples: Samples, plane: MidsagittalPlane) -> tuple[Poses, np.ndarray]:

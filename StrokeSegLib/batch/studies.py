@@ -13,7 +13,10 @@ from StrokeSegLib.batch.naming import unique_names
 from StrokeSegLib.case import Case
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging import isles2018
+from StrokeSegLib.imaging.archives import OTHER_ARCHIVES, ZIP_SUFFIX, holds_scan
+from StrokeSegLib.imaging.dicom_files import has_text_name, may_be_image, shown_name
 from StrokeSegLib.imaging.dicom_studies import DicomStudy, dicom_studies
+from StrokeSegLib.imaging.file_arrays import PAIR_SUFFIXES
 from StrokeSegLib.imaging.files import SUFFIXES
 
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -25,6 +28,9 @@ SEGMENTATION_SUFFIX = ".seg.nrrd"
 
 MASK_TYPES = (sitk.sitkUInt8, sitk.sitkInt8)
 """Voxels of a byte hold no HU."""
+
+NAMED = 3
+"""So many of the files that are passed over are named, the others counted."""
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +76,11 @@ def studies_in(source: Path, usual: Case) -> list[BatchStudy]:
 
 def _studies_below(root: Path, usual: Case) -> list[BatchStudy]:
     inputs, others = _walk(root)
-    dicom, without_ct = dicom_studies(others)
+    dicom, without_ct, not_dicom = dicom_studies(others)
     if without_ct:
         logger.info("%d DICOM studies without CT were passed over.", without_ct)
+    if not_dicom:
+        logger.info("%s passed over: neither DICOM nor a volume (%s).", *_counted(not_dicom))
     cases = {(path, ""): replace(usual, input=path) for path in inputs}
     cases |= {(study.folder, study.uid): _dicom_case(study, usual) for study in dicom}
     # Names depend on places below the batch's folder, wherever that lies today.
@@ -84,7 +92,7 @@ def _studies_below(root: Path, usual: Case) -> list[BatchStudy]:
 
 def _walk(root: Path) -> tuple[list[Path], list[Path]]:
     """Folders and files that are a study each, and all other files, which may be DICOM; hidden ones are left out."""
-    inputs, others, masks = [], [], 0
+    inputs, others, masks, archives = [], [], [], []
     for place, folders, files in os.walk(root, onerror=_say_unreadable):
         folder = Path(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -98,17 +106,36 @@ def _walk(root: Path) -> tuple[list[Path], list[Path]]:
             inputs += [folder / name for name in files if _is_image(name) and name.split(".")[0] == "image"]
         else:
             for name in sorted(files):
-                if name.startswith(".") or name == "DICOMDIR":
+                path = folder / name
+                if not may_be_image(name) or _is_image_of_pair(path):
                     continue
-                if not _is_image(name):
-                    others.append(folder / name)
-                elif name.lower().endswith(SEGMENTATION_SUFFIX) or _is_mask(folder / name):
-                    masks += 1
+                if name.lower().endswith((ZIP_SUFFIX, *OTHER_ARCHIVES)):
+                    (inputs if name.lower().endswith(ZIP_SUFFIX) and holds_scan(path) else archives).append(path)
+                elif not _is_image(name) and not _is_header_of_pair(path):
+                    others.append(path)
+                elif name.lower().endswith(SEGMENTATION_SUFFIX) or _is_mask(path):
+                    masks.append(path)
                 else:
-                    inputs.append(folder / name)
+                    inputs.append(path)
     if masks:
-        logger.info("%d files with masks or pictures in place of HU were passed over.", masks)
+        logger.info("%s passed over: masks or pictures in place of HU (%s).", *_counted(masks))
+    if archives:
+        logger.info("%s passed over: archives without a scan, or of a kind that is not read (%s).", *_counted(archives))
     return inputs, others
+
+
+def _counted(files: Sequence[Path]) -> tuple[str, str]:
+    """How many files, and the first of their names."""
+    names = ", ".join(shown_name(file) for file in files[:NAMED]) + (", …" if len(files) > NAMED else "")
+    return f"{len(files)} files were" if len(files) > 1 else "1 file was", names
+
+
+def _is_header_of_pair(path: Path) -> bool:
+    return path.suffix.lower() == PAIR_SUFFIXES[0] and any(path.with_suffix(end).exists() for end in (".img", ".IMG"))
+
+
+def _is_image_of_pair(path: Path) -> bool:
+    return path.suffix.lower() == PAIR_SUFFIXES[1] and any(path.with_suffix(end).exists() for end in (".hdr", ".HDR"))
 
 
 def _say_unreadable(error: OSError) -> None:
@@ -120,6 +147,8 @@ def _is_image(name: str) -> bool:
 
 
 def _is_mask(file: Path) -> bool:
+    if not has_text_name(file):
+        return False  # Reading it says what is wrong.
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     try:
@@ -141,7 +170,8 @@ def _way(root: Path, place: Path) -> Sequence[str]:
     """Folders to a study from the batch's, without what every file of its kind is called."""
     way = list(_relative(root, place).parts)
     if not place.is_dir():
-        suffix = next(suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if way[-1].lower().endswith(suffix))
+        suffixes = sorted((*SUFFIXES, *PAIR_SUFFIXES, ZIP_SUFFIX), key=len, reverse=True)
+        suffix = next(suffix for suffix in suffixes if way[-1].lower().endswith(suffix))
         way[-1] = way[-1][: -len(suffix)]
     if len(way) > 1 and (place.parent / TRUTH).exists():
         way.pop()

@@ -1,29 +1,36 @@
 """A study from DICOM: the chosen series' slices put in order and decoded to HU."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.axes import StoredAxes
+from StrokeSegLib.imaging.dicom_choice import Choice, choose_series
 from StrokeSegLib.imaging.dicom_frames import decoded_frames, frames_of
 from StrokeSegLib.imaging.dicom_headers import ImageHeader, read_headers
 from StrokeSegLib.imaging.dicom_pixels import check_decodable, decoded
-from StrokeSegLib.imaging.dicom_series import Series, choose_series
+from StrokeSegLib.imaging.dicom_series import Series
 from StrokeSegLib.imaging.files import as_hounsfield
 from StrokeSegLib.imaging.frames import Wanted, mean_of_first_frames, perfusion_series
 from StrokeSegLib.imaging.study import Acquisition, Study
-from StrokeSegLib.imaging.volume import SliceStack, Volume, axial_stack
+from StrokeSegLib.imaging.volume import Volume, axial_stack
 
 MISSING_SLICE_TOLERANCE = 0.1
 """A gap within this fraction of a whole multiple of the usual gap means slices that are missing."""
+
+TABLE_MOVEMENT_MM = 0.05
+"""Movement of the table between frames from which a reader is told."""
 
 
 def read_dicom(
     path: Path, wanted: Wanted = "any", times_s: Sequence[float] | None = None, files: Sequence[Path] = ()
 ) -> Study:
     """The non-contrast head CT or the CT perfusion series in a DICOM file or folder.
+
+    Among several series that could be the non-contrast CT, one whose picture shows contrast gives way to one without.
 
     Args:
         path: file or folder.
@@ -34,63 +41,81 @@ def read_dicom(
     Raises:
         ImageError: nothing that is wanted, several patients, damaged files, images that contradict each other.
     """
-    return study_of(*choose_series(read_headers(path, files), wanted), times_s)
+    first, *others = choose_series(read_headers(path, files), wanted)
+    study = study_of(first, times_s)
+    if study.series is not None or not others or not study.shows_contrast:
+        return study
+    for other in others:
+        sentence = f"The vessels in {first.series.label} show contrast; {other.series.label} was taken instead."
+        plain = study_of(replace(other, sentence=sentence))
+        if not plain.shows_contrast:
+            return plain
+    return study
 
 
-def study_of(series: Series, choice: str, times_s: Sequence[float] | None = None) -> Study:
-    """The study of a series; ``choice`` says in a sentence why it was taken.
+def study_of(choice: Choice, times_s: Sequence[float] | None = None) -> Study:
+    """The study of a series.
 
     Raises:
         ImageError: damaged files, images that contradict each other, times that are missing.
     """
-    check_decodable(series.images)
-    return _perfusion(series, choice, times_s) if series.is_time_series else _single(series, choice)
+    check_decodable(choice.series.images)
+    return (_perfusion if choice.series.is_time_series else _single)(choice, times_s)
 
 
-def _single(series: Series, choice: str) -> Study:
-    voxels, images, duplicates = decoded_slices(series)
-    volume, stored = placed(voxels, images)
+def _single(choice: Choice, times_s: Sequence[float] | None) -> Study:
+    voxels, images, duplicates = decoded_slices(choice.series)
+    volume, stored = placed(voxels, choice.series)
     return Study(
         ct=volume,
         acquisition=_acquisition(images),
         stored=stored,
-        choice=choice,
-        warnings=(*_left_out(duplicates), *_missing_slices(volume.geometry.gaps_mm)),
+        choice=choice.sentence,
+        warnings=(*choice.warnings, *_left_out(duplicates), *_missing_slices(volume.geometry.gaps_mm)),
     )
 
 
-def _perfusion(series: Series, choice: str, times_s: Sequence[float] | None) -> Study:
-    frames = frames_of(series, times_s)
+def _perfusion(choice: Choice, times_s: Sequence[float] | None) -> Study:
+    frames = frames_of(choice.series, times_s)
     voxels = decoded_frames(frames)
     images = [position[0] for position in frames.images]
-    volume, stored = placed(mean_of_first_frames(voxels), images)
-    acquired_s = np.broadcast_to(frames.times_s, (len(voxels), frames.times_s.shape[-1]))
+    series, emptied = perfusion_series(voxels, frames.times_s, "the perfusion series")
+    volume, stored = placed(mean_of_first_frames(series.voxels), choice.series)
+    turned = replace(
+        series,
+        voxels=stored.to_axial(series.voxels),
+        times_s=series.times_s[::-1] if stored.flipped[0] else series.times_s,
+    )
     return Study(
         ct=volume,
         acquisition=_acquisition(images),
         stored=stored,
-        choice=choice,
+        choice=choice.sentence,
         warnings=(
+            *choice.warnings,
             *_left_out(len(frames.duplicates)),
             *frames.warnings,
+            *emptied,
+            *_table_movement(choice.series),
             *_missing_slices(volume.geometry.gaps_mm),
         ),
-        series=perfusion_series(
-            stored.to_axial(voxels), acquired_s[::-1] if stored.flipped[0] else acquired_s, "the perfusion series"
-        ),
+        series=turned,
     )
 
 
-def placed(voxels: np.ndarray, images: Sequence[ImageHeader]) -> tuple[Volume, StoredAxes]:
-    """The axial volume of slices ``(slice, row, column)`` that lie where their headers say."""
-    first = images[0]
-    stack = SliceStack(
-        positions_mm=np.stack([image.position_mm for image in images]),
-        row_direction=first.orientation[:3],
-        column_direction=first.orientation[3:],
-        pixel_spacing_mm=first.pixel_spacing_mm,
-    )
-    return axial_stack(voxels, stack, (*_thicknesses_mm(images), 1.0)[0])
+def _table_movement(series: Series) -> list[str]:
+    moved_mm = series.table_movement_mm
+    if moved_mm < TABLE_MOVEMENT_MM:
+        return []
+    return [
+        f"The slices of one position lie up to {moved_mm:.2f} mm apart from frame to frame (the table moved); each is "
+        "placed in the middle."
+    ]
+
+
+def placed(voxels: np.ndarray, series: Series) -> tuple[Volume, StoredAxes]:
+    """The axial volume of slices ``(slice, row, column)`` that lie at the positions of their series."""
+    return axial_stack(voxels, series.stack, (*_thicknesses_mm(series.images), 1.0)[0])
 
 
 def decoded_slices(series: Series) -> tuple[np.ndarray, list[ImageHeader], int]:
@@ -111,8 +136,8 @@ def decoded_slices(series: Series) -> tuple[np.ndarray, list[ImageHeader], int]:
                     "a time series" if len({image.times for image in images}) > 1 else "several reconstructions mixed"
                 )
                 raise ImageError(
-                    f"The series holds different images at the same position ({images[index].path.name} and "
-                    f"{images[start].path.name}: {kind}); give a single head CT."
+                    f"The series holds different images at the same position ({images[index].name} and "
+                    f"{images[start].name}: {kind}); give a single head CT."
                 )
         kept.append(start)
         start += len(members)

@@ -10,8 +10,8 @@ from scipy.optimize import linear_sum_assignment
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.dicom_headers import ImageHeader
 from StrokeSegLib.imaging.dicom_pixels import decoded
-from StrokeSegLib.imaging.dicom_series import Series
-from StrokeSegLib.imaging.dicom_times import ORDERS, TIMES, over_midnight
+from StrokeSegLib.imaging.dicom_series import LARGEST_LOSS, Series
+from StrokeSegLib.imaging.dicom_times import FRAME_ORDERS, ORDERS, TIMES, over_midnight
 from StrokeSegLib.imaging.files import as_hounsfield
 from StrokeSegLib.imaging.frames import HOW_TO_GIVE_TIMES
 
@@ -20,9 +20,6 @@ SAME_TIME_S = 0.01
 
 TOLD_APART = 0.9
 """A time that is the same for more than a tenth of the images of a position does not say when they were acquired."""
-
-LARGEST_LOSS = 0.1
-"""Fraction of the images that may be left out so that every position has the same number."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +49,12 @@ def frames_of(series: Series, times_s: Sequence[float] | None = None) -> Frames:
     Raises:
         ImageError: times that are missing or do not tell the images apart, or positions with unequal numbers of images.
     """
-    positions = series.positions
-    when_s = _times_of(series, positions, order_suffices=times_s is not None)
+    when_s = _times_of(series, order_suffices=times_s is not None)
     kept, duplicates = [], []
-    for members in positions:
-        members = sorted(members, key=lambda index: when_s[index])
+    for members in series.positions:
+        members = sorted((index for index in members if np.isfinite(when_s[index])), key=lambda index: when_s[index])
+        if not members:
+            raise ImageError(f"The times of all images at one position of the perfusion {series.label} are missing.")
         distinct = [members[0]]
         for index in members[1:]:
             if when_s[index] - when_s[distinct[-1]] < SAME_TIME_S:
@@ -64,7 +62,8 @@ def frames_of(series: Series, times_s: Sequence[float] | None = None) -> Frames:
             else:
                 distinct.append(index)
         kept.append(distinct)
-    warnings = _warning_of_unequal(series, [len(distinct) for distinct in kept])
+    timeless = [series.images[index].name for index in np.flatnonzero(~np.isfinite(when_s))]
+    warnings = (*_warning_of_timeless(timeless), *_warning_of_unequal(series, [len(distinct) for distinct in kept]))
     kept = _equal_in_number([np.array(distinct) for distinct in kept], when_s)
     ordered_s = np.stack([when_s[distinct] for distinct in kept])
     return Frames(
@@ -86,7 +85,7 @@ def decoded_frames(frames: Frames) -> np.ndarray:
     rows, columns = images[0].shape
     voxels = np.empty((len(frames.images), rows, columns, count), np.int16)
     for index, pixels in decoded(images):
-        hounsfield = as_hounsfield(pixels, images[index].path.name)
+        hounsfield = as_hounsfield(pixels, images[index].name)
         if hounsfield.dtype != np.int16 and voxels.dtype == np.int16:
             voxels = voxels.astype(np.float32)
         voxels[index // count, :, :, index % count] = hounsfield
@@ -94,30 +93,76 @@ def decoded_frames(frames: Frames) -> np.ndarray:
         first, second = (np.array(pixels) for _, pixels in decoded((kept, other)))
         if not np.array_equal(first, second):
             raise ImageError(
-                f"The perfusion series holds different images of one position and time ({kept.path.name} and "
-                f"{other.path.name}: several reconstructions mixed); export one reconstruction."
+                f"The perfusion series holds different images of one position and time ({kept.name} and "
+                f"{other.name}: several reconstructions mixed); export one reconstruction."
             )
     return voxels
 
 
-def _times_of(series: Series, positions: list[np.ndarray], order_suffices: bool) -> np.ndarray:
-    """``(image,)`` seconds (or ranks, where the order suffices) by the first attribute that tells the images apart."""
-    uids = [(image.instance_uid, image.frame) for image in series.images]
-    different = sum(len({uids[index] for index in members}) for members in positions)
-    for name in TIMES + (ORDERS if order_suffices else ()):
-        values = [getattr(image.times, name) for image in series.images]
-        if None in values:
+def _times_of(series: Series, order_suffices: bool) -> np.ndarray:
+    """``(image,)`` seconds (or ranks, where the order suffices) by the first attribute that tells the images apart.
+
+    NaN for the few images that lack it.
+
+    Raises:
+        ImageError: there is none; the sentence says what each attribute shows.
+    """
+    uids = [(image.instance_uid or image.path, image.frame) for image in series.images]
+    different = sum(len({uids[index] for index in members}) for members in series.positions)
+    found = []
+    for name, attribute in (TIMES | ORDERS if order_suffices else TIMES).items():
+        values = np.array([getattr(image.times, name) for image in series.images], float)
+        known = np.isfinite(values)
+        if known.mean() < 1 - LARGEST_LOSS:
+            if known.any():
+                found.append(f"{attribute} is missing in {np.count_nonzero(~known)} of {len(values)} images")
             continue
-        values = over_midnight(np.array(values, float))
-        told_apart = sum(
-            np.count_nonzero(np.diff(np.sort(values[members])) >= SAME_TIME_S) + 1 for members in positions
-        )
-        if told_apart >= TOLD_APART * different:
+        values = over_midnight(values)
+        if _told_apart(series, values) < TOLD_APART * different:
+            found.append(f"{attribute} is the same for images of one position")
+        elif name in TIMES and (counter := _counter_against(series, values)):
+            found.append(f"{attribute} runs against {counter}")
+        else:
             return values
+    shown = f" ({'; '.join(found)})" if found else ""
+    if order_suffices:
+        raise ImageError(
+            f"The images of the perfusion {series.label} cannot be put in order: no time and no number in their "
+            f"headers tells those of one position apart{shown}. Export the series again from the scanner."
+        )
     raise ImageError(
-        f"The perfusion {series.label} repeats {len(positions)} positions, but the times of its images are missing or "
-        f"the same; export it again with its acquisition times, or {HOW_TO_GIVE_TIMES}."
+        f"The perfusion {series.label} repeats {len(series.positions)} positions, but the times of its images are "
+        f"missing or the same{shown}; export it again with its acquisition times, or {HOW_TO_GIVE_TIMES}."
     )
+
+
+def _told_apart(series: Series, values: np.ndarray) -> int:
+    """How many images of the positions differ in a value."""
+    steps = [np.diff(np.sort(values[members][np.isfinite(values[members])])) for members in series.positions]
+    return sum(np.count_nonzero(step >= SAME_TIME_S) + 1 for step in steps)
+
+
+def _counter_against(series: Series, values: np.ndarray) -> str:
+    """Name of what the scanner counts from frame to frame, where that runs against the times; empty otherwise."""
+    for name in FRAME_ORDERS:
+        numbers = np.array([getattr(image.times, name) for image in series.images], float)
+        if not np.isfinite(numbers).all() or _told_apart(series, numbers) < TOLD_APART * len(numbers):
+            continue
+        against = 0
+        for members in series.positions:
+            later = np.diff(values[members][np.argsort(numbers[members], kind="stable")])
+            against += bool((later < -SAME_TIME_S).any() and (later > SAME_TIME_S).any())
+        # One odd file runs against its own position alone.
+        if against > len(series.positions) / 2:
+            return ORDERS[name]
+    return ""
+
+
+def _warning_of_timeless(names: list[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (f"The header of {shown} has no usable time, which the other images have; left out of the series.",)
 
 
 def _warning_of_unequal(series: Series, counts: list[int]) -> tuple[str, ...]:

@@ -1,25 +1,73 @@
 """What the headers in a DICOM folder say, one record an image; no pixels are decoded here."""
 
-import os
+import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     EnhancedCTImageStorage,
     LegacyConvertedEnhancedCTImageStorage,
 )
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.dicom_files import (
+    DicomFile,
+    UnreadableFileError,
+    files_below,
+    read_file_header,
+    shown_name,
+)
 from StrokeSegLib.imaging.dicom_times import ImageTimes, image_times
+from StrokeSegLib.imaging.file_arrays import SUFFIXES
+from StrokeSegLib.imaging.header_values import FaultyHeaderError, HeaderValues, first_item, sequence_items
 
 CT_IMAGE_CLASSES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 
-PREAMBLE_BYTES = 132
+LARGEST_MATRIX = 2**15
+"""Rows, columns or frames beyond this are a damaged header."""
+
+SPACING_LIMITS_MM = (0.02, 20.0)
+"""Distance of pixels that any scanner, or any resampling of its images, gives."""
+
+FARTHEST_MM = 1e4
+"""No patient lies farther from the origin of a scanner's coordinates."""
+
+UNIT_TOLERANCE = 0.01
+"""Direction cosines may be rounded to two decimals; beyond that they are not unit vectors at right angles."""
+
+SLOPE_LIMITS, LARGEST_INTERCEPT = (1e-6, 1e4), 1e6
+"""Rescale: values rise with what they measure; beyond these limits a header is damaged."""
+
+NOT_CONTRAST = re.compile(r"^\W*(none|no|non|nil|na|n/a|0|without|w/?o|ohne|sans|sin|plain|nativ\w*)\b.*$|^\W*$", re.I)
+"""Contrast/Bolus Agent as technicians fill it in where none was given."""
+
+
+@dataclass(frozen=True)
+class StoredPixels:
+    """How a file stores its pixels.
+
+    Args:
+        syntax: transfer syntax.
+        start: first byte of the pixels; None for a deflated file.
+        frames: how many images the file holds.
+        bits_allocated, bits_stored: of a pixel.
+        is_signed: whether the stored values are in two's complement.
+        bytes_missing: that the file lacks behind its header; above 0 it is truncated.
+    """
+
+    syntax: UID
+    start: int | None
+    frames: int
+    bits_allocated: int
+    bits_stored: int
+    is_signed: bool
+    bytes_missing: int
 
 
 @dataclass(frozen=True)
@@ -29,10 +77,14 @@ class ImageHeader:
     Args:
         path: the file.
         frame: index within the file, 0 for single-frame files.
+        patient: id, name and date of birth as far as they are known, without differences of spelling.
         position_mm: LPS centre of the first pixel; None where the header gives none.
         orientation: row direction then column direction, six cosines; None where the header gives none.
+        rescale: slope and intercept from stored values to HU; None where the header gives none.
+        rescale_type: unit of the rescaled values as the header words it.
+        padding: least and greatest stored value of pixels outside the reconstruction; None where there is none.
+        has_contrast: whether the header names a contrast agent.
         times: when it was acquired.
-        pixel_bytes_missing: bytes that the file lacks behind its header; above 0 it is truncated.
     """
 
     path: Path
@@ -50,18 +102,22 @@ class ImageHeader:
     pixel_spacing_mm: tuple[float, float] | None
     position_mm: np.ndarray | None
     orientation: np.ndarray | None
+    rescale: tuple[float, float] | None
+    rescale_type: str
+    padding: tuple[float, float] | None
+    pixels: StoredPixels
     thickness_mm: float | None
     kernel: str
-    contrast_agent: str
+    has_contrast: bool
     series_number: str
     series_description: str
     body_part: str
     manufacturer: str
     scanner: str
     tube_voltage_kv: float | None
+    exposure_mas: float | None
     gantry_tilt_deg: float | None
     times: ImageTimes
-    pixel_bytes_missing: int
 
     @property
     def is_localiser(self) -> bool:
@@ -71,125 +127,247 @@ class ImageHeader:
     def is_original(self) -> bool:
         return bool(self.image_type) and self.image_type[0] == "ORIGINAL"
 
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return shown_name(self.path)
 
-def read_headers(path: Path, files: Sequence[Path] = ()) -> list[ImageHeader]:
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that cannot be used.
+
+    Args:
+        path: the file.
+        reason: what is wrong with it.
+        series_uid: of the series that it belongs to; empty where even that cannot be read.
+        modality: of the image; empty where even that cannot be read.
+    """
+
+    path: Path
+    reason: str
+    series_uid: str = ""
+    modality: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return f"{shown_name(self.path)} cannot be read: {self.reason}"
+
+
+@dataclass(frozen=True)
+class DicomImages:
+    """The images of a folder.
+
+    Args:
+        images: those whose headers can be used.
+        unreadable: files that were left out.
+    """
+
+    images: tuple[ImageHeader, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+def read_headers(path: Path, files: Sequence[Path] = ()) -> DicomImages:
     """Headers of a DICOM file, or of all DICOM images in a folder and its subfolders; other files are passed over.
 
     Args:
-        path: file or folder.
+        path: file or folder; a DICOMDIR stands for its folder.
         files: of the folder, the only ones to read.
 
     Raises:
-        ImageError: a ``.dcm`` file that is no longer readable as DICOM (it is named), or no DICOM at all.
+        ImageError: no image that can be used; the sentence says what is there.
     """
-    files = files or ([path] if path.is_file() else _files_below(path))
-    headers = []
-    for file in files:
-        dataset, missing = _read_header(file)
-        if dataset is not None and "Rows" in dataset:
-            headers.extend(_image_headers(file, dataset, missing))
-    if not headers:
-        what = "is empty" if not files else "holds no DICOM images"
-        raise ImageError(f"{path.name or path} {what}; give the folder of the head CT, or a NIfTI or NRRD file.")
-    return headers
+    if path.is_file() and path.name.upper() == "DICOMDIR":
+        path = path.parent
+    files = files or ([path] if path.is_file() else files_below(path))
+    images, unreadable = [], []
+    with warnings.catch_warnings():
+        # What pydicom finds odd is judged here, value by value.
+        warnings.simplefilter("ignore")
+        for file in files:
+            found = _images_of(file)
+            if isinstance(found, Unreadable):
+                unreadable.append(found)
+            else:
+                images.extend(found)
+    if not images:
+        raise ImageError(_nothing(path, files, unreadable))
+    return DicomImages(tuple(images), tuple(unreadable))
 
 
-def begins_as_dicom(start: bytes) -> bool:
-    """Whether a file's first `PREAMBLE_BYTES` are DICOM's; files without preamble begin with group 0008."""
-    return start[128:] == b"DICM" or start[:2] == b"\x08\x00"
+def _nothing(path: Path, files: Sequence[Path], unreadable: Sequence[Unreadable]) -> str:
+    name = shown_name(path)
+    if unreadable:
+        others = f" (and {len(unreadable) - 1} more files)" if len(unreadable) > 1 else ""
+        return f"{unreadable[0].sentence}{others}. Copy it again, or export the scan again from the PACS."
+    if not files:
+        return f"{name} is empty; give the folder of the head CT, or a NIfTI or NRRD file."
+    volumes = sorted(file.name for file in files if file.name.lower().endswith(SUFFIXES))
+    if volumes and path.is_dir():
+        count = f"{len(volumes)} volumes" if len(volumes) > 1 else "a volume"
+        return f"{name} holds {count} ({', '.join(volumes[:3])}) but no DICOM images; give one of the files itself."
+    return f"{name} holds no DICOM images; give the folder of the head CT, or a NIfTI or NRRD file."
 
 
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(Path(root, name) for root, _, names in os.walk(folder) for name in names if name != "DICOMDIR")
+def _images_of(path: Path) -> list[ImageHeader] | Unreadable:
+    """The images of a file, none for one without images; or why they cannot be used."""
+    try:
+        file = read_file_header(path)
+    except UnreadableFileError as error:
+        return Unreadable(path, str(error))
+    if file is None or not ("Rows" in file.dataset or file.pixels_bytes or file.pixels_bytes is None):
+        return []
+    header = HeaderValues(file.dataset)
+    try:
+        return list(_image_headers(path, file))
+    except FaultyHeaderError as error:
+        return Unreadable(path, str(error), header.text("SeriesInstanceUID"), header.text("Modality"))
 
 
-def _read_header(path: Path) -> tuple[pydicom.Dataset | None, int]:
-    """The header and the number of pixel bytes missing behind it; None for a file that is not DICOM."""
-    with open(path, "rb") as file:
-        start = file.read(PREAMBLE_BYTES)
-        if not begins_as_dicom(start):
-            if path.suffix.lower() == ".dcm":
-                raise ImageError(f"{path.name} is damaged: it does not begin as a DICOM file; copy it again.")
-            return None, 0
-        file.seek(0)
-        try:
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=start[128:] != b"DICM")
-        except (InvalidDicomError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ImageError(f"{path.name} is damaged: its DICOM header cannot be read; copy it again.") from error
-        pixels_start = file.tell()
-    return dataset, _missing_bytes(path, dataset, pixels_start)
+def _stored_pixels(header: HeaderValues, file: DicomFile, rows: int, columns: int, samples: int) -> StoredPixels:
+    """How the pixels are stored.
+
+    Raises:
+        FaultyHeaderError: a layout that no CT image has.
+    """
+    frames = header.whole("NumberOfFrames", (1, LARGEST_MATRIX), default=1)
+    allocated = header.whole("BitsAllocated", (1, 64))
+    stored = header.whole("BitsStored", (1, allocated))
+    if allocated not in (8, 16, 32):
+        raise FaultyHeaderError(f"Bits Allocated “{allocated}” is not 8, 16 or 32")
+    high = header.whole("HighBit", (0, allocated - 1), default=stored - 1)
+    if high != stored - 1:
+        raise FaultyHeaderError(f"High Bit “{high}” does not fit {stored} Bits Stored")
+    missing = 0
+    if file.pixels_bytes is not None:
+        missing = max(0, rows * columns * frames * samples * allocated // 8 - file.pixels_bytes)
+    is_signed = header.whole("PixelRepresentation", (0, 1)) == 1
+    return StoredPixels(file.syntax, file.pixels_start, frames, allocated, stored, is_signed, missing)
 
 
-def _missing_bytes(path: Path, dataset: pydicom.Dataset, pixels_start: int) -> int:
-    """Bytes by which an uncompressed file is too short for its pixels; 0 for compressed ones (the decoder checks)."""
-    syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
-    if "Rows" not in dataset or syntax is None or syntax.is_compressed:
-        return 0
-    pixels = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames", 1) or 1)
-    expected = pixels * int(dataset.get("SamplesPerPixel", 1)) * int(dataset.get("BitsAllocated", 16)) // 8
-    return max(0, pixels_start + expected - path.stat().st_size)
+def _image_headers(path: Path, file: DicomFile) -> Iterator[ImageHeader]:
+    """The images of a file.
 
-
-def _image_headers(path: Path, dataset: pydicom.Dataset, missing: int) -> Iterator[ImageHeader]:
-    shared = _first(dataset.get("SharedFunctionalGroupsSequence"))
-    frames = dataset.get("PerFrameFunctionalGroupsSequence") or [None]
+    Raises:
+        FaultyHeaderError: an attribute without which they cannot be used is malformed.
+    """
+    dataset, whole_file = file.dataset, HeaderValues(file.dataset)
+    rows, columns = (whole_file.whole(name, (1, LARGEST_MATRIX)) for name in ("Rows", "Columns"))
+    samples = whole_file.whole("SamplesPerPixel", (1, 4), default=1)
+    pixels = _stored_pixels(whole_file, file, rows, columns, samples)
+    frames = sequence_items(dataset, "PerFrameFunctionalGroupsSequence") or [None]
+    if len(frames) != pixels.frames:
+        groups = "no" if frames == [None] else str(len(frames))
+        raise FaultyHeaderError(f"it has {pixels.frames} frames, but positions for {groups} of them")
     for index, frame in enumerate(frames):
-
-        def value(name: str, group: str | None = None, default=None, frame=frame):
-            """An attribute from the frame's functional group, the shared one, or the data set itself."""
-            for place in (frame, shared) if group else ():
-                item = _first(place.get(group)) if place is not None else None
-                if item is not None and item.get(name) not in (None, ""):
-                    return item.get(name)
-            found = dataset.get(name)
-            return default if found in (None, "") else found
-
-        spacing = value("PixelSpacing", "PixelMeasuresSequence")
-        position = value("ImagePositionPatient", "PlanePositionSequence")
-        orientation = value("ImageOrientationPatient", "PlaneOrientationSequence")
+        header = whole_file if frame is None else HeaderValues(dataset, frame)
         yield ImageHeader(
             path=path,
             frame=index,
-            patient=tuple(str(dataset.get(name, "")) for name in ("PatientID", "PatientName", "PatientBirthDate")),
-            study_uid=str(dataset.get("StudyInstanceUID", "")),
-            series_uid=str(dataset.get("SeriesInstanceUID", "")),
-            instance_uid=str(dataset.get("SOPInstanceUID", "")),
-            sop_class=str(dataset.get("SOPClassUID", "")),
-            modality=str(dataset.get("Modality", "")),
-            image_type=tuple(value("FrameType", "CTImageFrameTypeSequence") or dataset.get("ImageType") or ()),
-            is_colour=int(dataset.get("SamplesPerPixel", 1)) > 1
-            or dataset.get("PhotometricInterpretation") == "PALETTE COLOR",
-            has_modality_table="ModalityLUTSequence" in dataset,
-            shape=(int(dataset.Rows), int(dataset.Columns)),
-            pixel_spacing_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
-            position_mm=None if position is None else np.array(position, float),
-            orientation=None if orientation is None else np.array(orientation, float),
-            thickness_mm=_number(value("SliceThickness", "PixelMeasuresSequence")),
-            kernel=_text(value("ConvolutionKernel", "CTReconstructionSequence", "")),
-            contrast_agent=_text(dataset.get("ContrastBolusAgent", "")),
-            series_number=str(dataset.get("SeriesNumber", "")),
-            series_description=_text(dataset.get("SeriesDescription", "")),
-            body_part=_text(dataset.get("BodyPartExamined", "")),
-            manufacturer=_text(dataset.get("Manufacturer", "")),
-            scanner=_text(dataset.get("ManufacturerModelName", "")),
-            tube_voltage_kv=_number(value("KVP", "CTXRayDetailsSequence")),
-            gantry_tilt_deg=_number(value("GantryDetectorTilt", "CTAcquisitionDetailsSequence")),
-            times=image_times(value),
-            pixel_bytes_missing=missing,
+            patient=tuple(_plain(header.text(name)) for name in ("PatientID", "PatientName", "PatientBirthDate")),
+            study_uid=header.text("StudyInstanceUID"),
+            series_uid=header.text("SeriesInstanceUID"),
+            instance_uid=header.text("SOPInstanceUID"),
+            sop_class=header.text("SOPClassUID") or str(dataset.file_meta.get("MediaStorageSOPClassUID", "")),
+            modality=header.text("Modality"),
+            image_type=_image_type(header),
+            is_colour=samples > 1 or header.text("PhotometricInterpretation") == "PALETTE COLOR",
+            has_modality_table=first_item(dataset, "ModalityLUTSequence") is not None,
+            shape=(rows, columns),
+            pixel_spacing_mm=header.numbers("PixelSpacing", 2, SPACING_LIMITS_MM, "PixelMeasuresSequence"),
+            position_mm=_position_mm(header),
+            orientation=_orientation(header),
+            rescale=_rescale(header),
+            rescale_type=header.text("RescaleType", "PixelValueTransformationSequence").upper(),
+            padding=_padding(header, pixels),
+            pixels=pixels,
+            thickness_mm=_positive(header.number("SliceThickness", "PixelMeasuresSequence")),
+            kernel=header.text("ConvolutionKernel", "CTReconstructionSequence"),
+            has_contrast=_has_contrast(header, dataset),
+            series_number=header.text("SeriesNumber"),
+            series_description=header.text("SeriesDescription"),
+            body_part=header.text("BodyPartExamined"),
+            manufacturer=header.text("Manufacturer"),
+            scanner=header.text("ManufacturerModelName"),
+            tube_voltage_kv=_positive(header.number("KVP", "CTXRayDetailsSequence")),
+            exposure_mas=_positive(header.number("Exposure") or header.number("ExposureInmAs", "CTExposureSequence")),
+            gantry_tilt_deg=header.number("GantryDetectorTilt", "CTAcquisitionDetailsSequence"),
+            times=image_times(header),
         )
 
 
-def _first(sequence):
-    return sequence[0] if sequence else None
+def _position_mm(header: HeaderValues) -> np.ndarray | None:
+    found = header.numbers("ImagePositionPatient", 3, (-FARTHEST_MM, FARTHEST_MM), "PlanePositionSequence")
+    return None if found is None else np.array(found)
 
 
-def _text(value) -> str:
-    """An attribute's text; several values are joined as DICOM writes them."""
-    return value if isinstance(value, str) else "\\".join(str(part) for part in value)
+def _orientation(header: HeaderValues) -> np.ndarray | None:
+    """Six cosines, of length 1 and at right angles.
 
-
-def _number(value) -> float | None:
-    try:
-        return None if value in (None, "") else float(value)
-    except (TypeError, ValueError):
+    Raises:
+        FaultyHeaderError: they are far from that.
+    """
+    limit = 1 + UNIT_TOLERANCE
+    found = header.numbers("ImageOrientationPatient", 6, (-limit, limit), "PlaneOrientationSequence")
+    if found is None:
         return None
+    row, column = np.reshape(found, (2, 3))
+    lengths = np.linalg.norm((row, column), axis=1)
+    if np.abs(lengths - 1).max() > UNIT_TOLERANCE or abs(row @ column) > UNIT_TOLERANCE:
+        shown = "\\".join(f"{value:g}" for value in found)
+        raise FaultyHeaderError(f"Image Orientation (Patient) “{shown}” is not two unit vectors at right angles")
+    row = row / lengths[0]
+    column = column - (column @ row) * row
+    return np.concatenate([row, column / np.linalg.norm(column)])
+
+
+def _rescale(header: HeaderValues) -> tuple[float, float] | None:
+    """Slope and intercept.
+
+    Raises:
+        FaultyHeaderError: only one of the two, or a value that no CT has.
+    """
+    group = "PixelValueTransformationSequence"
+    slope = header.numbers("RescaleSlope", 1, SLOPE_LIMITS, group)
+    intercept = header.numbers("RescaleIntercept", 1, (-LARGEST_INTERCEPT, LARGEST_INTERCEPT), group)
+    if slope is None and intercept is None:
+        return None
+    if slope is None or intercept is None:
+        raise FaultyHeaderError(f"Rescale {'Slope' if slope is None else 'Intercept'} is missing")
+    return slope[0], intercept[0]
+
+
+def _padding(header: HeaderValues, pixels: StoredPixels) -> tuple[float, float] | None:
+    """Stored values of padding; written as unsigned though the pixels are signed, they are understood as signed."""
+    first = header.number("PixelPaddingValue")
+    if first is None:
+        return None
+    last = header.number("PixelPaddingRangeLimit")
+    ends = (first, first if last is None else last)
+    wrap = 2**pixels.bits_allocated
+    ends = [end - wrap if pixels.is_signed and end >= wrap / 2 else end for end in ends]
+    ends = [end + wrap if not pixels.is_signed and end < 0 else end for end in ends]
+    return min(ends), max(ends)
+
+
+def _has_contrast(header: HeaderValues, dataset: pydicom.Dataset) -> bool:
+    agent = header.text("ContrastBolusAgent") or header.text("ContrastBolusIngredient")
+    if NOT_CONTRAST.match(agent):
+        agent = ""
+    volume_ml = header.number("ContrastBolusVolume") or 0
+    listed = any(first_item(dataset, name) for name in ("ContrastBolusAgentSequence", "ContrastBolusUsageSequence"))
+    return bool(agent) or volume_ml > 0 or listed
+
+
+def _image_type(header: HeaderValues) -> tuple[str, ...]:
+    text = header.text("FrameType", "CTImageFrameTypeSequence") or header.text("ImageType")
+    return tuple(text.upper().split("\\")) if text else ()
+
+
+def _plain(text: str) -> str:
+    """Text without the differences in which systems write one patient's name or id."""
+    return " ".join(re.sub(r"[\^=_,]+", " ", text).split()).casefold()
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None

@@ -8,9 +8,12 @@ import pydicom
 
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.dicom import decoded_slices, placed
+from StrokeSegLib.imaging.dicom_choice import placed_images
+from StrokeSegLib.imaging.dicom_files import shown_name
+from StrokeSegLib.imaging.dicom_groups import series_of
 from StrokeSegLib.imaging.dicom_headers import ImageHeader, read_headers
 from StrokeSegLib.imaging.dicom_pixels import check_decodable
-from StrokeSegLib.imaging.dicom_series import placed_images, series_of
+from StrokeSegLib.imaging.header_values import FaultyHeaderError, HeaderValues, first_item, sequence_items
 from StrokeSegLib.imaging.volume import Volume
 
 NO_UNITS = ("", "US", "HU", "OD", "NORMALIZED", "UNSPECIFIED")
@@ -23,24 +26,26 @@ def read_dicom_map(path: Path) -> tuple[Volume, str]:
     Raises:
         ImageError: colours, several series, no position, damaged files.
     """
-    headers = read_headers(path)
-    grey = [image for image in headers if not image.is_colour]
+    grey = [image for image in read_headers(path).images if not image.is_colour]
     if not grey:
         raise ImageError(
-            f"{path.name} is a colour map (RGB or palette), and colours are no measurement; "
+            f"{shown_name(path)} is a colour map (RGB or palette), and colours are no measurement; "
             "export the map with its real values."
         )
     series = series_of(placed_images(grey))
     if len(series) > 1:
         found = ", ".join(one.label for one in series)
-        raise ImageError(f"{path.name} holds {len(series)} series ({found}); give the folder of one map.")
+        raise ImageError(f"{shown_name(path)} holds {len(series)} series ({found}); give the folder of one map.")
+    truncated = [image for image in grey if image.pixels.bytes_missing]
+    if truncated:
+        raise ImageError(f"{truncated[0].name} is truncated; copy it again.")
     check_decodable(series[0].images)
     values, images, _ = decoded_slices(series[0])
     mappings = [_mapping_of(image) for image in images]
     values = np.stack(
         [mapping.slope * pixels + mapping.intercept for mapping, pixels in zip(mappings, values, strict=True)]
     )
-    return placed(values.astype(np.float32), images)[0], mappings[0].unit
+    return placed(values.astype(np.float32), series[0])[0], mappings[0].unit
 
 
 @dataclass(frozen=True)
@@ -54,20 +59,29 @@ class RealWorldMapping:
 
 def _mapping_of(image: ImageHeader) -> RealWorldMapping:
     """The real world value mapping (DICOM PS3.3 C.7.6.16.2.11), where the image has one; else its rescale alone."""
-    header = pydicom.dcmread(image.path, stop_before_pixels=True)
-    frames, shared = header.get("PerFrameFunctionalGroupsSequence"), header.get("SharedFunctionalGroupsSequence")
-    places = (frames[image.frame] if frames else None, shared[0] if shared else None, header)
-    mapping = next((place.RealWorldValueMappingSequence[0] for place in places if _has_mapping(place)), None)
-    rescale_type = str(header.get("RescaleType", "")).strip()
-    unit = "" if rescale_type.upper() in NO_UNITS else rescale_type
-    if mapping is None or "RealWorldValueSlope" not in mapping:
+    header = pydicom.dcmread(image.path, stop_before_pixels=True, force=True)
+    frames = sequence_items(header, "PerFrameFunctionalGroupsSequence")
+    places = (frames[image.frame] if frames else None, first_item(header, "SharedFunctionalGroupsSequence"), header)
+    found = (first_item(place, "RealWorldValueMappingSequence") for place in places if place is not None)
+    mapping = next((item for item in found if item is not None), None)
+    unit = "" if image.rescale_type in NO_UNITS else HeaderValues(header).text("RescaleType")
+    if mapping is None:
         return RealWorldMapping(1.0, 0.0, unit)
-    codes = mapping.get("MeasurementUnitsCodeSequence")
+    values = HeaderValues(mapping)
+    try:
+        linear = [
+            values.numbers(name, 1, (-np.inf, np.inf)) for name in ("RealWorldValueSlope", "RealWorldValueIntercept")
+        ]
+    except FaultyHeaderError as error:
+        raise ImageError(f"{image.name} cannot be read: {error}; export the map again.") from error
+    if None in linear:
+        return RealWorldMapping(1.0, 0.0, unit)
+    codes = first_item(mapping, "MeasurementUnitsCodeSequence")
+    (real_slope,), (real_intercept,) = linear
     # The mapping is defined on stored values; the pixels come with the rescale applied.
-    slope = float(mapping.RealWorldValueSlope) / float(header.get("RescaleSlope", 1) or 1)
-    intercept = float(mapping.RealWorldValueIntercept) - float(header.get("RescaleIntercept", 0) or 0) * slope
-    return RealWorldMapping(slope, intercept, str(codes[0].get("CodeValue", "")) if codes else unit)
-
-
-def _has_mapping(place: pydicom.Dataset | None) -> bool:
-    return place is not None and bool(place.get("RealWorldValueMappingSequence"))
+    slope, intercept = image.rescale or (1.0, 0.0)
+    return RealWorldMapping(
+        real_slope / slope,
+        real_intercept - intercept * real_slope / slope,
+        unit if codes is None else HeaderValues(codes).text("CodeValue"),
+    )

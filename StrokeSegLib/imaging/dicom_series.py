@@ -1,22 +1,30 @@
-"""Which images of a DICOM folder belong together, and which series is the head CT to read."""
+"""One series of a DICOM folder: images of one stack, or of one stack over time, and what speaks for reading it."""
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging.dicom_headers import CT_IMAGE_CLASSES, ImageHeader
-from StrokeSegLib.imaging.frames import SHORTEST_SERIES, Wanted
+from StrokeSegLib.imaging.dicom_headers import ImageHeader
+from StrokeSegLib.imaging.frames import SHORTEST_SERIES
 from StrokeSegLib.imaging.geometry import POSITION_TOLERANCE_MM
-
-ORIENTATION_DECIMALS = 3
-"""Direction cosines that agree to this many decimals belong to one stack."""
+from StrokeSegLib.imaging.volume import SliceStack
 
 AXIAL_COSINE = np.cos(np.radians(45))
 """A slice whose normal lies within 45° of the body axis is axial; gantries tilt by at most 30°."""
+
+TABLE_TOLERANCE_MM = 2.0
+"""The frames of a perfusion series lie at one position where the table stood no farther apart."""
+
+BUNCHED = 0.25
+"""And where they are no farther apart than this part of the distance to the next position."""
+
+OFF_LINE_MM = 5.0
+"""A slice that lies this far beside the line through the others has a wrong position."""
+
+LARGEST_LOSS = 0.1
+"""Fraction of the images of a series that may be left out with a warning; beyond it the series is incomplete."""
 
 USUAL_THICKNESS_MM = 5.0
 """Among otherwise equal series the one nearest to the thickness that readers use is taken."""
@@ -24,15 +32,26 @@ USUAL_THICKNESS_MM = 5.0
 SHARP_KERNEL = re.compile(r"bone|edge|lung|sharp|^[hj]r?[67]\d|^fc[38]\d|^yc|^[de]$", re.IGNORECASE)
 """Kernels for bone and lung as GE, Siemens, Canon and Philips name them: too noisy for brain tissue."""
 
-CONTRAST_WORDS = re.compile(
-    r"cta|angio|contrast|perfusion|ctp|venous|arterial|\bkm\b|\+c\b|\b(cbf|cbv|mtt|tmax|ttp|t?mip)\b", re.IGNORECASE
+WITHOUT = re.compile(
+    r"\b(without|w/?o|non?|ohne|sans|sin|senza|pre|un)[\s_/.-]*((iv|i\.v\.)[\s_.-]*)?"
+    r"(contrast\w*|kontrast\w*|km|ce|c\b|enhanced|bolus|cm|produit)|\bnativ\w*|\bplain\b|\bncct\b|\bnect\b",
+    re.IGNORECASE,
 )
-HEAD_WORDS = re.compile(r"head|brain|skull|cran|neuro|kopf|schaedel|schädel|crane|tete", re.IGNORECASE)
+"""Descriptions of a scan without contrast; the word that they deny is no sign of it."""
+
+CONTRAST_WORDS = re.compile(
+    r"cta|ctv|angio|contrast|kontrast|perf|ctp|venous|arterial|venogra|carot|willis|enhanc|bolus|delayed|portal"
+    r"|\b(cow|km|ce|iv|art|ven|post|vpct|tdc?|neck|hals)\b|\+\s*c\b|\bc\s*\+|\b(cbf|cbv|mtt|tmax|ttp|t?mip)\b",
+    re.IGNORECASE,
+)
+HEAD_WORDS = re.compile(
+    r"head|brain|skull|cran|neuro|kopf|sch(ae|ä)del|cerebr|hirn|crane|crâne|tete|tête", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
 class Series:
-    """Images of one series that share orientation, kernel, matrix and pixel size."""
+    """Images of one series that share orientation, matrix and pixel size within tolerances."""
 
     images: tuple[ImageHeader, ...]
 
@@ -41,20 +60,53 @@ class Series:
         return self.images[0]
 
     @cached_property
+    def orientation(self) -> np.ndarray:
+        """``(2, 3)`` row and column direction: the middle of what the headers say."""
+        row, column = np.median([image.orientation for image in self.images], axis=0).reshape(2, 3)
+        row = row / np.linalg.norm(row)
+        column = column - (column @ row) * row
+        return np.stack([row, column / np.linalg.norm(column)])
+
+    @cached_property
     def normal(self) -> np.ndarray:
-        return np.cross(self.first.orientation[:3], self.first.orientation[3:])
+        return np.cross(*self.orientation)
+
+    @cached_property
+    def pixel_spacing_mm(self) -> tuple[float, float]:
+        return tuple(np.median([image.pixel_spacing_mm for image in self.images], axis=0).tolist())
+
+    @cached_property
+    def positions_mm(self) -> np.ndarray:
+        """``(images, 3)`` centre of the first pixel of each image."""
+        return np.stack([image.position_mm for image in self.images])
 
     @cached_property
     def heights_mm(self) -> np.ndarray:
         """Position of each image along the normal of the slices."""
-        return np.array([image.position_mm @ self.normal for image in self.images])
+        return self.positions_mm @ self.normal
 
     @cached_property
     def positions(self) -> list[np.ndarray]:
         """For each slice position, in ascending order, the indices of the images that lie there."""
         order = np.argsort(self.heights_mm, kind="stable")
-        steps = np.diff(self.heights_mm[order])
-        return np.split(order, np.flatnonzero(steps >= POSITION_TOLERANCE_MM) + 1)
+        heights_mm = self.heights_mm[order]
+        steps_mm = np.diff(heights_mm)
+        return np.split(order, np.flatnonzero(steps_mm >= _farthest_within_position(heights_mm, steps_mm)) + 1)
+
+    @cached_property
+    def table_movement_mm(self) -> float:
+        """How far apart the images of one position lie at most."""
+        return max(float(np.ptp(self.heights_mm[members])) for members in self.positions)
+
+    @cached_property
+    def stack(self) -> SliceStack:
+        """Where the slices lie; of a time series the middle of its frames."""
+        return SliceStack(
+            positions_mm=np.stack([np.median(self.positions_mm[members], axis=0) for members in self.positions]),
+            row_direction=self.orientation[0],
+            column_direction=self.orientation[1],
+            pixel_spacing_mm=self.pixel_spacing_mm,
+        )
 
     @cached_property
     def is_time_series(self) -> bool:
@@ -75,8 +127,7 @@ class Series:
     @cached_property
     def merits(self) -> dict[str, float]:
         """What speaks for this series as the one of its kind to read, most important first."""
-        first = self.first
-        text = first.series_description
+        first, text = self.first, self.first.series_description
         thickness_mm = USUAL_THICKNESS_MM if first.thickness_mm is None else first.thickness_mm
         return {
             "axial": self.is_axial,
@@ -84,138 +135,39 @@ class Series:
             "soft-tissue kernel": not SHARP_KERNEL.search(first.kernel) and "bone" not in text.lower(),
             "more than one slice": len(self.positions) > 1,
             "original": first.is_original,
-            "head": bool(HEAD_WORDS.search(f"{first.body_part} {text}")),
+            "head": bool(HEAD_WORDS.search(text)) + bool(HEAD_WORDS.search(f"{first.body_part} {text}")),
+            "most frames": len(self.images) / len(self.positions) if self.is_time_series else 0,
             "longest coverage": round(float(np.ptp(self.heights_mm)), -1),
             "usual slice thickness": -abs(thickness_mm - USUAL_THICKNESS_MM),
         }
 
-    @property
+    @cached_property
     def is_without_contrast(self) -> bool:
-        return not self.first.contrast_agent and not CONTRAST_WORDS.search(self.first.series_description)
+        """As far as headers and description say; the picture is judged by `contrast`."""
+        text = WITHOUT.sub(" ", self.first.series_description)
+        return not self.names_contrast_agent and not CONTRAST_WORDS.search(text)
+
+    @cached_property
+    def names_contrast_agent(self) -> bool:
+        return any(image.has_contrast for image in self.images)
 
 
-def choose_series(headers: list[ImageHeader], wanted: Wanted = "any") -> tuple[Series, str]:
-    """The series to read among the images of a folder, and a sentence on which was taken and why.
+def _farthest_within_position(heights_mm: np.ndarray, steps_mm: np.ndarray) -> float:
+    """From which step on the next position begins: more than rounding, but where the images lie in bunches.
+
+    A table that stands a little differently in every frame leaves a bunch of images about each position, far narrower
+    than the distance to the next.
 
     Args:
-        headers: all images of the folder.
-        wanted: ``any`` takes a non-contrast head CT if there is one, else a CT perfusion series.
-
-    Raises:
-        ImageError: several patients, or nothing of what is wanted (the sentence says what is there).
+        heights_mm: ascending.
+        steps_mm: between them.
     """
-    candidates = _measured_ct(headers)
-    if len({image.patient for image in candidates}) > 1:
-        raise ImageError("The folder holds images of more than one patient; give one patient's folder.")
-    series = _of_kind(_joined(series_of(candidates)), wanted)
-    ranked = sorted(series, key=lambda one: tuple(one.merits.values()), reverse=True)
-    best = ranked[0]
-    if not best.is_axial:
-        raise ImageError("The folder holds only sagittal or coronal CT images; give the axial series.")
-    if best.is_time_series:
-        _check_sizes(best, candidates)
-    kind = "CT perfusion" if best.is_time_series else "CT"
-    if len(ranked) == 1:
-        return best, f"The only {kind} series: {best.label}."
-    decisive = next(
-        (merit for merit, value in best.merits.items() if value != ranked[1].merits[merit]), "first of equal series"
-    )
-    return best, f"Of {len(ranked)} {kind} series {best.label} was taken: {decisive}, against {ranked[1].label}."
-
-
-def _joined(series: list[Series]) -> list[Series]:
-    """Scanners that export every frame of a perfusion scan as a series of its own: those frames as one series."""
-    groups = defaultdict(list)
-    for one in series:
-        first, places = one.first, np.round([one.heights_mm[members[0]] for members in one.positions], 1)
-        orientation = tuple(np.round(first.orientation, ORIENTATION_DECIMALS) + 0.0)
-        key = (first.study_uid, orientation, first.kernel, first.shape, first.pixel_spacing_mm, tuple(places))
-        groups[key].append(one)
-    joined = []
-    for group in groups.values():
-        whole = Series(tuple(image for one in group for image in one.images))
-        single = not any(one.is_time_series for one in group)
-        joined.extend([whole] if single and whole.is_time_series else group)
-    return joined
-
-
-def _of_kind(series: list[Series], wanted: Wanted) -> list[Series]:
-    """Those of the series that are what is wanted, a single CT or a CT perfusion series.
-
-    Raises:
-        ImageError: there are none.
-    """
-    single = [one for one in series if not one.is_time_series]
-    perfusion = [one for one in series if one.is_time_series]
-    if wanted == "ncct":
-        if not single:
-            frames = len(perfusion[0].images) // len(perfusion[0].positions)
-            raise ImageError(
-                f"The folder holds only {perfusion[0].label}, which is a time series of {frames} frames; "
-                "give a single head CT."
-            )
-        return single
-    if wanted == "ctp":
-        if not perfusion:
-            raise ImageError(
-                f"The folder holds no CT perfusion series, but {single[0].label} of single slices; "
-                "give the folder of the perfusion series."
-            )
-        return perfusion
-    head = any(one.is_axial and one.is_without_contrast and len(one.positions) > 1 for one in single)
-    return perfusion if perfusion and not head else single
-
-
-def _check_sizes(series: Series, candidates: list[ImageHeader]) -> None:
-    """Frames of another matrix or pixel size were grouped as another series, but belong to this one."""
-    first = series.first
-    sizes = {
-        (image.shape, image.pixel_spacing_mm)
-        for image in candidates
-        if image.series_uid == first.series_uid
-        and image.kernel == first.kernel
-        and np.allclose(image.orientation, first.orientation, atol=10**-ORIENTATION_DECIMALS)
-    }
-    if len(sizes) > 1:
-        found = " and ".join(sorted(f"{rows}×{columns} pixels of {mm[0]:g} mm" for (rows, columns), mm in sizes))
-        raise ImageError(f"The perfusion {series.label} mixes images of {found}; export it again with one size.")
-
-
-def _measured_ct(headers: list[ImageHeader]) -> list[ImageHeader]:
-    """CT slices in HU with a place in the patient; everything else is left out."""
-    ct = [image for image in headers if image.modality == "CT"]
-    if not ct:
-        found = ", ".join(sorted({image.modality or "unknown" for image in headers}))
-        raise ImageError(f"The images are not CT but {found}; give the non-contrast head CT.")
-    grey = [image for image in ct if not image.is_colour]
-    if not grey:
-        raise ImageError("The CT images are in colour (RGB or palette), which is no measurement; give the original HU.")
-    slices = [image for image in grey if image.sop_class in CT_IMAGE_CLASSES and not image.is_localiser]
-    if not slices:
-        raise ImageError("Only localisers or screenshots were found, no CT slices; give the folder of the head CT.")
-    return placed_images(slices)
-
-
-def placed_images(images: list[ImageHeader]) -> list[ImageHeader]:
-    """Those of the images that say where in the patient they lie.
-
-    Raises:
-        ImageError: none does.
-    """
-    placed = [
-        image
-        for image in images
-        if image.position_mm is not None and image.orientation is not None and image.pixel_spacing_mm is not None
-    ]
-    if not placed:
-        raise ImageError("The CT images carry no position, orientation or pixel size; export them again from the PACS.")
-    return placed
-
-
-def series_of(images: list[ImageHeader]) -> list[Series]:
-    """Images that have a place in the patient, by series, orientation, kernel, matrix and pixel size."""
-    groups = defaultdict(list)
-    for image in images:
-        orientation = tuple(np.round(image.orientation, ORIENTATION_DECIMALS) + 0.0)
-        groups[image.series_uid, orientation, image.kernel, image.shape, image.pixel_spacing_mm].append(image)
-    return [Series(tuple(group)) for group in groups.values()]
+    for step_mm in np.unique(steps_mm[(steps_mm >= POSITION_TOLERANCE_MM) & (steps_mm < TABLE_TOLERANCE_MM)])[::-1]:
+        ends = np.flatnonzero(steps_mm > step_mm) + 1
+        first, last = np.append(0, ends), np.append(ends, len(heights_mm))
+        widths_mm = heights_mm[last - 1] - heights_mm[first]
+        apart_mm = np.diff((heights_mm[last - 1] + heights_mm[first]) / 2)
+        limit_mm = min(TABLE_TOLERANCE_MM, BUNCHED * apart_mm.min()) if len(apart_mm) else TABLE_TOLERANCE_MM
+        if widths_mm.max() <= limit_mm and np.median(last - first) >= SHORTEST_SERIES:
+            return float(np.nextafter(step_mm, np.inf))
+    return POSITION_TOLERANCE_MM

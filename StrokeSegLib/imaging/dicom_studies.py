@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
-from pydicom.errors import InvalidDicomError
 
-from StrokeSegLib.imaging.dicom_headers import PREAMBLE_BYTES, begins_as_dicom
+from StrokeSegLib.imaging.dicom_files import START_BYTES, begins_as_dicom
 
 TAGS = ["StudyInstanceUID", "Modality"]
 
@@ -34,12 +33,16 @@ class DicomStudy:
     is_alone: bool
 
 
-def dicom_studies(files: Iterable[Path]) -> tuple[list[DicomStudy], int]:
-    """The studies with CT among files, in the order of their folders, and how many other studies there are."""
-    files_of, with_ct = defaultdict(list), set()
+def dicom_studies(files: Iterable[Path]) -> tuple[list[DicomStudy], int, list[Path]]:
+    """The studies with CT among files, in the order of their folders, how many other studies there are, and the files
+    that are not DICOM.
+    """
+    files_of, with_ct, not_dicom = defaultdict(list), set(), []
     for file in files:
         header = _study_and_modality(file)
-        if header is not None:
+        if header is None:
+            not_dicom.append(file)
+        else:
             uid, modality = header
             key = (uid, "" if uid else str(file.parent))
             files_of[key].append(file)
@@ -58,7 +61,7 @@ def dicom_studies(files: Iterable[Path]) -> tuple[list[DicomStudy], int]:
     alone = {study.folder for study in studies if study.is_alone}
     # What does not say its study, within the folder of one study, is read with that one.
     studies = [study for study in studies if study.uid or alone.isdisjoint((study.folder, *study.folder.parents))]
-    return sorted(studies, key=lambda study: (study.folder, study.uid)), len(files_of.keys() - with_ct)
+    return sorted(studies, key=lambda study: (study.folder, study.uid)), len(files_of.keys() - with_ct), not_dicom
 
 
 def _study_and_modality(file: Path) -> tuple[str, str] | None:
@@ -66,12 +69,12 @@ def _study_and_modality(file: Path) -> tuple[str, str] | None:
     damaged = DAMAGED if file.suffix.lower() == ".dcm" else None
     try:
         with open(file, "rb") as content:
-            start = content.read(PREAMBLE_BYTES)
+            start = content.read(START_BYTES)
             if not begins_as_dicom(start):
                 return damaged
             content.seek(0)
             has_preamble = start[128:] == b"DICM"
             dataset = pydicom.dcmread(content, stop_before_pixels=True, specific_tags=TAGS, force=not has_preamble)
             return str(dataset.get("StudyInstanceUID", "")), str(dataset.get("Modality", ""))
-    except (InvalidDicomError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError):
+    except Exception:  # pydicom raises nearly anything on a damaged header.
         return damaged

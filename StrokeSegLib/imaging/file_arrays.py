@@ -11,18 +11,18 @@ import numpy as np
 import SimpleITK as sitk
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.dicom_files import has_text_name, shown_name
+from StrokeSegLib.imaging.nifti_geometry import check_spacing, geometry_of, nifti_geometry
+from StrokeSegLib.imaging.sidecar import frame_times
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 NRRD_SUFFIXES = (".nrrd", ".nhdr")
 SUFFIXES = NIFTI_SUFFIXES + NRRD_SUFFIXES + (".mha", ".mhd")
-
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+PAIR_SUFFIXES = (".hdr", ".img")
+"""Header and image of a NIfTI or Analyze pair: either names both."""
 
 SERIES_KINDS = {"list", "time"}
 """Kinds of an NRRD's axis of time; colours and vectors have others."""
-
-LARGEST_IN_PLANE_SHEAR = 1e-3
-"""Cosine between rows and columns above which a NIfTI's voxels are no rectangles."""
 
 SECONDS = {
     "s": 1.0,
@@ -38,6 +38,19 @@ SECONDS = {
 }
 """Units of time as NIfTI, Slicer and the sequences of its older versions write them."""
 
+NIFTI_ERRORS = (
+    nibabel.filebasedimages.ImageFileError,
+    nibabel.spatialimages.HeaderDataError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    OverflowError,
+    MemoryError,
+    zlib.error,
+)
+"""What nibabel raises on a damaged file."""
+
 
 @dataclass(frozen=True)
 class FileArray:
@@ -50,6 +63,8 @@ class FileArray:
         direction: ``(3, 3)`` ITK direction matrix.
         times_s: ``(time,)`` of the frames; None where there are none or the file does not say.
         unit: of the values, as the file words it; empty where it does not.
+        warnings: what the file says twice and differently.
+        times_warnings: what must be known of the times, if they are used.
     """
 
     values: np.ndarray
@@ -58,6 +73,8 @@ class FileArray:
     direction: np.ndarray
     times_s: np.ndarray | None = None
     unit: str = ""
+    warnings: tuple[str, ...] = ()
+    times_warnings: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -74,7 +91,7 @@ def read_array(path: Path, most_frames: int | None = None) -> FileArray:
     Raises:
         ImageError: the file is damaged, holds colours, or more frames than allowed.
     """
-    read = _read_nifti if path.name.lower().endswith(NIFTI_SUFFIXES) else _read_itk
+    read = _read_nifti if path.name.lower().endswith(NIFTI_SUFFIXES + PAIR_SUFFIXES) else _read_itk
     return read(path, most_frames)
 
 
@@ -86,21 +103,22 @@ def _read_nifti(path: Path, most_frames: int | None) -> FileArray:
         _check(path, frames, most_frames, colours=image.get_data_dtype().fields is not None)
         # Scaled values of a time series as float32: as float64 they would fill the memory.
         values = np.asanyarray(image.dataobj) if frames == 1 else _scaled(image)
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+    except NIFTI_ERRORS as error:
         raise _damaged(path, error) from error
-    affine = RAS_TO_LPS @ image.affine[:3]
-    spacing_mm = np.linalg.norm(affine[:, :3], axis=0)
-    direction = affine[:, :3] / spacing_mm
-    if abs(direction[:, 0] @ direction[:, 1]) > LARGEST_IN_PLANE_SHEAR:
-        raise ImageError(f"The rows and columns of {path.name} are not at right angles; resample it to a regular grid.")
+    geometry = nifti_geometry(path, image)
+    times_s, times_warnings = None, ()
+    if frames > 1:
+        times_s, times_warnings = frame_times(path, _nifti_step_s(image.header), frames)
     values = values.reshape(*values.shape[:3], frames, order="F").transpose(2, 1, 0, 3)
     return FileArray(
         values if frames > 1 else values[..., 0],
-        tuple(spacing_mm),
-        affine[:, 3],
-        direction,
-        _nifti_times_s(image.header, frames),
+        geometry.spacing_mm,
+        geometry.origin_mm,
+        geometry.direction,
+        times_s,
         str(image.header["descrip"].item().decode("latin-1")) if "descrip" in image.header else "",
+        geometry.warnings,
+        times_warnings,
     )
 
 
@@ -115,18 +133,20 @@ def _scaled(image: nibabel.spatialimages.SpatialImage) -> np.ndarray:
     return values
 
 
-def _nifti_times_s(header: nibabel.Nifti1Header, frames: int) -> np.ndarray | None:
-    """Times by the fourth pixel dimension; 0, and 1 of no unit, are what writers leave that know none."""
+def _nifti_step_s(header: nibabel.Nifti1Header) -> float | None:
+    """Interval by the fourth pixel dimension; 0, and 1 of no unit, are what writers leave that know none."""
     zooms = header.get_zooms()
-    if frames == 1 or len(zooms) != 4:
+    if len(zooms) != 4 or not hasattr(header, "get_xyzt_units"):
         return None
     step, unit = float(zooms[3]), header.get_xyzt_units()[1]
-    if step <= 0 or (unit == "unknown" and step == 1) or unit not in (*SECONDS, "unknown"):
+    if not 0 < step < np.inf or (unit == "unknown" and step == 1) or unit not in (*SECONDS, "unknown"):
         return None
-    return np.arange(frames) * step * SECONDS.get(unit, 1.0)
+    return step * SECONDS.get(unit, 1.0)
 
 
 def _read_itk(path: Path, most_frames: int | None) -> FileArray:
+    if not has_text_name(path):
+        raise ImageError(f"The name of {shown_name(path)} holds bytes that are not text here; rename the file.")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -142,16 +162,14 @@ def _read_itk(path: Path, most_frames: int | None) -> FileArray:
         values, header = _nrrd_series(path) if is_series and is_nrrd else (_itk_values(reader), {})
     except (RuntimeError, OSError, EOFError, ValueError, zlib.error, nrrd.NRRDError) as error:
         raise _damaged(path, error) from error
-    dimension = len(reader.GetSize())
-    direction = np.eye(3)
-    given = np.array(reader.GetDirection()).reshape(dimension, dimension)[:3, :3]
-    direction[: len(given), : len(given)] = given
+    geometry = geometry_of(reader)
+    check_spacing(path, geometry.spacing_mm)
     unit = next((_said(reader, key) for key in reader.GetMetaDataKeys() if key.lower() in ("unit", "units")), "")
     return FileArray(
         values,
-        (*reader.GetSpacing(), 1.0)[:3],
-        np.array((*reader.GetOrigin(), 0.0)[:3]),
-        direction,
+        geometry.spacing_mm,
+        geometry.origin_mm,
+        geometry.direction,
         _nrrd_times_s(header),
         unit,
     )
@@ -207,12 +225,14 @@ def _nrrd_times_s(header: dict) -> np.ndarray | None:
 
 def _check(path: Path, frames: int, most_frames: int | None, colours: bool) -> None:
     if colours:
-        raise ImageError(f"{path.name} holds colours or vectors; a measurement is needed, one value a voxel.")
+        raise ImageError(f"{shown_name(path)} holds colours or vectors; a measurement is needed, one value a voxel.")
     if most_frames is not None and frames > most_frames:
-        raise ImageError(f"{path.name} is a time series of {frames} volumes; this method needs one volume.")
+        raise ImageError(f"{shown_name(path)} is a time series of {frames} volumes; this method needs one volume.")
 
 
 def _damaged(path: Path, error: Exception) -> ImageError:
     reasons = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = f" ({reasons[-1].split('): ')[-1].rstrip('.')})" if reasons else ""
-    return ImageError(f"{path.name} cannot be read; it is damaged or not an image{reason}. Copy or export it again.")
+    return ImageError(
+        f"{shown_name(path)} cannot be read; it is damaged or not an image{reason}. Copy or export it again."
+    )

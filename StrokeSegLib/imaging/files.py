@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.dicom_files import shown_name
 from StrokeSegLib.imaging.file_arrays import SUFFIXES, FileArray, read_array
 from StrokeSegLib.imaging.frames import (
     HOW_TO_GIVE_TIMES,
@@ -14,6 +15,7 @@ from StrokeSegLib.imaging.frames import (
     mean_of_first_frames,
     perfusion_series,
 )
+from StrokeSegLib.imaging.perfusion import PerfusionSeries
 from StrokeSegLib.imaging.study import Study
 from StrokeSegLib.imaging.volume import axial_volume
 
@@ -36,30 +38,41 @@ def read_file(path: Path, wanted: Wanted = "any", times_s: Sequence[float] | Non
     if array.values.ndim == 4:
         return _series(path, array, times_s)
     if wanted == "ctp":
-        raise ImageError(f"{path.name} holds one volume; CT perfusion needs a time series, or maps made of one.")
+        raise ImageError(f"{shown_name(path)} holds one volume; CT perfusion needs a time series, or maps made of one.")
     volume, stored = axial_volume(
-        as_hounsfield(array.values, path.name), array.spacing_mm, array.origin_mm, array.direction
+        as_hounsfield(array.values, shown_name(path)), array.spacing_mm, array.origin_mm, array.direction
     )
-    return Study(ct=volume, stored=stored, choice="The only volume in the file.")
+    return Study(ct=volume, stored=stored, choice="The only volume in the file.", warnings=array.warnings)
 
 
 def _series(path: Path, array: FileArray, times_s: Sequence[float] | None) -> Study:
+    name = shown_name(path)
     if array.frames < SHORTEST_SERIES:
         raise ImageError(
-            f"{path.name} is a time series of {array.frames} volumes, too few for CT perfusion; "
+            f"{name} is a time series of {array.frames} volumes, too few for CT perfusion; "
             "give one volume or the whole series."
         )
-    times_s = array.times_s if times_s is None else times_s
+    warnings = array.warnings
     if times_s is None:
-        raise ImageError(f"{path.name} does not say when its {array.frames} frames were made; {HOW_TO_GIVE_TIMES}.")
-    voxels = as_hounsfield(array.values, path.name)
-    mean = mean_of_first_frames(voxels)
+        if array.times_s is None:
+            said = "".join(f" {sentence}" for sentence in array.times_warnings)
+            raise ImageError(
+                f"{name} does not say when its {array.frames} frames were made; {HOW_TO_GIVE_TIMES}.{said}"
+            )
+        times_s, warnings = array.times_s, (*warnings, *array.times_warnings)
+    series, emptied = perfusion_series(as_hounsfield(array.values, name), times_s, name)
+    mean = mean_of_first_frames(series.voxels)
     volume, stored = axial_volume(mean, array.spacing_mm, array.origin_mm, array.direction)
+    acquired_s = series.times_s[::-1] if stored.flipped[0] else series.times_s
+    if stored.permutation[0] != 0:
+        # The file's own slices are not axial, so that every axial slice is made of all of them.
+        acquired_s = np.broadcast_to(acquired_s.mean(axis=0), (volume.voxels.shape[0], series.frames))
     return Study(
         ct=volume,
         stored=stored,
         choice=f"The {array.frames} frames in the file.",
-        series=perfusion_series(stored.to_axial(voxels), times_s, path.name),
+        warnings=(*warnings, *emptied),
+        series=PerfusionSeries(stored.to_axial(series.voxels), acquired_s),
     )
 
 

@@ -19,6 +19,9 @@ UNENHANCED_FRAMES = 3
 INTERVALS_S = (0.05, 30.0)
 """Usual time from frame to frame; outside of it the unit of the times is wrong."""
 
+LONGEST_PAUSE_S = 60.0
+"""Frames that are farther apart in time belong to two acquisitions; late frames of perfusion come every 15–30 s."""
+
 HOW_TO_GIVE_TIMES = "give the times of the frames in seconds"
 
 
@@ -29,8 +32,8 @@ def mean_of_first_frames(voxels: np.ndarray) -> np.ndarray:
     return np.rint(first.mean(axis=-1, dtype=np.float32)).clip(limits.min, limits.max).astype(np.int16)
 
 
-def perfusion_series(voxels: np.ndarray, times_s: np.ndarray, name: str) -> PerfusionSeries:
-    """A series whose times were checked and count from its first image.
+def perfusion_series(voxels: np.ndarray, times_s: np.ndarray, name: str) -> tuple[PerfusionSeries, tuple[str, ...]]:
+    """A series whose times were checked and count from its first image, and warnings on frames that were left out.
 
     Args:
         voxels: HU ``(slice, row, column, time)``.
@@ -38,7 +41,8 @@ def perfusion_series(voxels: np.ndarray, times_s: np.ndarray, name: str) -> Perf
         name: the input, for messages.
 
     Raises:
-        ImageError: not one time a frame, times that do not increase, or intervals that no scanner uses.
+        ImageError: not one time a frame, times that do not increase, intervals that no scanner uses, or too few frames
+            that show anything.
     """
     times_s = np.asarray(times_s, float)
     frames = voxels.shape[-1]
@@ -58,4 +62,25 @@ def perfusion_series(voxels: np.ndarray, times_s: np.ndarray, name: str) -> Perf
         raise ImageError(
             f"The frames of {name} would be {usual_s:g} s apart, which no perfusion scan is; {HOW_TO_GIVE_TIMES}."
         )
-    return PerfusionSeries(voxels, times_s - times_s.min())
+    longest_s = float(intervals_s.max())
+    if longest_s > LONGEST_PAUSE_S:
+        place, before = np.argwhere(intervals_s == longest_s)[0]
+        raise ImageError(
+            f"After frame {before + 1} {name} pauses for {longest_s:.0f} s: two scans, or the times are wrong; "
+            f"give one scan, or {HOW_TO_GIVE_TIMES}."
+        )
+    empty = [frame for frame in range(frames) if _is_empty(voxels[..., frame])]
+    if not empty:
+        return PerfusionSeries(voxels, times_s - times_s.min()), ()
+    if frames - len(empty) < SHORTEST_SERIES:
+        raise ImageError(f"{len(empty)} of the {frames} frames of {name} are empty; export the series again.")
+    which = ", ".join(str(frame + 1) for frame in empty[:5]) + (" …" if len(empty) > 5 else "")
+    left = PerfusionSeries(voxels, times_s).without(empty)
+    warning = f"{len(empty)} of {frames} frames are empty (number {which}) and were left out."
+    return PerfusionSeries(left.voxels, left.times_s - left.times_s.min()), (warning,)
+
+
+def _is_empty(frame: np.ndarray) -> bool:
+    """Whether all voxels ``(slice, row, column)`` have one value; few are looked at where they differ."""
+    first = frame[0, 0, 0]
+    return bool((frame[::2, ::8, ::8] == first).all()) and bool((frame == first).all())

@@ -8,7 +8,10 @@ import numpy as np
 
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging import isles2018
+from StrokeSegLib.imaging.archives import unpacked
 from StrokeSegLib.imaging.dicom import read_dicom
+from StrokeSegLib.imaging.dicom_files import shown_name
+from StrokeSegLib.imaging.file_arrays import PAIR_SUFFIXES
 from StrokeSegLib.imaging.files import SUFFIXES, read_file
 from StrokeSegLib.imaging.frames import Wanted
 from StrokeSegLib.imaging.study import Study
@@ -28,7 +31,7 @@ def read_study(
     times_s: Sequence[float] | None = None,
     files: Sequence[Path] = (),
 ) -> Study:
-    """A study from a DICOM folder or file, a NIfTI, NRRD or MetaImage file, or a case folder of ISLES 2018.
+    """A study from a DICOM folder or file, a NIfTI, NRRD or MetaImage file, an ISLES 2018 case folder, or a zip of one.
 
     Args:
         path: the input.
@@ -43,14 +46,18 @@ def read_study(
     """
     path = Path(path)
     if not path.exists():
-        raise ImageError(f"{path} does not exist; check the path.")
-    if isles2018.is_case(path):
-        study = isles2018.read_case(path, wanted, times_s)
-    elif path.is_file() and path.name.lower().endswith(SUFFIXES):
-        study = read_file(path, wanted, times_s)
-    else:
-        study = read_dicom(path, wanted, times_s, files)
+        raise ImageError(f"{shown_name(path)} does not exist; check the path.")
+    with unpacked(path) as scan:
+        study = _read(scan, wanted, times_s, files)
     return with_warnings(study if stack is None else _placed(study, stack))
+
+
+def _read(path: Path, wanted: Wanted, times_s: Sequence[float] | None, files: Sequence[Path]) -> Study:
+    if isles2018.is_case(path):
+        return isles2018.read_case(path, wanted, times_s)
+    if path.is_file() and path.name.lower().endswith(SUFFIXES + PAIR_SUFFIXES):
+        return read_file(path, wanted, times_s)
+    return read_dicom(path, wanted, times_s, files)
 
 
 def _placed(study: Study, stack: SliceStack) -> Study:
@@ -71,7 +78,7 @@ def with_warnings(study: Study) -> Study:
     voxels, geometry = study.ct.voxels, study.ct.geometry
     if min(voxels.shape[1:]) < SMALLEST_MATRIX:
         raise ImageError(f"Slices of {voxels.shape[1]}×{voxels.shape[2]} pixels are too small for a head CT.")
-    warnings = list(study.warnings)
+    warnings = []
     if voxels.min() > AIR_HU:
         warnings.append(
             f"The values run from {voxels.min():g} to {voxels.max():g} and show no air: these are hardly HU "
@@ -85,4 +92,4 @@ def with_warnings(study: Study) -> Study:
     if geometry.is_uneven:
         gaps = ", ".join(f"{gap:.2f}" for gap in np.unique(np.round(geometry.gaps_mm, 2)))
         warnings.append(f"The slices are unevenly spaced ({gaps} mm); volumes count each slice with its own extent.")
-    return replace(study, warnings=tuple(warnings))
+    return study.saying(*warnings)

@@ -1,17 +1,19 @@
 """A study: the voxels that a reader sees, where they lie, and what is known of how they were made."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from StrokeSegLib.imaging.axes import StoredAxes
 from StrokeSegLib.imaging.brain import brain_mask
+from StrokeSegLib.imaging.contrast import shows_contrast
 from StrokeSegLib.imaging.field_of_view import head_field_of_view
 from StrokeSegLib.imaging.geometry import SliceGeometry
 from StrokeSegLib.imaging.grid import RegularGrid
 from StrokeSegLib.imaging.midsagittal import MidsagittalPlane, midsagittal_plane
 from StrokeSegLib.imaging.perfusion import PerfusionMaps, PerfusionSeries
+from StrokeSegLib.imaging.plausibility import head_warnings
 from StrokeSegLib.imaging.volume import Volume
 
 
@@ -79,3 +81,21 @@ class Study:
     def head_field_of_view(self) -> tuple[slice, slice]:
         """Rows and columns that hold the head in any slice."""
         return head_field_of_view(self.ct.voxels, self.ct.geometry)
+
+    @cached_property
+    def shows_contrast(self) -> bool:
+        """Whether the picture shows contrast agent in arteries and sinuses."""
+        return shows_contrast(self.ct.voxels, self.brain, self.ct.geometry)
+
+    @cached_property
+    def head_warnings(self) -> tuple[str, ...]:
+        """What the picture says against this scan: contrast, an implausible brain, a turned or open head, metal."""
+        enhanced = self.series is None and self.shows_contrast
+        return head_warnings(self.ct.voxels, self.brain, self.ct.geometry, enhanced)
+
+    def saying(self, *warnings: str) -> "Study":
+        """The study with further warnings; what was computed of its voxels stays."""
+        study = replace(self, warnings=(*self.warnings, *warnings))
+        computed = ("brain", "midsagittal_plane", "head_field_of_view", "shows_contrast", "head_warnings")
+        study.__dict__.update({name: self.__dict__[name] for name in computed if name in self.__dict__})
+        return study

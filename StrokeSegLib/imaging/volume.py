@@ -85,20 +85,27 @@ def axial_stack(stored: np.ndarray, stack: SliceStack, thickness_mm: float) -> t
     descending = len(positions_mm) > 1 and (positions_mm[-1] - positions_mm[0]) @ normal < 0
     direction = np.stack([row_direction, column_direction, -normal if descending else normal], axis=1)
     axes = axes_towards_lps(direction)
-    if axes.permutation != (0, 1, 2):
+    if axes.permutation[0] != 0:
         raise ImageError("The slices are sagittal or coronal; open the axial series of this scan instead.")
-    flip_slices, flip_rows, flip_columns = axes.flipped
-    positions_mm = positions_mm[::-1] if flip_slices else positions_mm
-    if flip_rows:
-        positions_mm = positions_mm + (stored.shape[1] - 1) * pixel_spacing_mm[0] * column_direction
-    if flip_columns:
-        positions_mm = positions_mm + (stored.shape[2] - 1) * pixel_spacing_mm[1] * row_direction
+    # Direction, distance and number of voxels of the stored rows and columns; a patient who lies on the side has rows
+    # where others have columns.
+    in_plane = [
+        (column_direction, pixel_spacing_mm[0], stored.shape[1]),
+        (row_direction, pixel_spacing_mm[1], stored.shape[2]),
+    ]
+    rows, columns = in_plane if axes.permutation == (0, 1, 2) else in_plane[::-1]
+    positions_mm = positions_mm[::-1] if axes.flipped[0] else positions_mm
+    steps = []
+    for (step, spacing_mm, length), flip in zip((rows, columns), axes.flipped[1:], strict=True):
+        if flip:
+            positions_mm = positions_mm + (length - 1) * spacing_mm * step
+        steps.append(-step if flip else step)
     geometry = SliceGeometry(
         positions_mm=positions_mm,
-        row_direction=-row_direction if flip_columns else row_direction,
-        column_direction=-column_direction if flip_rows else column_direction,
-        pixel_spacing_mm=pixel_spacing_mm,
-        shape=stored.shape,
+        row_direction=steps[1],
+        column_direction=steps[0],
+        pixel_spacing_mm=(rows[1], columns[1]),
+        shape=(len(stored), rows[2], columns[2]),
         single_slice_thickness_mm=thickness_mm,
     )
     return Volume(axes.to_axial(stored), geometry), axes

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from StrokeSegLib.errors import BundleError, StrokeSegError
+from StrokeSegLib.atlas.registration import check_orientation
+from StrokeSegLib.atlas.search import HeadOrientationError
+from StrokeSegLib.errors import BundleError, ImageError, StrokeSegError
 from StrokeSegLib.findings import ClinicalInputs, Findings, SegmentLayer
 from StrokeSegLib.findings.criteria import NOTHING_GIVEN, trial_criteria
 from StrokeSegLib.imaging import Study
@@ -68,9 +70,23 @@ def run(
         raise StrokeSegError(f"There is no side “{side}”; choose one of: {', '.join(SIDES)}.")
     given = {"tissue": tissue} if tissue is not None and method == ncct_aspects.ID else {}
     findings = METHODS[method].segment(study, bundle, device, side, keep_probabilities, progress, **given)
+    findings = replace(findings, warnings=(*findings.warnings, *study.head_warnings, *_orientation(study, method)))
     if findings.mismatch is None:
         return findings
     return replace(findings, clinical=clinical, criteria=trial_criteria(findings.mismatch, clinical))
+
+
+def _orientation(study: Study, method: str) -> tuple[str, ...]:
+    """A warning on a head that lies the wrong way up; ASPECTS says it itself, and perfusion covers too little."""
+    if wanted(method) != ncct_core_penumbra.WANTED or method == ncct_aspects.ID:
+        return ()
+    try:
+        check_orientation(study)
+    except HeadOrientationError as error:
+        return (str(error),)
+    except ImageError:
+        pass
+    return ()
 
 
 def _check_known(method: str) -> None:

@@ -19,8 +19,10 @@ from StrokeSegLib.findings.correction import corrected
 from StrokeSegLib.findings.criteria import trial_criteria
 from StrokeSegLib.findings.terminology import TERMS
 from StrokeSegLib.imaging import PerfusionMaps, SliceGeometry, Study, Volume, read_study
+from StrokeSegLib.imaging.archives import unpacked
 from StrokeSegLib.imaging.dicom import study_of
-from StrokeSegLib.imaging.file_arrays import SUFFIXES
+from StrokeSegLib.imaging.dicom_choice import Choice
+from StrokeSegLib.imaging.file_arrays import PAIR_SUFFIXES, SUFFIXES
 from StrokeSegLib.perfusion import Perfusion
 from StrokeSegLib.reports import results_reading
 from StrokeSegLib.reports.dicom_source import find_source
@@ -144,12 +146,14 @@ def _study(folder: Path, content: dict, file: SegmentationFile, source: Path | N
 
 def _scan(source: Path, study: Study, is_perfusion: bool) -> np.ndarray:
     """HU ``(slice, row, column)`` of the scan that a case was made of."""
-    if source.is_file() and source.name.lower().endswith(SUFFIXES):
-        read = read_study(source)
-        if read.ct.geometry.coincides_with(study.nominal_geometry or study.ct.geometry):
-            return read.ct.voxels
-        raise CaseError(f"{source.name} lies on another grid than the case; give the scan that was segmented.")
-    return study_of(find_source(source, study.ct.geometry, is_perfusion).series, study.choice).ct.voxels
+    with unpacked(source) as scan:
+        if scan.is_file() and scan.name.lower().endswith(SUFFIXES + PAIR_SUFFIXES):
+            read = read_study(scan)
+            if read.ct.geometry.coincides_with(study.nominal_geometry or study.ct.geometry):
+                return read.ct.voxels
+            raise CaseError(f"{source.name} lies on another grid than the case; give the scan that was segmented.")
+        series = find_source(scan, study.ct.geometry, is_perfusion).series
+        return study_of(Choice(series, study.choice, ())).ct.voxels
 
 
 def _perfusion(folder: Path, content: dict, study: Study) -> Perfusion:

@@ -6,26 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pydicom
-from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from StrokeSegLib.errors import CaseError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.correction import mask
+from StrokeSegLib.imaging.archives import unpacked
+from StrokeSegLib.reports.dicom_headers import save, source_headers
 from StrokeSegLib.reports.dicom_report import structured_report
 from StrokeSegLib.reports.dicom_segmentation import segmentation
-from StrokeSegLib.reports.dicom_source import SourceSeries, find_source
-
-PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
-
-STUDY = ("StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber")
-"""Type 2 attributes: they may be empty, but not absent, in what is made of an image."""
-
-IMAGE_GROUPS = (0x0018, 0x0020, 0x0028, 0x5200)
-"""Groups of attributes on acquisition, place and pixels of an image."""
-
-IMAGE_ATTRIBUTES = ("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType")
+from StrokeSegLib.reports.dicom_source import find_source
 
 logging.getLogger("highdicom").setLevel(logging.ERROR)
 
@@ -52,8 +41,9 @@ def write_dicom(
     Raises:
         CaseError: the source is no DICOM, or not the series of this case.
     """
-    series = find_source(source, findings.study.ct.geometry, findings.perfusion is not None)
-    images = _headers(series, empty_patient)
+    with unpacked(source) as folder:
+        series = find_source(folder, findings.study.ct.geometry, findings.perfusion is not None)
+        images = source_headers(series, empty_patient)
     names = list(findings.volumes_ml)
     tracking_uids = {name: generate_uid(prefix=None) for name in names}
     series_uid = generate_uid(prefix=None)
@@ -67,12 +57,12 @@ def write_dicom(
                 made = segmentation(
                     findings, name, voxels, series, images, series_uid, number_in_series, tracking_uids[name]
                 )
-            made.save_as(place(f"seg-{name.lower().replace(' ', '-')}.dcm"), enforce_file_format=True)
+            save(made, images[0], place(f"seg-{name.lower().replace(' ', '-')}.dcm"))
             segmentations[name] = made
     progress(len(names) / (len(names) + 1), "writing the structured report")
     with _any_patient_name():
         report = structured_report(findings, segmentations, tracking_uids, images)
-    report.save_as(place("report.dcm"), enforce_file_format=True)
+    save(report, images[0], place("report.dcm"))
 
 
 @contextmanager
@@ -81,31 +71,3 @@ def _any_patient_name() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The string .* is unlikely to represent the intended person name")
         yield
-
-
-def _headers(series: SourceSeries, empty_patient: bool) -> list[Dataset]:
-    """The images' headers, one a file."""
-    headers = []
-    for path in dict.fromkeys(image.path for image in series.images):
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        if not header.get("FrameOfReferenceUID"):
-            raise CaseError(f"{path.name} has no frame of reference, which DICOM objects need; export the scan again.")
-        if empty_patient:
-            header = _without_patient(header)
-        for name in (*PATIENT, *STUDY):
-            if name not in header:
-                setattr(header, name, "")
-        headers.append(header)
-    if len(headers) > 1 and any("NumberOfFrames" in header for header in headers):
-        raise CaseError("The series lies in several multi-frame files, which one DICOM SEG cannot refer to.")
-    return headers
-
-
-def _without_patient(header: Dataset) -> Dataset:
-    """What a header says of the image alone."""
-    image = Dataset()
-    for element in header:
-        if element.tag.group in IMAGE_GROUPS or element.keyword in IMAGE_ATTRIBUTES:
-            image.add(element)
-    image.StudyID = ""
-    return image

@@ -9,9 +9,10 @@ from StrokeSegLib.errors import CaseError, ImageError
 from StrokeSegLib.imaging import SliceGeometry
 from StrokeSegLib.imaging.axes import StoredAxes
 from StrokeSegLib.imaging.dicom import placed
+from StrokeSegLib.imaging.dicom_choice import readable_series
 from StrokeSegLib.imaging.dicom_headers import ImageHeader, read_headers
-from StrokeSegLib.imaging.dicom_series import Series, placed_images, series_of
-from StrokeSegLib.imaging.file_arrays import SUFFIXES
+from StrokeSegLib.imaging.dicom_series import Series
+from StrokeSegLib.imaging.file_arrays import PAIR_SUFFIXES, SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def find_source(path: Path, slices: SliceGeometry, is_perfusion: bool = False) -
     Raises:
         CaseError: no DICOM, or no series with these slices; the sentence says what is there instead.
     """
-    if path.is_file() and path.name.lower().endswith(SUFFIXES):
+    if path.is_file() and path.name.lower().endswith(SUFFIXES + PAIR_SUFFIXES):
         raise CaseError(
             f"{path.name} is no DICOM series; DICOM objects refer to DICOM images, so they can only be made of a case "
             "whose scan was DICOM."
@@ -48,17 +49,14 @@ def find_source(path: Path, slices: SliceGeometry, is_perfusion: bool = False) -
     if not path.exists():
         raise CaseError(f"{path} does not exist; give the folder of the DICOM series that was segmented.")
     try:
-        headers = [image for image in read_headers(path) if image.modality == "CT" and not image.is_localiser]
-        found = series_of(placed_images(headers))
+        found = readable_series(read_headers(path))
     except ImageError as error:
         raise CaseError(f"{path} cannot be the scan of this case: {error}") from error
     axial = [series for series in found if series.is_axial]
     axial.sort(key=lambda one: (one.is_time_series == is_perfusion, *one.merits.values()), reverse=True)
     for series in axial:
         images = tuple(series.images[members[0]] for members in series.positions)
-        if (len(images), *images[0].shape) != slices.shape:
-            continue
-        volume, stored = placed(np.broadcast_to(np.int16(0), slices.shape), images)
+        volume, stored = placed(np.broadcast_to(np.int16(0), (len(images), *images[0].shape)), series)
         if volume.geometry.coincides_with(slices):
             return SourceSeries(series, images, stored)
     raise CaseError(_no_match(path, axial, slices))

@@ -171,10 +171,20 @@ def test_different_images_at_one_position_are_refused(series, hu):
         read_study(series[0].parent)
 
 
-@pytest.mark.parametrize("keep_bytes", [100, 1500, -200])
-def test_a_truncated_file_among_good_ones_is_named(series, keep_bytes):
-    series[3].write_bytes(series[3].read_bytes()[:keep_bytes])
-    with pytest.raises(ImageError, match=series[3].name):
+@pytest.mark.parametrize("keep_bytes", [0, 100, 1500, -200])
+def test_a_damaged_file_among_good_ones_is_named_and_left_out(series, hu, keep_bytes):
+    by_height = sorted(series, key=lambda path: float(pydicom.dcmread(path).ImagePositionPatient[2]))
+    by_height[3].write_bytes(by_height[3].read_bytes()[:keep_bytes])
+    study = read_study(series[0].parent)
+    np.testing.assert_array_equal(study.ct.voxels, np.delete(hu, 3, axis=0))
+    assert by_height[3].name in study.warnings[0]
+    assert "1 slice is missing between slices 3 and 4" in " ".join(study.warnings)
+
+
+def test_a_series_of_which_much_is_damaged_is_refused(series):
+    for path in series[:3]:
+        path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ImageError, match=r"3 of 6 images of series .* cannot be read .*truncated"):
         read_study(series[0].parent)
 
 

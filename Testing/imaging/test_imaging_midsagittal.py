@@ -25,7 +25,9 @@ def synthetic(seed: int, lesion: str = "none", geometry: SliceGeometry = THICK) 
     """A head turned by up to 25° about each axis, undeformed, and the normal of its mid-sagittal plane."""
     patient = draw_patient(seed, PhantomOptions(lesion=lesion, rotation_deg=25.0))
     lesions = tuple(
-        dataclasses.replace(each, volume_ml=280.0, core_fraction=0.8, core_drop_hu=14.0, penumbra_drop_hu=6.0, swelling=1.0)
+        dataclasses.replace(
+            each, volume_ml=280.0, core_fraction=0.8, core_drop_hu=14.0, penumbra_drop_hu=6.0, swelling=1.0
+        )
         for each in patient.lesions
     )
     pose = dataclasses.replace(patient.pose, warp_sd_mm=(0.0, 0.0))

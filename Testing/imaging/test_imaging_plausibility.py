@@ -1,0 +1,122 @@
+"""Whether a picture can be the head that its header says: true alarms, and none on real plain heads."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hospital_scans import brain_ml, head, perfusion
+from scans import SHARED_DATA
+from scipy import ndimage
+
+from StrokeSegLib.imaging import SliceGeometry, Study, Volume, read_study
+
+TURNED = {"0014", "0059", "0102", "0119", "0142", "0161"}
+"""Heads of the shared data that lie turned by more than 30°, seen by eye."""
+
+OPENED, SMALL = {"0048"}, {"0163"}
+"""A craniectomy; a head whose estimated pixel size is too small."""
+
+ICH = SHARED_DATA / "head_ct_ich" / "images"
+
+
+def warnings_of(voxels: np.ndarray, geometry: SliceGeometry | None = None) -> str:
+    return " ".join(Study(ct=Volume(voxels, geometry or head()[1].ct.geometry)).head_warnings)
+
+
+@cache
+def voxels():
+    return head()[1].ct.voxels
+
+
+def test_a_plain_head_and_a_perfusion_scan_need_no_word():
+    assert warnings_of(voxels()) == ""
+    assert perfusion()[1].head_warnings == ()
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_head_on_its_side_is_said(turns):
+    turned = np.ascontiguousarray(np.rot90(voxels(), turns, (1, 2)))
+    assert "turned by about" in warnings_of(turned)
+
+
+@pytest.mark.parametrize(("factor", "is_said"), [(0.6, True), (0.9, False), (1.35, True)])
+def test_a_brain_of_the_wrong_size_is_said(factor, is_said):
+    geometry = head()[1].ct.geometry
+    shrunk = SliceGeometry.regular(geometry.shape, tuple(factor * mm for mm in (6.0, 3.0, 3.0)))
+    assert ("ml are usual" in warnings_of(voxels(), shrunk)) == is_said
+
+
+def test_a_slab_of_the_wrong_size_is_said():
+    slab = voxels()[12:20]
+    assert "cm² are usual" in warnings_of(slab, SliceGeometry.regular(slab.shape, (6.0, 1.5, 1.5)))
+    assert warnings_of(slab, SliceGeometry.regular(slab.shape, (6.0, 3.0, 3.0))) == ""
+
+
+def test_metal_that_costs_brain_is_said_with_the_volume():
+    hu = voxels().astype(float)
+    rows, columns = np.indices(hu.shape[1:])
+    for index in (12, 13, 14):
+        radius, angle = np.hypot(rows - 38, columns - 45) * 2, np.arctan2(rows - 38, columns - 45)
+        hu[index] += np.where(np.cos(9 * angle) > 0.6, 1, -1) * 600 * np.exp(-radius / 25)
+        hu[index][radius < 4] = 3071
+    spoilt = Study(ct=Volume(hu.clip(-1024, 3071).astype(np.int16), head()[1].ct.geometry))
+    lost_ml = brain_ml(head()[1]) - brain_ml(spoilt)
+    said = next(warning for warning in spoilt.head_warnings if "were not recognised (metal artefacts)" in warning)
+    assert float(said.split()[1]) == pytest.approx(lost_ml, rel=0.25)
+    assert "slices 13 to 15" in said
+
+
+def test_an_open_skull_is_said():
+    hu, brain = voxels().copy(), head()[1].brain
+    ring = ndimage.binary_dilation(brain, iterations=6) & ~brain
+    ring[:12], ring[:, :, :42], ring[:, :18], ring[:, 58:] = False, False, False, False
+    hu[(hu > 100) & ring] = 40
+    assert "The skull is open over about" in warnings_of(hu)
+
+
+def test_a_brain_that_is_cut_off_is_said():
+    geometry = head()[1].ct.geometry
+    columns = np.flatnonzero(head()[1].brain.any(axis=(0, 1)))
+    cut = voxels()[:, :, columns[0] + 12 :]
+    assert "cut off" in warnings_of(cut, SliceGeometry.regular(cut.shape, (6.0, *geometry.pixel_spacing_mm)))
+
+
+def test_values_beyond_any_scanner_are_said():
+    hu = voxels().astype(np.float32)
+    hu[:, :4] = 63536
+    assert "beyond what a scanner measures" in warnings_of(hu)
+
+
+@pytest.mark.parametrize("frame", [2, 3, 4])
+def test_the_bolus_in_the_picture_is_contrast(frame):
+    series, geometry = perfusion()[1].series, perfusion()[1].ct.geometry
+    brightest = np.sort(series.voxels.reshape(-1, series.frames), axis=0)[-200:].mean(axis=0).argsort()[-3:]
+    peak = np.ascontiguousarray(series.voxels[..., brightest[frame - 2]])
+    assert Study(ct=Volume(peak, geometry)).shows_contrast == (peak.max() > 150)
+
+
+def test_fresh_blood_is_not_contrast():
+    hu = voxels().copy()
+    middle = np.array(ndimage.center_of_mass(head()[1].brain))
+    places = np.indices(hu.shape).reshape(3, -1).T
+    near = np.linalg.norm((places - middle) * [6, 3, 3], axis=1).reshape(hu.shape) < 28
+    hu[near & head()[1].brain] = 75
+    assert not Study(ct=Volume(hu, head()[1].ct.geometry)).shows_contrast
+
+
+@pytest.mark.skipif(not ICH.exists(), reason="the shared real scans are not beside the checkout")
+@pytest.mark.parametrize("part", range(4))
+def test_real_heads_with_haemorrhage_raise_true_alarms_alone(part):
+    for path in sorted(ICH.glob("*.nii.gz"))[part::8]:
+        name, said = path.name.split(".")[0], " ".join(read_study(path).head_warnings)
+        assert ("turned by" in said) == (name in TURNED), (name, said)
+        assert ("skull is open" in said) == (name in OPENED), (name, said)
+        assert ("ml are usual" in said) == (name in SMALL), (name, said)
+        assert "contrast" not in said, name
+        assert "recognised (" not in said, name
+
+
+@pytest.mark.skipif(not SHARED_DATA.exists(), reason="the shared real scans are not beside the checkout")
+@pytest.mark.parametrize("scan", ["ct_head_ge_tilt", "ct_head_cranium/cranium.nii.gz"])
+def test_real_plain_heads_need_no_word(scan):
+    assert read_study(SHARED_DATA / scan).head_warnings == ()
