@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from checkpoints import import_random_cpaisd
 
 from StrokeSegLib import methods, models
 from StrokeSegLib.aspects import classes_of_regions, measure_regions, score
@@ -160,11 +161,11 @@ def test_a_region_that_there_is_not_is_refused():
         LabelledStudy(scan.study, scan.labels, np.full_like(scan.aspects, 21))
 
 
-def test_encoders_begin_with_those_of_another_bundle():
-    shipped = models.find_bundle("ncct-core-penumbra-synthetic")
-    settings = [*SMALL, "data.path=DATA", f"network.initial_encoder={shipped.path}"]
+def test_encoders_begin_with_those_of_another_bundle(tmp_path):
+    other = import_random_cpaisd(tmp_path)
+    settings = [*SMALL, "data.path=DATA", f"network.initial_encoder={other.path}"]
     learning = Learning(read_recipe(RECIPES / "ncct-aspects.yaml", settings))
-    expected = shipped.load_networks()[0].encoder.state_dict()
+    expected = other.load_networks()[0].encoder.state_dict()
     for unet in (learning.network.infarct, learning.network.anatomy):
         for name, weights in unet.encoder.state_dict().items():
             torch.testing.assert_close(weights, expected[name])

@@ -33,7 +33,7 @@ from StrokeSegLib.models.store import STORE_VARIABLE
 from StrokeSegLib.networks import Architecture, build, probabilities
 from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_scanner
 
-BY_SLICE = ("ncct-core-penumbra-synthetic", "ncct-aspects-synthetic")
+BY_SLICE = ("ncct-core-penumbra-painted", "ncct-aspects-synthetic")
 
 TILE = 128
 

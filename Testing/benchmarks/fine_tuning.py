@@ -97,7 +97,7 @@ def measured(bundle: models.ModelBundle, cases: Sequence[Case]) -> Figures:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="ncct-core-penumbra-synthetic")
+    parser.add_argument("--model", default="ncct-core-penumbra-painted")
     parser.add_argument("--patients", type=int, default=10, help="corrected, and as many others to measure on")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--rehearse", type=int, default=0, help="synthetic patients of other scanners mixed in")
