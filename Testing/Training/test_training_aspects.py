@@ -10,7 +10,7 @@ import SimpleITK as sitk
 import torch
 from checkpoints import import_random_cpaisd
 
-from StrokeSegLib import methods, models
+from StrokeSegLib import methods
 from StrokeSegLib.aspects import classes_of_regions, measure_regions, score
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods import ncct_aspects as method
