@@ -18,7 +18,7 @@ test: $(VENV)/.installed-development
 # The tests that touch files once more, with the versions that Slicer brings and pip may not replace.
 ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 11))'),True)
 test-slicer-versions: $(SLICER)/.installed
-	$(SLICER)/bin/python -m pytest $(FILE_TESTS)
+	PATH="$(abspath $(BIN)):$$PATH" $(SLICER)/bin/python -m pytest $(FILE_TESTS)
 else
 test-slicer-versions:
 	@echo "Slicer's NumPy has no wheel for this Python; use Python 3.11 or later to test with Slicer's versions."

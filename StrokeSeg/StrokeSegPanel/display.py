@@ -13,6 +13,9 @@ FILL = 0.4
 AFFECTED, UNAFFECTED = 1.0, 0.45
 """Opacity of the outlines of ASPECTS regions."""
 
+SURFACE = "Closed surface"
+"""Slicer's name of the representation that is drawn in 3-D."""
+
 AFFECTED_COLOUR, UNAFFECTED_COLOUR = (1.0, 1.0, 1.0), (0.55, 0.8, 0.95)
 """Of the outlines of regions: none of a lesion's colours."""
 
@@ -40,6 +43,8 @@ def show_as_usual(segmentation, record: Record) -> None:
 def outline_regions(segmentation, record: Record) -> None:
     """Show which ASPECTS regions are affected now."""
     display = segmentation.GetDisplayNode()
+    if display is None:
+        return
     with NodeModify(display):
         _outline_regions(display, segmentation.GetSegmentation(), affected_regions(record))
 
@@ -70,6 +75,13 @@ def show_surfaces(segmentation, shown: bool) -> None:
     else:
         segmentation.RemoveClosedSurfaceRepresentation()
     display.SetVisibility3D(shown)
+
+
+def shows_surfaces(segmentation) -> bool:
+    """Whether the lesions are shown in 3-D."""
+    display = segmentation.GetDisplayNode()
+    has_surfaces = segmentation.GetSegmentation().ContainsRepresentation(SURFACE)
+    return has_surfaces and display is not None and bool(display.GetVisibility3D())
 
 
 def affected_regions(record: Record) -> set[str]:

@@ -6,7 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from StrokeSegPanel.choices import offer
-from StrokeSegPanel.display import outline_regions, show_segments, show_surfaces
+from StrokeSegPanel.display import outline_regions, show_segments, show_surfaces, shows_surfaces
 from StrokeSegPanel.live import LiveNumbers
 from StrokeSegPanel.maps import SCALES, show_legend
 from StrokeSegPanel.measuring import CORE, HYPOPERFUSED, PENUMBRA
@@ -54,9 +54,7 @@ class ViewSection:
         self._ui.perfusionViews.visible = bool(results and results.maps)
         self._ui.curvesButton.enabled = bool(results and results.chart)
         self._ui.surfacesButton.enabled = bool(results)
-        surfaces = bool(results) and bool(results.segmentation.GetDisplayNode().GetVisibility3D())
-        shown = surfaces and results.segmentation.GetSegmentation().ContainsRepresentation("Closed surface")
-        self._set_checked(self._ui.surfacesButton, shown)
+        self._set_checked(self._ui.surfacesButton, results is not None and shows_surfaces(results.segmentation))
         self._set_checked(self._ui.perfusionLayoutButton, self.layout.is_shown)
         self._offer_maps(results.maps if results else {})
 

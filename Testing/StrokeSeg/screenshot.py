@@ -34,8 +34,8 @@ TILT_DEG = 18.0
 
 WARM_S, LONGEST_RUN_S = 240, 900
 
-COLOURS = 128
-"""Of a sheet in the documentation, so that it stays small."""
+COLOURS = 256
+"""Of a sheet of slice views in the documentation, so that it stays small."""
 
 DOCUMENTED = ("empty", "done", "edited", "ctp")
 
@@ -235,7 +235,10 @@ def _sheet(pictures: list[Path], target: Path) -> None:
     for image in images:
         sheet.paste(image, (left, 0))
         left += image.width
-    sheet.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
+    if target.name.startswith("views"):
+        # By coverage: the few pixels of an outline keep their colour.
+        sheet = sheet.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    sheet.save(target, optimize=True)
 
 
 if __name__ == "__main__":

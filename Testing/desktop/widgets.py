@@ -22,6 +22,10 @@ class ctkCollapsibleButton(dressed(QtWidgets.QGroupBox)):
         self.setFlat(collapsed)
         self.setMaximumHeight(22 if collapsed else 16777215)
 
+    def hasHeightForWidth(self) -> bool:
+        """What is folded away takes no room, as in the real one."""
+        return not self._get_collapsed() and super().hasHeightForWidth()
+
     text = QtCore.Property(str, lambda self: QtCore.QObject.property(self, "title"), QtWidgets.QGroupBox.setTitle)
     collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)
 
