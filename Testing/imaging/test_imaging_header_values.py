@@ -111,20 +111,28 @@ def spoilt_file(index: int, keyword: str, value: bytes | None) -> bytes:
     if keyword in spoilt:
         del spoilt[tag]
     file = BytesIO()
-    if value is None:
-        pydicom.dcmwrite(file, spoilt)
-        return file.getvalue()
-    # pydicom writes bytes of an unknown representation as they are; the attribute's own is put in its place.
-    value += b" " * (len(value) % 2)
-    spoilt[tag] = pydicom.DataElement(tag, "UN", value)
     pydicom.dcmwrite(file, spoilt)
-    start = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")
-    unknown = start + b"UN\0\0" + len(value).to_bytes(4, "little") + value
+    content = file.getvalue()
+    if value is None:
+        return content
+    value += b" " * (len(value) % 2)
     vr = dictionary_VR(tag).split(" or ")[0].encode()
     length = b"\0\0" + len(value).to_bytes(4, "little") if vr == b"SQ" else len(value).to_bytes(2, "little")
-    content = file.getvalue()
-    assert content.count(unknown) == 1
-    return content.replace(unknown, start + vr + length + value)
+    element = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little") + vr + length + value
+    place = _place_of(tag, content)
+    return content[:place] + element + content[place:]
+
+
+def _place_of(tag: int, content: bytes) -> int:
+    """Where in an explicit little-endian file an element belongs."""
+    place = 144 + int.from_bytes(content[140:144], "little")
+    while True:
+        group, element = (int.from_bytes(content[place + at : place + at + 2], "little") for at in (0, 2))
+        if (group << 16) + element > tag:
+            return place
+        is_long = content[place + 4 : place + 6] in (b"OB", b"OW", b"SQ", b"UN", b"UT")
+        start, size = (place + 8, 4) if is_long else (place + 6, 2)
+        place = start + size + int.from_bytes(content[start : start + size], "little")
 
 
 def write(folder: Path, keyword: str, value: bytes | None, files: range) -> None:
