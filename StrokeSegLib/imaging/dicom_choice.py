@@ -92,7 +92,9 @@ def _choice(
         )
         sentence = f"Of {len(ranked)} {kind} series {best.label} was taken: {decisive}, against {other.label}."
     lost = [one for one in unreadable if one.series_uid in {"", *(image.series_uid for image in best.images)}]
-    warnings = [*_lost_files(best, lost), *_siblings(best, images), *_contrast(best), *_unscaled(best)]
+    named = {one.path for one in unreadable}
+    others = [image for image in images if image.path not in named]
+    warnings = [*_lost_files(best, lost), *_siblings(best, others), *_contrast(best), *_unscaled(best)]
     best, beside = in_line(best)
     if beside:
         lie, were = ("lies", "was") if len(beside) == 1 else ("lie", "were")

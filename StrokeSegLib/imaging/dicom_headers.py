@@ -44,7 +44,11 @@ UNIT_TOLERANCE = 0.01
 SLOPE_LIMITS, LARGEST_INTERCEPT = (1e-6, 1e4), 1e6
 """Rescale: values rise with what they measure; beyond these limits a header is damaged."""
 
-NOT_CONTRAST = re.compile(r"^\W*(none|no|non|nil|na|n/a|0|without|w/?o|ohne|sans|sin|plain|nativ\w*)\b.*$|^\W*$", re.I)
+NOT_CONTRAST = re.compile(
+    r"\W*(none|nil|na|n/a|0|plain|nativ\w*|"
+    r"(no|non|without|w/?o|ohne|sans|sin)\W*(iv\W*)?(contrast\w*|kontrast\w*|km|cm|agent)?)?\W*",
+    re.IGNORECASE,
+)
 """Contrast/Bolus Agent as technicians fill it in where none was given."""
 
 
@@ -352,7 +356,7 @@ def _padding(header: HeaderValues, pixels: StoredPixels) -> tuple[float, float] 
 
 def _has_contrast(header: HeaderValues, dataset: pydicom.Dataset) -> bool:
     agent = header.text("ContrastBolusAgent") or header.text("ContrastBolusIngredient")
-    if NOT_CONTRAST.match(agent):
+    if NOT_CONTRAST.fullmatch(agent):
         agent = ""
     volume_ml = header.number("ContrastBolusVolume") or 0
     listed = any(first_item(dataset, name) for name in ("ContrastBolusAgentSequence", "ContrastBolusUsageSequence"))
