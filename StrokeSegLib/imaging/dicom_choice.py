@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.dicom_folder import DicomImages, Unreadable
 from StrokeSegLib.imaging.dicom_groups import all_series, in_line, kernel_of, moving_frames
-from StrokeSegLib.imaging.dicom_headers import CT_IMAGE_CLASSES, DicomImages, ImageHeader, Unreadable
+from StrokeSegLib.imaging.dicom_headers import CT_IMAGE_CLASSES, ImageHeader
 from StrokeSegLib.imaging.dicom_series import LARGEST_LOSS, Series
 from StrokeSegLib.imaging.frames import Wanted
 
