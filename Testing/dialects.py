@@ -23,7 +23,8 @@ from pydicom.uid import (
 from scans import centred_geometry, ct_slice, ellipsoid_head
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import Study, read_study
+from StrokeSegLib.imaging import SliceGeometry, Study, Volume, read_study
+from StrokeSegLib.phantom import axial_geometry
 
 GEOMETRY = centred_geometry(shape=(14, 64, 64), spacing_mm=(10.0, 3.4, 3.4))
 
@@ -128,15 +129,9 @@ def dialects() -> st.SearchStrategy[Dialect]:
 
 
 @cache
-def truth(tilt_deg: float = 0.0) -> tuple[np.ndarray, "object", Study]:
+def truth(tilt_deg: float = 0.0) -> tuple[np.ndarray, SliceGeometry, Study]:
     """HU, geometry and the study of the plain series."""
-    geometry = GEOMETRY
-    if tilt_deg:
-        from StrokeSegLib.phantom import axial_geometry
-
-        geometry = axial_geometry(GEOMETRY.shape, (10.0, 3.4, 3.4), tilt_deg, (0.0, 0.0, 0.0))
-    from StrokeSegLib.imaging import Volume
-
+    geometry = axial_geometry(GEOMETRY.shape, (10.0, 3.4, 3.4), tilt_deg, (0.0, 0.0, 0.0)) if tilt_deg else GEOMETRY
     hu = ellipsoid_head(geometry, noise_hu=3.0)
     return hu, geometry, Study(ct=Volume(hu, geometry))
 
@@ -160,7 +155,14 @@ def write_dialect(dialect: Dialect, folder: Path) -> None:
         _write_foreign(kind, folder, hu, geometry)
 
 
-def _slice(dialect: Dialect, hu, geometry, index: int, rng, enhanced: bool = False) -> FileDataset:
+def _slice(
+    dialect: Dialect,
+    hu: np.ndarray,
+    geometry: SliceGeometry,
+    index: int,
+    rng: np.random.Generator,
+    enhanced: bool = False,
+) -> FileDataset:
     orientation_noise, position_noise, spacing_noise = dialect.noise
     pixels, position = hu[index].astype(np.int32), geometry.positions_mm[index]
     if enhanced:
@@ -207,7 +209,7 @@ def _save(image: FileDataset, path: Path, syntax: str, preamble: bool) -> None:
         path.write_bytes(path.read_bytes()[132:])
 
 
-def _write_foreign(kind: str, folder: Path, hu, geometry) -> None:
+def _write_foreign(kind: str, folder: Path, hu: np.ndarray, geometry: SliceGeometry) -> None:
     other = {"SeriesInstanceUID": "1.2.3.77", "SeriesNumber": 77}
     plane = ct_slice(hu[5], geometry.positions_mm[5], **other)
     if kind == "text":

@@ -9,8 +9,9 @@ import numpy as np
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.axes import StoredAxes
 from StrokeSegLib.imaging.dicom_choice import Choice, choose_series
+from StrokeSegLib.imaging.dicom_folder import read_headers
 from StrokeSegLib.imaging.dicom_frames import decoded_frames, frames_of
-from StrokeSegLib.imaging.dicom_headers import ImageHeader, read_headers
+from StrokeSegLib.imaging.dicom_headers import ImageHeader
 from StrokeSegLib.imaging.dicom_pixels import check_decodable, decoded
 from StrokeSegLib.imaging.dicom_series import Series
 from StrokeSegLib.imaging.files import as_hounsfield

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.imaging.dicom_folder import DicomImages, Unreadable
 from StrokeSegLib.imaging.dicom_groups import all_series, in_line, kernel_of, moving_frames
-from StrokeSegLib.imaging.dicom_headers import CT_IMAGE_CLASSES, DicomImages, ImageHeader, Unreadable
+from StrokeSegLib.imaging.dicom_headers import CT_IMAGE_CLASSES, ImageHeader
 from StrokeSegLib.imaging.dicom_series import LARGEST_LOSS, Series
 from StrokeSegLib.imaging.frames import Wanted
 
@@ -92,7 +93,9 @@ def _choice(
         )
         sentence = f"Of {len(ranked)} {kind} series {best.label} was taken: {decisive}, against {other.label}."
     lost = [one for one in unreadable if one.series_uid in {"", *(image.series_uid for image in best.images)}]
-    warnings = [*_lost_files(best, lost), *_siblings(best, images), *_contrast(best), *_unscaled(best)]
+    named = {one.path for one in unreadable}
+    others = [image for image in images if image.path not in named]
+    warnings = [*_lost_files(best, lost), *_siblings(best, others), *_contrast(best), *_unscaled(best)]
     best, beside = in_line(best)
     if beside:
         lie, were = ("lies", "was") if len(beside) == 1 else ("lie", "were")

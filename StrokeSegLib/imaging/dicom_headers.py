@@ -1,8 +1,7 @@
-"""What the headers in a DICOM folder say, one record an image; no pixels are decoded here."""
+"""What the header of a DICOM file says, one record an image; no pixels are decoded here."""
 
 import re
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +14,8 @@ from pydicom.uid import (
     LegacyConvertedEnhancedCTImageStorage,
 )
 
-from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging.dicom_files import (
-    DicomFile,
-    UnreadableFileError,
-    files_below,
-    read_file_header,
-    shown_name,
-)
+from StrokeSegLib.imaging.dicom_files import DicomFile, shown_name
 from StrokeSegLib.imaging.dicom_times import ImageTimes, image_times
-from StrokeSegLib.imaging.file_arrays import SUFFIXES
 from StrokeSegLib.imaging.header_values import FaultyHeaderError, HeaderValues, first_item, sequence_items
 
 CT_IMAGE_CLASSES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
@@ -44,7 +35,11 @@ UNIT_TOLERANCE = 0.01
 SLOPE_LIMITS, LARGEST_INTERCEPT = (1e-6, 1e4), 1e6
 """Rescale: values rise with what they measure; beyond these limits a header is damaged."""
 
-NOT_CONTRAST = re.compile(r"^\W*(none|no|non|nil|na|n/a|0|without|w/?o|ohne|sans|sin|plain|nativ\w*)\b.*$|^\W*$", re.I)
+NOT_CONTRAST = re.compile(
+    r"\W*(none|nil|na|n/a|0|plain|nativ\w*|"
+    r"(no|non|without|w/?o|ohne|sans|sin)\W*(iv\W*)?(contrast\w*|kontrast\w*|km|cm|agent)?)?\W*",
+    re.IGNORECASE,
+)
 """Contrast/Bolus Agent as technicians fill it in where none was given."""
 
 
@@ -133,97 +128,6 @@ class ImageHeader:
         return shown_name(self.path)
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """A file that cannot be used.
-
-    Args:
-        path: the file.
-        reason: what is wrong with it.
-        series_uid: of the series that it belongs to; empty where even that cannot be read.
-        modality: of the image; empty where even that cannot be read.
-    """
-
-    path: Path
-    reason: str
-    series_uid: str = ""
-    modality: str = ""
-
-    @property
-    def sentence(self) -> str:
-        return f"{shown_name(self.path)} cannot be read: {self.reason}"
-
-
-@dataclass(frozen=True)
-class DicomImages:
-    """The images of a folder.
-
-    Args:
-        images: those whose headers can be used.
-        unreadable: files that were left out.
-    """
-
-    images: tuple[ImageHeader, ...]
-    unreadable: tuple[Unreadable, ...] = ()
-
-
-def read_headers(path: Path, files: Sequence[Path] = ()) -> DicomImages:
-    """Headers of a DICOM file, or of all DICOM images in a folder and its subfolders; other files are passed over.
-
-    Args:
-        path: file or folder; a DICOMDIR stands for its folder.
-        files: of the folder, the only ones to read.
-
-    Raises:
-        ImageError: no image that can be used; the sentence says what is there.
-    """
-    if path.is_file() and path.name.upper() == "DICOMDIR":
-        path = path.parent
-    files = files or ([path] if path.is_file() else files_below(path))
-    images, unreadable = [], []
-    with warnings.catch_warnings():
-        # What pydicom finds odd is judged here, value by value.
-        warnings.simplefilter("ignore")
-        for file in files:
-            found = _images_of(file)
-            if isinstance(found, Unreadable):
-                unreadable.append(found)
-            else:
-                images.extend(found)
-    if not images:
-        raise ImageError(_nothing(path, files, unreadable))
-    return DicomImages(tuple(images), tuple(unreadable))
-
-
-def _nothing(path: Path, files: Sequence[Path], unreadable: Sequence[Unreadable]) -> str:
-    name = shown_name(path)
-    if unreadable:
-        others = f" (and {len(unreadable) - 1} more files)" if len(unreadable) > 1 else ""
-        return f"{unreadable[0].sentence}{others}. Copy it again, or export the scan again from the PACS."
-    if not files:
-        return f"{name} is empty; give the folder of the head CT, or a NIfTI or NRRD file."
-    volumes = sorted(file.name for file in files if file.name.lower().endswith(SUFFIXES))
-    if volumes and path.is_dir():
-        count = f"{len(volumes)} volumes" if len(volumes) > 1 else "a volume"
-        return f"{name} holds {count} ({', '.join(volumes[:3])}) but no DICOM images; give one of the files itself."
-    return f"{name} holds no DICOM images; give the folder of the head CT, or a NIfTI or NRRD file."
-
-
-def _images_of(path: Path) -> list[ImageHeader] | Unreadable:
-    """The images of a file, none for one without images; or why they cannot be used."""
-    try:
-        file = read_file_header(path)
-    except UnreadableFileError as error:
-        return Unreadable(path, str(error))
-    if file is None or not ("Rows" in file.dataset or file.pixels_bytes or file.pixels_bytes is None):
-        return []
-    header = HeaderValues(file.dataset)
-    try:
-        return list(_image_headers(path, file))
-    except FaultyHeaderError as error:
-        return Unreadable(path, str(error), header.text("SeriesInstanceUID"), header.text("Modality"))
-
-
 def _stored_pixels(header: HeaderValues, file: DicomFile, rows: int, columns: int, samples: int) -> StoredPixels:
     """How the pixels are stored.
 
@@ -245,8 +149,12 @@ def _stored_pixels(header: HeaderValues, file: DicomFile, rows: int, columns: in
     return StoredPixels(file.syntax, file.pixels_start, frames, allocated, stored, is_signed, missing)
 
 
-def _image_headers(path: Path, file: DicomFile) -> Iterator[ImageHeader]:
+def image_headers(path: Path, file: DicomFile) -> Iterator[ImageHeader]:
     """The images of a file.
+
+    Args:
+        path: the file.
+        file: its header.
 
     Raises:
         FaultyHeaderError: an attribute without which they cannot be used is malformed.
@@ -352,7 +260,7 @@ def _padding(header: HeaderValues, pixels: StoredPixels) -> tuple[float, float] 
 
 def _has_contrast(header: HeaderValues, dataset: pydicom.Dataset) -> bool:
     agent = header.text("ContrastBolusAgent") or header.text("ContrastBolusIngredient")
-    if NOT_CONTRAST.match(agent):
+    if NOT_CONTRAST.fullmatch(agent):
         agent = ""
     volume_ml = header.number("ContrastBolusVolume") or 0
     listed = any(first_item(dataset, name) for name in ("ContrastBolusAgentSequence", "ContrastBolusUsageSequence"))

@@ -10,8 +10,9 @@ from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.dicom import decoded_slices, placed
 from StrokeSegLib.imaging.dicom_choice import placed_images
 from StrokeSegLib.imaging.dicom_files import shown_name
+from StrokeSegLib.imaging.dicom_folder import read_headers
 from StrokeSegLib.imaging.dicom_groups import series_of
-from StrokeSegLib.imaging.dicom_headers import ImageHeader, read_headers
+from StrokeSegLib.imaging.dicom_headers import ImageHeader
 from StrokeSegLib.imaging.dicom_pixels import check_decodable
 from StrokeSegLib.imaging.header_values import FaultyHeaderError, HeaderValues, first_item, sequence_items
 from StrokeSegLib.imaging.volume import Volume

@@ -41,7 +41,7 @@ WITHOUT = re.compile(
 
 CONTRAST_WORDS = re.compile(
     r"cta|ctv|angio|contrast|kontrast|perf|ctp|venous|arterial|venogra|carot|willis|enhanc|bolus|delayed|portal"
-    r"|\b(cow|km|ce|iv|art|ven|post|vpct|tdc?|neck|hals)\b|\+\s*c\b|\bc\s*\+|\b(cbf|cbv|mtt|tmax|ttp|t?mip)\b",
+    r"|\b(cow|km|ce|iv|art|ven|vpct)\b|\+\s*c\b|\bc\s*\+|\b(cbf|cbv|mtt|tmax|ttp|t?mip)\b",
     re.IGNORECASE,
 )
 HEAD_WORDS = re.compile(

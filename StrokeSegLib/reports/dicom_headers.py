@@ -6,6 +6,7 @@ than none.
 
 import re
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
@@ -40,8 +41,25 @@ IMAGE_ATTRIBUTES = ("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Mo
 UTF_8 = "ISO_IR 192"
 
 
-def source_headers(series: SourceSeries, empty_patient: bool) -> list[Dataset]:
-    """The images' headers, one a file, their text decoded.
+@dataclass(frozen=True)
+class SourceImages:
+    """What DICOM objects refer to.
+
+    Args:
+        headers: of the images, one a file, their text decoded.
+        character_set: Specific Character Set of the series; None where it has none.
+    """
+
+    headers: list[Dataset]
+    character_set: str | list[str] | None
+
+
+def source_images(series: SourceSeries, empty_patient: bool) -> SourceImages:
+    """The images of a series as far as objects refer to them.
+
+    Args:
+        series: with the images of the case's slices.
+        empty_patient: leave patient and study attributes empty but for the study's UID.
 
     Raises:
         CaseError: identifiers are missing, malformed, or shared by images; several multi-frame files.
@@ -53,15 +71,16 @@ def source_headers(series: SourceSeries, empty_patient: bool) -> list[Dataset]:
         _check_identifiers(headers, paths)
         if len(headers) > 1 and any("NumberOfFrames" in header for header in headers):
             raise CaseError("The series lies in several multi-frame files, which one DICOM SEG cannot refer to.")
-        return [_prepared(header, series, empty_patient) for header in headers]
+        character_set = headers[0].get("SpecificCharacterSet")
+        return SourceImages([_prepared(header, series, empty_patient) for header in headers], character_set)
 
 
-def save(made: Dataset, source: Dataset, path: Path) -> None:
+def save(made: Dataset, source: SourceImages, path: Path) -> None:
     """Write an object in the character set of its source; in UTF-8 where that cannot hold the text.
 
     Args:
         made: the object.
-        source: a header from `source_headers`.
+        source: what it refers to.
         path: the file.
 
     Raises:
@@ -69,11 +88,11 @@ def save(made: Dataset, source: Dataset, path: Path) -> None:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for character_set in (source.source_character_set, UTF_8):
+        for character_set in (source.character_set, UTF_8):
             try:
                 _set_character_set(made, character_set)
                 made.save_as(path, enforce_file_format=True)
-                if _text(pydicom.dcmread(path, stop_before_pixels=True)) == _text(source):
+                if _text(pydicom.dcmread(path, stop_before_pixels=True)) == _text(source.headers[0]):
                     return
             except (UnicodeError, LookupError):
                 continue
@@ -84,12 +103,10 @@ def save(made: Dataset, source: Dataset, path: Path) -> None:
 
 
 def _prepared(header: Dataset, series: SourceSeries, empty_patient: bool) -> Dataset:
-    character_set = header.get("SpecificCharacterSet")
     if empty_patient:
         header = _without_patient(header)
     header.decode()
     header.SpecificCharacterSet = UTF_8
-    header.source_character_set = character_set
     for name in (*PATIENT, *STUDY):
         if name not in header:
             setattr(header, name, "")

@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.correction import mask
 from StrokeSegLib.imaging.archives import unpacked
-from StrokeSegLib.reports.dicom_headers import save, source_headers
+from StrokeSegLib.reports.dicom_headers import save, source_images
 from StrokeSegLib.reports.dicom_report import structured_report
 from StrokeSegLib.reports.dicom_segmentation import segmentation
 from StrokeSegLib.reports.dicom_source import find_source
@@ -43,7 +43,7 @@ def write_dicom(
     """
     with unpacked(source) as folder:
         series = find_source(folder, findings.study.ct.geometry, findings.perfusion is not None)
-        images = source_headers(series, empty_patient)
+        images = source_images(series, empty_patient)
     names = list(findings.volumes_ml)
     tracking_uids = {name: generate_uid(prefix=None) for name in names}
     series_uid = generate_uid(prefix=None)
@@ -55,14 +55,14 @@ def write_dicom(
             number_in_series = len(segmentations) + 1
             with _any_patient_name():
                 made = segmentation(
-                    findings, name, voxels, series, images, series_uid, number_in_series, tracking_uids[name]
+                    findings, name, voxels, series, images.headers, series_uid, number_in_series, tracking_uids[name]
                 )
-            save(made, images[0], place(f"seg-{name.lower().replace(' ', '-')}.dcm"))
+            save(made, images, place(f"seg-{name.lower().replace(' ', '-')}.dcm"))
             segmentations[name] = made
     progress(len(names) / (len(names) + 1), "writing the structured report")
     with _any_patient_name():
-        report = structured_report(findings, segmentations, tracking_uids, images)
-    save(report, images[0], place("report.dcm"))
+        report = structured_report(findings, segmentations, tracking_uids, images.headers)
+    save(report, images, place("report.dcm"))
 
 
 @contextmanager

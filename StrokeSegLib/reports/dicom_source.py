@@ -10,7 +10,8 @@ from StrokeSegLib.imaging import SliceGeometry
 from StrokeSegLib.imaging.axes import StoredAxes
 from StrokeSegLib.imaging.dicom import placed
 from StrokeSegLib.imaging.dicom_choice import readable_series
-from StrokeSegLib.imaging.dicom_headers import ImageHeader, read_headers
+from StrokeSegLib.imaging.dicom_folder import read_headers
+from StrokeSegLib.imaging.dicom_headers import ImageHeader
 from StrokeSegLib.imaging.dicom_series import Series
 from StrokeSegLib.imaging.file_arrays import PAIR_SUFFIXES, SUFFIXES
 

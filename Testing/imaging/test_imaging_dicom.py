@@ -178,7 +178,8 @@ def test_a_damaged_file_among_good_ones_is_named_and_left_out(series, hu, keep_b
     study = read_study(series[0].parent)
     np.testing.assert_array_equal(study.ct.voxels, np.delete(hu, 3, axis=0))
     assert by_height[3].name in study.warnings[0]
-    assert "1 slice is missing between slices 3 and 4" in " ".join(study.warnings)
+    assert "1 slice is missing between slices 3 and 4" in study.warnings[1]
+    assert "left out (" not in " ".join(study.warnings)
 
 
 def test_a_series_of_which_much_is_damaged_is_refused(series):

@@ -267,7 +267,7 @@ class TestContrast:
         write(tmp_path, [changed(image, ContrastBolusAgent="Iomeron 350") for image in images()])
         assert "names a contrast agent" in read_study(tmp_path).warnings[0]
 
-    @pytest.mark.parametrize("agent", ["NONE", "No", "ohne", "w/o contrast", ""])
+    @pytest.mark.parametrize("agent", ["NONE", "No", "ohne KM", "w/o contrast", ""])
     def test_a_contrast_agent_that_was_not_given_is_none(self, tmp_path, agent):
         write(tmp_path, [changed(image, ContrastBolusAgent=agent) for image in images()])
         assert read_study(tmp_path).warnings == ()
