@@ -4,6 +4,7 @@ Three answers: met, not met, or not evaluable where an input that the criterion 
 never counts as a reason against treatment, whatever the others say.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -29,6 +30,8 @@ SELECT2_CORE_ML = 50.0
 
 ANGEL_ASPECT_CORE_ML = (70.0, 100.0)
 """Huo et al. 2023, N Engl J Med 388:1272: ASPECTS in the range, or core in this one."""
+
+TRIALS = ("DEFUSE 3", "EXTEND-IA", "DAWN", "SELECT2", "ANGEL-ASPECT")
 
 AGE_YEARS, NIHSS, HOURS, ASPECTS = (0, 130), (0, 42), (0, 720), (0, 10)
 """What can be given."""
@@ -112,6 +115,16 @@ def trial_criteria(mismatch: CoreAndHypoperfusion, clinical: ClinicalInputs) -> 
         _select2(mismatch, clinical),
         _angel_aspect(mismatch, clinical),
     )
+
+
+def criteria_not_evaluable(reasons: Sequence[str]) -> tuple[Criterion, ...]:
+    """The same trials where no volume could be measured.
+
+    Args:
+        reasons: why, each a sentence.
+    """
+    requirements = tuple(Requirement(reason, Answer.NOT_EVALUABLE) for reason in reasons)
+    return tuple(Criterion(name, Answer.NOT_EVALUABLE, requirements) for name in TRIALS)
 
 
 def _defuse_3(mismatch: CoreAndHypoperfusion, clinical: ClinicalInputs) -> Criterion:

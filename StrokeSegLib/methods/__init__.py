@@ -72,7 +72,7 @@ def run(
     findings = METHODS[method].segment(study, bundle, device, side, keep_probabilities, progress, **given)
     findings = replace(findings, warnings=(*findings.warnings, *study.head_warnings, *_orientation(study, method)))
     if findings.mismatch is None:
-        return findings
+        return replace(findings, clinical=clinical) if findings.criteria else findings
     return replace(findings, clinical=clinical, criteria=trial_criteria(findings.mismatch, clinical))
 
 

@@ -212,7 +212,7 @@ def segment(
         runs=(MethodRun.of(bundle),),
         device=forecast.device,
         probabilities={"core": probabilities} if keep_probabilities else {},
-        warnings=study.warnings + perfusion.flags + forecast.warnings + side_warnings,
+        warnings=study.warnings + perfusion.not_evaluable + perfusion.flags + forecast.warnings + side_warnings,
         timings_s={
             "perfusion": mapped - started,
             "prepare": ready - mapped,

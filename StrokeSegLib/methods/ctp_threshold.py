@@ -7,19 +7,21 @@ next to nothing flows no delay can be measured: gaps of low flow within hypoperf
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from StrokeSegLib.errors import ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.findings.clusters import filled, large_clusters
+from StrokeSegLib.findings.criteria import criteria_not_evaluable
 from StrokeSegLib.findings.mismatch import Mismatch
 from StrokeSegLib.findings.side import only_side_note
 from StrokeSegLib.imaging import PerfusionMaps, Study
 from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 from StrokeSegLib.models import ModelBundle
-from StrokeSegLib.perfusion import PerfusionSettings, perfusion_of
+from StrokeSegLib.perfusion import Perfusion, PerfusionSettings, perfusion_of
 from StrokeSegLib.perfusion.tissue import NormalTissue, normal_tissue, parenchyma
 
 ID = "ctp-threshold"
@@ -35,6 +37,19 @@ MAPS_DONE = 0.85
 
 BOTH_SIDES_FRACTION, BOTH_SIDES_ML = 0.25, 10.0
 """From this much hypoperfusion in the other hemisphere, over the affected one's and in ml, the reader is warned."""
+
+PLAUSIBLE_CBF, PLAUSIBLE_CBV = (12.0, 120.0), (1.0, 8.0)
+"""Normal grey and white matter have a CBF of 55 and 22 ml/100 ml/min and a CBV of 5.2 and 2.7 ml/100 ml on PET, with
+standard deviations of a fifth to a fourth (Leenders et al. 1990, Brain 113:27). A factor of two beyond leaves room for
+partial volume, haematocrit and noise."""
+
+LARGEST_CORE_ML = 400.0
+"""Own choice: the territories of a middle and an anterior cerebral artery together hold less."""
+
+LATE_PART, HEMISPHERE_LATER_S = 0.75, 1.5
+"""A hemisphere is late where this part of its tissue has a Tmax later by so much than the median of the other."""
+
+NOT_EVALUABLE = "Volumes and trial criteria are not evaluable:"
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ class Prediction:
     tmax_levels_s: tuple[float, ...] = (4.0, 6.0, 8.0, 10.0)
     gap_mm: float = 8.0
     minimum_cluster_ml: float = 1.0
-    csf_hu: float = 18.0
+    csf_hu: float = 13.0
     csf_cbv: float = 0.1
     vessel_cbv: float = 8.0
     vessel_cbf: float = 200.0
@@ -86,7 +101,7 @@ def segment(
         progress: called with a fraction and a stage; it may raise `Cancelled`.
 
     Raises:
-        ImageError: the study has neither a usable series nor maps, or no normal tissue.
+        ImageError: the study has neither a usable series nor maps, or the maps show no normal tissue.
     """
     started = time.perf_counter()
     prediction = Prediction(**bundle.prediction)
@@ -95,7 +110,17 @@ def segment(
     )
     mapped = time.perf_counter()
     progress(MAPS_DONE, "applying thresholds")
-    labels, mismatch, warnings = _thresholded(study, perfusion.maps, prediction, side)
+    if perfusion.not_evaluable:
+        return _without_volumes(study, bundle, perfusion, mapped - started)
+    try:
+        labels, mismatch, warnings = _thresholded(study, perfusion.maps, prediction, side)
+    except ImageError as error:
+        # Maps of another program are refused: their units may be wrong. Own maps are worth seeing.
+        if study.maps is not None:
+            raise
+        return _without_volumes(study, bundle, replace(perfusion, not_evaluable=(str(error),)), mapped - started)
+    if study.maps is None and (reasons := tuple(_implausible(mismatch))):
+        return _without_volumes(study, bundle, replace(perfusion, not_evaluable=reasons), mapped - started)
     hypoperfused = np.where(labels > 0, np.uint8(HYPOPERFUSED), np.uint8(0))
     return Findings(
         study=study,
@@ -106,6 +131,55 @@ def segment(
         timings_s={"perfusion": mapped - started, "thresholds": time.perf_counter() - mapped},
         perfusion=perfusion,
         mismatch=mismatch,
+    )
+
+
+def _without_volumes(study: Study, bundle: ModelBundle, perfusion: Perfusion, seconds: float) -> Findings:
+    """Maps, and why no volume can be measured on them."""
+    return Findings(
+        study=study,
+        layers=(),
+        runs=(MethodRun.of(bundle),),
+        device="cpu",
+        warnings=(*study.warnings, *(f"{NOT_EVALUABLE} {one}" for one in perfusion.not_evaluable), *perfusion.flags),
+        timings_s={"perfusion": seconds},
+        perfusion=perfusion,
+        criteria=criteria_not_evaluable(perfusion.not_evaluable),
+    )
+
+
+def _implausible(mismatch: Mismatch) -> Iterator[str]:
+    """Why results cannot be those of a brain."""
+    if not PLAUSIBLE_CBF[0] <= mismatch.normal_cbf <= PLAUSIBLE_CBF[1]:
+        yield (
+            f"The CBF of normal tissue would be {mismatch.normal_cbf:.0f} ml/100 g/min, which is implausible "
+            f"({PLAUSIBLE_CBF[0]:g}–{PLAUSIBLE_CBF[1]:g}); artery or vein are probably wrong. Point to both vessels."
+        )
+    if not PLAUSIBLE_CBV[0] <= mismatch.normal_cbv <= PLAUSIBLE_CBV[1]:
+        yield (
+            f"The CBV of normal tissue would be {mismatch.normal_cbv:.1f} ml/100 g, which is implausible "
+            f"({PLAUSIBLE_CBV[0]:g}–{PLAUSIBLE_CBV[1]:g}); artery or vein are probably wrong. Point to both vessels."
+        )
+    if mismatch.core_ml > LARGEST_CORE_ML:
+        yield (
+            f"The core would be {mismatch.core_ml:.0f} ml, more than the anterior circulation of one hemisphere; "
+            "artery, motion correction or reference tissue are probably wrong."
+        )
+
+
+def _hemispheric_delay(tmax: np.ndarray, tissue: np.ndarray, left: np.ndarray) -> tuple[str, ...]:
+    """A warning where nearly a whole hemisphere is later than the other."""
+    own = {"left": tmax[tissue & left], "right": tmax[tissue & ~left]}
+    if not all(len(values) for values in own.values()):
+        return ()
+    late, early = sorted(own, key=lambda side: -float(np.median(own[side])))
+    normal_s = float(np.median(own[early]))
+    if float(np.quantile(own[late], 1 - LATE_PART)) - normal_s < HEMISPHERE_LATER_S:
+        return ()
+    later_s = float(np.median(own[late])) - normal_s
+    return (
+        f"Blood reaches the whole {late} hemisphere {later_s:.1f} s later than the {early} one, as with a narrow or "
+        "occluded carotid artery. Tmax volumes there overestimate the tissue at risk; check the carotid arteries.",
     )
 
 
@@ -132,12 +206,14 @@ def _thresholded(
     candidates = tissue if affected is None else tissue & (~left if affected == "left" else left)
     normal = normal_tissue(maps, candidates, prediction.normal_tmax_s, voxel_ml)
 
+    whole = tissue
     if side != "auto":
-        tissue &= left if side == "left" else ~left
+        tissue = tissue & (left if side == "left" else ~left)
         hypoperfused = later_than(prediction.critical_tmax_s)
     low_flow = tissue & (maps.cbf < prediction.core_relative_cbf * normal.cbf)
     hypoperfused |= low_flow & filled(hypoperfused, prediction.gap_mm, geometry.pixel_spacing_mm)
     core = large_clusters(hypoperfused & low_flow, voxel_ml, prediction.minimum_cluster_ml)
+    warnings += _hemispheric_delay(maps.tmax, whole, left)
     labels = np.where(hypoperfused, np.where(core, np.uint8(CORE), np.uint8(PENUMBRA)), np.uint8(0))
     volumes_ml = {prediction.critical_tmax_s: _volume_ml(hypoperfused, voxel_ml)}
     for level_s in {prediction.severe_tmax_s, *prediction.tmax_levels_s} - set(volumes_ml):

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch.nn import functional
 
 from StrokeSegLib.errors import ImageError
@@ -17,8 +18,27 @@ STEP_RANGE_S = (0.5, 2.0)
 LEAST_SHARED_PART = 0.5
 """Part of the longest watch over a slice during which all slices must be watched."""
 
+BONE_HU = 200
+"""A voxel above this in the first and in the last frames is bone, or calcified."""
+
+BONE_MARGIN_MM, NEXT_SLICE_MARGIN_MM, STILL_MARGIN_MM = 4.0, 2.0, 2.0
+"""Voxels nearer to bone, in their slice or in a neighbouring one, are not taken for vessels: where the head moves, they
+change by more than any bolus makes them."""
+
+LEAST_AWAY_PART = 0.1
+"""With less of the brain away from bone the margin is given up."""
+
+RETURN_FRACTION = 0.5
+"""The curve of a vessel comes back below this part of its peak before the series ends; a step of motion stays."""
+
 BRIGHTEST_PART = 0.01
 """Part of the brain's voxels, by how much they brighten, that are taken for vessels when the bolus is looked for."""
+
+VESSEL_PART, FIRST_PART = 0.03, 0.1
+"""Part of the voxels that are vessels, and part of these, by the time of their peak, that are arteries for sure."""
+
+LEAST_VESSEL_PART, TALLEST_QUANTILE = 0.3, 0.999
+"""Partial volume leaves a vessel at least this part of what the tallest voxels brighten by."""
 
 ARRIVAL_FRACTION = 0.05
 """The bolus has arrived when the vessels' mean curve exceeds this part of its peak for good."""
@@ -44,7 +64,9 @@ class BrainCurves:
         smooth: HU above the baseline ``(voxel, time)`` float32, each frame smoothed within slice and brain; great
             vessels are left out of it and keep their own values.
         raw: the same without smoothing, for vessels that are narrower than the kernel.
+        away: ``(voxel,)`` whether bone is too far to show in the voxel when the head moves.
         times_s: ``(time,)`` uniform, from the start of the series.
+        poses: ``(time,)`` pose of the head in each sample, 0 that of the first ones.
         baseline_samples: number of samples before the bolus arrives.
         smoothing_mm: standard deviation of the Gaussian within the slice.
     """
@@ -52,7 +74,9 @@ class BrainCurves:
     places: np.ndarray
     smooth: torch.Tensor
     raw: torch.Tensor
+    away: torch.Tensor
     times_s: np.ndarray
+    poses: np.ndarray
     baseline_samples: int
     smoothing_mm: float
 
@@ -62,9 +86,14 @@ class BrainCurves:
         return self.smooth.amax(dim=1) <= VESSEL_HU
 
     @cached_property
+    def tissue_mean_hu(self) -> np.ndarray:
+        """``(time,)`` mean curve of the tissue."""
+        return self.smooth[self.tissue].mean(dim=0).numpy()
+
+    @property
     def tissue_peak_hu(self) -> float:
         """Peak of the tissue's mean curve."""
-        return float(self.smooth[self.tissue].mean(dim=0).max())
+        return float(self.tissue_mean_hu.max())
 
     @property
     def signal_to_noise(self) -> float:
@@ -89,6 +118,7 @@ def brain_curves(
     geometry: SliceGeometry,
     smoothing_mm: float,
     progress: Callable[[float], None] = lambda fraction: None,
+    poses: np.ndarray | None = None,
 ) -> BrainCurves:
     """The curves of a series.
 
@@ -98,6 +128,7 @@ def brain_curves(
         geometry: of the slices.
         smoothing_mm: standard deviation of the Gaussian within the slice.
         progress: called with a fraction after each slice; may raise `Cancelled`.
+        poses: ``(time,)`` pose of the head in each frame; one for all by default.
 
     Raises:
         ImageError: no bolus, no frame before it, or slabs that were not scanned together.
@@ -113,14 +144,43 @@ def brain_curves(
             inside = inside[rows, columns]
             raw.append(frames[inside] @ weights)
             vessels = _vessels(frames) & inside
-            smoothed = _smoothed(frames, inside & ~vessels, smoothing_mm, geometry.pixel_spacing_mm)
-            smooth.append(torch.where(vessels[..., None], frames, smoothed)[inside] @ weights)
+            own = smoothed(frames, inside & ~vessels, smoothing_mm, geometry.pixel_spacing_mm)
+            smooth.append(torch.where(vessels[..., None], frames, own)[inside] @ weights)
         progress((index + 1) / len(brain))
-    smooth, raw = torch.cat(smooth), torch.cat(raw)
-    baseline_samples = _baseline_samples(raw)
+    raw = torch.cat(raw)
+    smooth = torch.cat(smooth)
+    # What is as bright at both ends is no blood.
+    first, last = series.voxels[..., :LEAST_BASELINE_SAMPLES], series.voxels[..., -LEAST_BASELINE_SAMPLES:]
+    moved = poses is not None and bool(poses.any())
+    lasting_hu = np.minimum(first.mean(axis=-1), last.mean(axis=-1))
+    away = torch.from_numpy(away_from_bone(lasting_hu, geometry, moved)[brain])
+    if away.float().mean() < LEAST_AWAY_PART:
+        away = torch.ones_like(away)
+    baseline_samples = _baseline_samples(raw[away])
     for curves in (smooth, raw):
         curves -= curves[:, :baseline_samples].mean(dim=1, keepdim=True)
-    return BrainCurves(np.argwhere(brain), smooth, raw, times_s, baseline_samples, smoothing_mm)
+    frame_s = series.times_s.mean(axis=0)
+    nearest = np.abs(frame_s - times_s[:, None]).argmin(axis=1)
+    poses = np.zeros(len(times_s), int) if poses is None else poses[nearest]
+    return BrainCurves(np.argwhere(brain), smooth, raw, away, times_s, poses, baseline_samples, smoothing_mm)
+
+
+def away_from_bone(hu: np.ndarray, geometry: SliceGeometry, moved: bool) -> np.ndarray:
+    """Boolean ``(slice, row, column)``: farther than the margins from bone, also in next slices if moved."""
+    distances_mm = np.stack(
+        [ndimage.distance_transform_edt(plane <= BONE_HU, sampling=geometry.pixel_spacing_mm) for plane in hu]
+    )
+    if not moved:
+        return distances_mm >= STILL_MARGIN_MM
+    away, beside = distances_mm >= BONE_MARGIN_MM, distances_mm >= NEXT_SLICE_MARGIN_MM
+    away[1:] &= beside[:-1]
+    away[:-1] &= beside[1:]
+    return away
+
+
+def comes_back(curves: torch.Tensor) -> torch.Tensor:
+    """``(voxel,)`` whether curves ``(voxel, time)`` above their baseline end below half their peak."""
+    return curves[:, -3:].mean(dim=1) <= RETURN_FRACTION * curves.amax(dim=1)
 
 
 def _uniform_times(times_s: np.ndarray) -> np.ndarray:
@@ -150,7 +210,7 @@ def _vessels(frames: torch.Tensor) -> torch.Tensor:
     return calm.amax(dim=-1) - frames[..., :LEAST_BASELINE_SAMPLES].mean(dim=-1) > VESSEL_HU
 
 
-def _smoothed(
+def smoothed(
     frames: torch.Tensor, inside: torch.Tensor, smoothing_mm: float, pixel_spacing_mm: tuple[float, float]
 ) -> torch.Tensor:
     """Frames ``(row, column, time)`` under a Gaussian that sees nothing outside the mask (normalised convolution)."""
@@ -179,7 +239,11 @@ def _baseline_samples(curves: torch.Tensor) -> int:
     Raises:
         ImageError: no bolus, or none before it.
     """
-    brightening = curves.amax(dim=1) - curves[:, :LEAST_BASELINE_SAMPLES].mean(dim=1)
+    above = curves - curves[:, :LEAST_BASELINE_SAMPLES].mean(dim=1, keepdim=True)
+    passing = comes_back(above) & (above.amax(dim=1) > LEAST_BOLUS_HU)
+    if passing.any():
+        curves, above = curves[passing], above[passing]
+    brightening = above.amax(dim=1)
     vessels = curves[brightening >= torch.quantile(_thinned(brightening), 1 - BRIGHTEST_PART)].mean(dim=0)
     start = vessels[:LEAST_BASELINE_SAMPLES].mean()
     peak = int(vessels.argmax())
@@ -200,8 +264,19 @@ def _baseline_samples(curves: torch.Tensor) -> int:
             "Contrast arrives with the first frames of the series, so that there is no baseline; nothing can be "
             "measured from it."
         )
-    # The last sample before the bolus may hold its foot already.
-    return max(int(before[-1]), LEAST_BASELINE_SAMPLES)
+    # The last sample before the bolus may hold its foot already. Arteries fill before the brightest vessels, the veins.
+    return max(min(int(before[-1]), _arterial_foot(curves, brightening)), LEAST_BASELINE_SAMPLES)
+
+
+def _arterial_foot(curves: torch.Tensor, brightening: torch.Tensor) -> int:
+    """Last sample before the bolus in the vessels that peak first."""
+    usual, tallest = torch.quantile(_thinned(brightening), torch.tensor([1 - VESSEL_PART, TALLEST_QUANTILE]))
+    bright = curves[brightening >= max(usual, LEAST_VESSEL_PART * tallest)]
+    peaks = bright.argmax(dim=1)
+    first = bright[peaks <= torch.quantile(_thinned(peaks.float()), FIRST_PART)].mean(dim=0)
+    start, peak = first[:LEAST_BASELINE_SAMPLES].mean(), int(first.argmax())
+    before = (first[:peak] - start < ARRIVAL_FRACTION * (first[peak] - start)).nonzero()
+    return int(before[-1]) if len(before) else 0
 
 
 def _thinned(values: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Residue functions from tissue curves: C(t) = (artery ⊗ k)(t), solved for all voxels at once.
 
-Every method is a family of linear maps from curves to residue functions, ordered by how strongly it regularises: one
-member for a fixed truncation or Tikhonov parameter, many where the oscillation of the result chooses among them. So
-the artery is decomposed once, and all voxels are matrix products.
+The default compares each curve with models of tissue (see `bayesian`). The others are the textbook's: a family of
+linear maps from curves to residue functions, ordered by how strongly it regularises, of which one is given or the
+oscillation of the result chooses among them. Nothing is corrected in these; they are there to compare with.
 """
 
 import math
@@ -13,22 +13,15 @@ import numpy as np
 import torch
 from scipy import linalg
 
+from StrokeSegLib.perfusion.bayesian import CurvesOfTissue, TissueModels
 from StrokeSegLib.perfusion.settings import PerfusionSettings
-
-NOISE_CURVES = 500
-"""Curves of pure noise from which the height of a peak without flow is known."""
+from StrokeSegLib.perfusion.tmax import EARLIEST_S
 
 CHUNK = 8192
 """Voxels at a time: their residue functions stay in a core's cache."""
 
 OSCILLATION_THRESHOLDS = np.geomspace(0.01, 0.64, 16)
 """Truncations among which the oscillation limit chooses, relative to the largest singular value."""
-
-EARLIEST_PEAK_S = 10.0
-"""Tissue may enhance before the chosen artery, which then was late; by no more than this."""
-
-REFERENCE_MEAN_TRANSIT_TIMES_S = np.geomspace(3.5, 60.0, 48)
-"""Of the exponential residue functions by which a regularised peak is corrected; grey matter's is about 4 s."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +30,13 @@ class ResiduePeaks:
 
     Args:
         height_per_s: maximum of k: flow per volume of tissue, in ml blood of the artery's kind per ml and s.
-        time_s: time of that maximum, between samples; negative where tissue enhances before the artery.
+        time_s: Tmax, or the delay where the settings ask for it; negative where tissue enhances before the artery.
+        volume: integral of k: blood per volume of tissue, in ml blood of the artery's kind per ml.
     """
 
     height_per_s: torch.Tensor
     time_s: torch.Tensor
+    volume: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -60,41 +55,58 @@ class Deconvolution:
 
 
 def residue_peaks(
-    curves: torch.Tensor, artery: torch.Tensor, step_s: float, settings: PerfusionSettings, noise_hu: float = 0.0
+    curves: torch.Tensor,
+    artery: torch.Tensor,
+    step_s: float,
+    settings: PerfusionSettings,
+    noise_hu: float = 0.0,
+    shared_errors: tuple[torch.Tensor, np.ndarray] | None = None,
 ) -> ResiduePeaks:
-    """Peaks of the residue functions of all voxels, freed of two biases.
-
-    A maximum finds the highest of the noise even where nothing flows: the mean height that noise alone reaches is taken
-    off in square, as for magnitudes. Then, regularisation rounds the edge with which a residue function starts: its
-    peak is too low and too late, the more so the shorter blood stays in the tissue. So each peak is raised and put
-    forward by as much as the same operator lowers and delays that of an exponential residue function with the same
-    ratio of area to height.
+    """Peaks and areas of the residue functions of all voxels.
 
     Args:
         curves: enhancement in HU ``(voxel, time)`` float32, uniformly sampled.
         artery: arterial input function in HU ``(time,)``.
         step_s: sampling interval.
-        settings: method and strength of the regularisation.
-        noise_hu: standard deviation of the curves' noise.
+        settings: method and strength of the regularisation, definition of Tmax.
+        noise_hu: standard deviation of the curves' noise, 0 where it is unknown; for the Bayesian method.
+        shared_errors: ``(voxel,)`` group of each voxel and ``(group, time, time)`` whitening of each group's samples,
+            where these share errors; for the Bayesian method.
     """
+    if settings.deconvolution == "bayesian":
+        return _explained(curves, TissueModels(artery.double().numpy(), step_s), settings.tmax, noise_hu, shared_errors)
     deconvolution = _deconvolution(artery.double().numpy(), step_s, settings)
-    references = _reference_curves(artery.double().numpy(), step_s)
-    distortions = [_distortion(references, operator, deconvolution, artery) for operator in deconvolution.operators]
-    heights, times = torch.empty(len(curves)), torch.empty(len(curves))
+    heights, times_s = torch.empty(len(curves)), torch.empty(len(curves))
     for start in range(0, len(curves), CHUNK):
         chunk = curves[start : start + CHUNK]
         levels = _levels(chunk, deconvolution, settings.oscillation_limit)
         for level in levels.unique().tolist():
             chosen = (levels == level).nonzero().squeeze(1)
-            own = chunk[chosen]
-            height, time = _peaks(own @ deconvolution.operators[level], deconvolution)
-            noise_height = noise_hu * distortions[level].noise_height
-            height = (height.clamp(min=0).square() - noise_height**2).clamp(min=0).sqrt()
-            transit_s = own.sum(dim=1) / artery.sum() / height.clamp(min=1e-9)
-            flattening, lateness = distortions[level].at(transit_s)
-            heights[start + chosen] = height / flattening
-            times[start + chosen] = time - lateness
-    return ResiduePeaks(heights, times)
+            peaks = _peaks(chunk[chosen] @ deconvolution.operators[level], deconvolution)
+            heights[start + chosen], times_s[start + chosen] = peaks
+    volume = curves.sum(dim=1) / artery.sum()
+    return ResiduePeaks(heights.clamp(min=0), times_s, volume.clamp(min=0))
+
+
+def _explained(
+    curves: torch.Tensor,
+    models: TissueModels,
+    tmax: str,
+    noise_hu: float,
+    shared_errors: tuple[torch.Tensor, np.ndarray] | None,
+) -> ResiduePeaks:
+    groups, whitenings = shared_errors or (torch.zeros(len(curves), dtype=torch.long), [None])
+    members = [(groups == group).nonzero().squeeze(1) for group in range(len(whitenings))]
+    models.learn(
+        [CurvesOfTissue(curves[own], whitening) for own, whitening in zip(members, whitenings, strict=True)], noise_hu
+    )
+    peaks = ResiduePeaks(*(torch.empty(len(curves)) for _ in range(3)))
+    for own, whitening in zip(members, whitenings, strict=True):
+        flow = models.explain(curves[own], noise_hu, whitening)
+        peaks.height_per_s[own] = flow.height_per_s.clamp(min=0)
+        peaks.time_s[own] = flow.tmax_s if tmax == "residue-maximum" else flow.delay_s
+        peaks.volume[own] = flow.volume.clamp(min=0)
+    return peaks
 
 
 def _deconvolution(artery: np.ndarray, step_s: float, settings: PerfusionSettings) -> Deconvolution:
@@ -128,7 +140,7 @@ def _circular(artery: np.ndarray, step_s: float, filters: list[Callable[[np.ndar
     magnitude = np.maximum(np.abs(spectrum), np.finfo(float).tiny)
     inverse = np.conj(spectrum) / magnitude**2
     impulses = np.fft.rfft(np.eye(len(artery), length), axis=1)
-    before = math.ceil(EARLIEST_PEAK_S / step_s)
+    before = math.ceil(EARLIEST_S / step_s)
     operators = [
         np.roll(np.fft.irfft(impulses * inverse * kept(magnitude / magnitude.max()), length), before, axis=1)
         for kept in filters
@@ -169,53 +181,3 @@ def _peaks(residues: torch.Tensor, deconvolution: Deconvolution) -> tuple[torch.
     shift = torch.where(inside, 0.5 * (before - after) / torch.where(inside, curvature, 1.0), 0.0)
     step_s = deconvolution.lags_s[1] - deconvolution.lags_s[0]
     return heights - 0.25 * (before - after) * shift, deconvolution.lags_s[places] + shift * step_s
-
-
-def _reference_curves(artery: np.ndarray, step_s: float) -> torch.Tensor:
-    """``(mean transit time, time)`` tissue whose residue function is exponential, of unit area, and sampled like k."""
-    transit_s = REFERENCE_MEAN_TRANSIT_TIMES_S[:, None]
-    residues = np.exp(-np.arange(len(artery)) * step_s / transit_s) / transit_s
-    return torch.from_numpy(residues @ (step_s * linalg.toeplitz(artery, np.zeros(len(artery)))).T).float()
-
-
-@dataclass(frozen=True)
-class _Distortion:
-    """What one operator does to exponential residue functions and to noise.
-
-    Args:
-        transit_s: ``(reference,)`` ratio of area to height that it leaves, ascending.
-        flattening: ``(reference,)`` height that it leaves over the true one.
-        lateness_s: ``(reference,)`` time of the peak after the start of the residue function.
-        noise_height: mean height of the peak that it finds in noise of 1 HU without any bolus.
-    """
-
-    transit_s: torch.Tensor
-    flattening: torch.Tensor
-    lateness_s: torch.Tensor
-    noise_height: float
-
-    def at(self, transit_s: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flattening and lateness in s, linear between the references and constant beyond them."""
-        after = torch.searchsorted(self.transit_s, transit_s.contiguous()).clamp(1, len(self.transit_s) - 1)
-        width_s = (self.transit_s[after] - self.transit_s[after - 1]).clamp(min=1e-9)
-        part = ((transit_s - self.transit_s[after - 1]) / width_s).clamp(0, 1)
-        return tuple(
-            torch.lerp(values[after - 1], values[after], part) for values in (self.flattening, self.lateness_s)
-        )
-
-
-def _distortion(
-    references: torch.Tensor, operator: torch.Tensor, deconvolution: Deconvolution, artery: torch.Tensor
-) -> _Distortion:
-    heights, peak_s = _peaks(references @ operator, deconvolution)
-    transit_s = references.sum(dim=1) / artery.sum() / heights
-    true_heights = torch.from_numpy(1 / REFERENCE_MEAN_TRANSIT_TIMES_S).float()
-    # The sample at lag 0 stands for half a step before it as well, so that sampled residue functions start there.
-    start_s = -(deconvolution.lags_s[1] - deconvolution.lags_s[0]) / 2
-    noise = torch.randn(NOISE_CURVES, len(artery), generator=torch.Generator().manual_seed(0))
-    return _Distortion(
-        transit_s=transit_s.cummax(dim=0).values,
-        flattening=heights / true_heights,
-        lateness_s=peak_s - start_s,
-        noise_height=float(_peaks(noise @ operator, deconvolution)[0].mean()),
-    )

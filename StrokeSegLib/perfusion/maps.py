@@ -1,19 +1,22 @@
 """The one way from a CT perfusion study to its maps."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, SliceGeometry, Study
+from StrokeSegLib.perfusion.analysis_grid import AnalysisGrid
 from StrokeSegLib.perfusion.curves import BrainCurves, brain_curves
-from StrokeSegLib.perfusion.deconvolution import residue_peaks
+from StrokeSegLib.perfusion.deconvolution import ResiduePeaks, residue_peaks
 from StrokeSegLib.perfusion.median import median_in_slice
-from StrokeSegLib.perfusion.motion import correct_motion
-from StrokeSegLib.perfusion.perfusion import Perfusion
-from StrokeSegLib.perfusion.quality import LEAST_SIGNAL_TO_NOISE, coverage_mm, quality_flags
+from StrokeSegLib.perfusion.motion import REFERENCE_FRAMES, correct_motion
+from StrokeSegLib.perfusion.perfusion import Motion, Perfusion
+from StrokeSegLib.perfusion.quality import coverage_mm, judge
 from StrokeSegLib.perfusion.settings import PerfusionSettings
+from StrokeSegLib.perfusion.shared_errors import kept_between_poses, pose_offsets_hu, whitenings
 from StrokeSegLib.perfusion.vessels import Vessels, find_vessels
 
 LEAST_FRAMES = 20
@@ -21,11 +24,25 @@ LEAST_FRAMES = 20
 USUAL_SMOOTHING_MM, MOST_SMOOTHING_MM = 2.0, 5.0
 """Of frames; a noisy series is smoothed by more, so that low flow can be told from noise."""
 
-SHORTEST_TRANSIT_S = 3.4
-"""Of healthy grey matter (Kudo et al. 2013); what seems to let blood through faster is a vessel or noise."""
+WANTED_SIGNAL_TO_NOISE = 3.5
+"""Smoothing goes on until the peak of the tissue's mean curve is so many times the noise of a smoothed voxel."""
 
-TMAX_MEDIAN_MM = 2.0
+NOISE_SLICES = 4
+"""Slices that tell how noisy a series is."""
+
+LEAST_NOISE_HU = 0.05
+"""Noise of whole numbers, after smoothing."""
+
+TMAX_MEDIAN_MM = 3.0
 """Where hardly any blood flows the peak is found anywhere; a median over so far on every side takes such places out."""
+
+MOST_TISSUE_CBV = 7.5
+"""ml/100 g; only great vessels hold more than 8 (Kudo et al. 2003, AJNR 24:419), and these are known by their curves.
+Where motion leaves little of a late curve its area is uncertain, and must not make a vessel of it."""
+
+NORMAL_TMAX_S, LEAST_NORMAL_CELLS, MOST_MISSING = 4.0, 500, 2.0
+"""Cells with a shorter Tmax are normal tissue; of fewer the mean curve is not free of noise; and so many times the flow
+that was found is the most that noise can have hidden."""
 
 LEAST_CBF = 0.1
 """ml/100 g/min below which no transit time can be told."""
@@ -49,7 +66,9 @@ def perfusion_of(
     if study.maps is not None:
         return Perfusion(study.maps, None, None, None, None, coverage_mm(study.ct.geometry), ())
     if study.series is None:
-        raise ImageError("This is no CT perfusion series; give the perfusion series, or CBF, CBV, MTT and Tmax maps.")
+        raise ImageError(
+            "This is not a CT perfusion series. Give the perfusion series, or CBF, CBV, MTT and Tmax maps."
+        )
     if study.series.frames < LEAST_FRAMES:
         raise ImageError(
             f"The series has {study.series.frames} frames; at least {LEAST_FRAMES} are needed to follow a bolus."
@@ -78,25 +97,34 @@ def map_perfusion(
     Raises:
         ImageError: no bolus, no baseline.
     """
+    grid = AnalysisGrid.of(geometry)
+    frames = PerfusionSeries(grid.pooled(series.voxels), series.times_s)
+    inside = grid.pooled_mask(brain)
     motion = None
     if settings.correct_motion:
         voxels, motion = correct_motion(
-            series.voxels, geometry, lambda fraction: progress(0.6 * fraction, "correcting motion")
+            frames.voxels, grid.geometry, lambda fraction: progress(0.5 * fraction, "correcting motion")
         )
-        series = PerfusionSeries(voxels, series.times_s).without(motion.rejected)
-    curves = _curves(series, brain, geometry, settings.smoothing_mm, progress)
-    vessels = find_vessels(curves, geometry, settings.artery_voxel, settings.vein_voxel)
-    progress(0.8, "deconvolving")
-    maps = _maps(curves, vessels, brain, geometry.pixel_spacing_mm, settings)
+        frames = PerfusionSeries(voxels, frames.times_s)
+    curves = _curves(frames, inside, grid.geometry, motion, settings.smoothing_mm, progress)
+    vessels = find_vessels(
+        curves, grid.geometry, grid.pooled_voxel(settings.artery_voxel), grid.pooled_voxel(settings.vein_voxel)
+    )
+    progress(0.7, "deconvolving")
+    offsets_hu = _offsets_hu(frames, inside, grid.geometry, motion, curves.smoothing_mm)
+    maps = _maps(curves, vessels, offsets_hu, inside, brain, grid, settings)
     progress(1.0, "deconvolving")
+    quality = judge(series, geometry, curves, vessels, motion)
     return Perfusion(
         maps=maps,
         times_s=curves.times_s,
-        artery=vessels.artery,
-        vein=vessels.vein,
+        artery=grid.on_scan(vessels.artery),
+        vein=vessels.vein and grid.on_scan(vessels.vein),
         motion=motion,
         coverage_mm=coverage_mm(geometry),
-        flags=quality_flags(series, geometry, curves, vessels, motion),
+        flags=quality.flags,
+        not_evaluable=quality.not_evaluable,
+        other_arteries=tuple(grid.on_scan(curve) for curve in vessels.other_arteries),
     )
 
 
@@ -104,47 +132,97 @@ def _curves(
     series: PerfusionSeries,
     brain: np.ndarray,
     geometry: SliceGeometry,
+    motion: Motion | None,
     smoothing_mm: float | None,
     progress: Callable[[float, str], None],
 ) -> BrainCurves:
-    """Curves smoothed as asked for, or by as much more than the usual as their noise is too high."""
+    """Curves without rejected frames, smoothed as asked for, or by as much more than usual as they are too noisy."""
+    poses = None if motion is None else np.delete(motion.poses, motion.rejected)
+    kept = series if motion is None else series.without(motion.rejected)
 
-    def smoothed(by_mm: float, start: float) -> BrainCurves:
+    def smoothed_by(by_mm: float, brain: np.ndarray, start: float, end: float) -> BrainCurves:
         return brain_curves(
-            series, brain, geometry, by_mm, lambda fraction: progress(start + 0.1 * fraction, "following the bolus")
+            kept,
+            brain,
+            geometry,
+            by_mm,
+            lambda fraction: progress(start + (end - start) * fraction, "following the bolus"),
+            poses,
         )
 
-    curves = smoothed(USUAL_SMOOTHING_MM if smoothing_mm is None else smoothing_mm, 0.6)
-    excess = LEAST_SIGNAL_TO_NOISE / max(curves.signal_to_noise, 1e-6)
-    if smoothing_mm is not None or excess <= 1:
-        return curves
-    return smoothed(min(USUAL_SMOOTHING_MM * excess, MOST_SMOOTHING_MM), 0.7)
+    if smoothing_mm is None:
+        some = np.zeros_like(brain)
+        chosen = np.flatnonzero(brain.any(axis=(1, 2)))[:: max(1, len(brain) // NOISE_SLICES)]
+        some[chosen] = brain[chosen]
+        usual = smoothed_by(USUAL_SMOOTHING_MM, some, 0.5, 0.55)
+        kept_signal = usual.signal_to_noise * kept_between_poses(usual.tissue_mean_hu, usual.poses)
+        excess = WANTED_SIGNAL_TO_NOISE / max(kept_signal, 1e-6)
+        smoothing_mm = min(USUAL_SMOOTHING_MM * max(excess, 1.0), MOST_SMOOTHING_MM)
+    return smoothed_by(smoothing_mm, brain, 0.55, 0.7)
+
+
+def _offsets_hu(
+    series: PerfusionSeries, brain: np.ndarray, geometry: SliceGeometry, motion: Motion | None, smoothing_mm: float
+) -> np.ndarray:
+    """``(pose, slice)`` see `pose_offsets_hu`."""
+    if motion is None or not motion.poses.any():
+        return np.zeros((1, len(brain)))
+    first = np.flatnonzero(motion.poses == 0)[:REFERENCE_FRAMES]
+    reference = series.voxels[..., first].mean(axis=-1, dtype=np.float32)
+    return pose_offsets_hu(reference, brain, geometry, motion, smoothing_mm)
 
 
 def _maps(
     curves: BrainCurves,
     vessels: Vessels,
+    offsets_hu: np.ndarray,
+    inside: np.ndarray,
     brain: np.ndarray,
-    pixel_spacing_mm: tuple[float, float],
+    grid: AnalysisGrid,
     settings: PerfusionSettings,
 ) -> PerfusionMaps:
-    """CBF = 6000 (k_H/ρ) max k, CBV = 100 (k_H/ρ) ∫C/∫artery, MTT = 60 CBV/CBF, Tmax the time of the maximum of k."""
+    """CBF = 6000 (k_H/ρ) max k, CBV = 100 (k_H/ρ) ∫k, MTT = 60 CBV/CBF, Tmax the time of the maximum of k.
+
+    Tissue is computed on cells no smaller than the smoothing leaves detail, great vessels keep their own blood volume.
+    """
     artery = torch.from_numpy(np.ascontiguousarray(vessels.input_hu)).float()
-    peaks = residue_peaks(curves.smooth, artery, curves.step_s, settings, curves.noise_hu)
-    volume = (curves.smooth.sum(dim=1) / artery.sum()).clamp(min=0)
-    flowing = 6000 * settings.blood_to_tissue * peaks.height_per_s > LEAST_CBF
-    # A sum over samples counts each value of k for a whole step from its start, half a step more than there is.
-    transit_s = volume / peaks.height_per_s.clamp(min=1e-9) - curves.step_s / 2
+    cells = grid.cells(inside, curves)
+    groups, whitening = whitenings(curves.poses, offsets_hu / max(curves.noise_hu, LEAST_NOISE_HU))
+    shared = (torch.from_numpy(groups[cells.slices]), whitening)
+    peaks = residue_peaks(cells.curves, artery, curves.step_s, settings, curves.noise_hu, shared)
+    if settings.deconvolution == "bayesian":
+        peaks = _freed_of_noise(peaks, cells.curves, artery, curves, settings)
     longest_s = float(np.ptp(curves.times_s))
-    mtt = torch.where(flowing, transit_s.clamp(SHORTEST_TRANSIT_S, longest_s), 0.0)
-    cbv = 100 * settings.blood_to_tissue * volume
-    cbf = torch.where(flowing, 60 * cbv / mtt.clamp(min=SHORTEST_TRANSIT_S), 0.0)
-    tmax = peaks.time_s.clamp(0, longest_s)
+    cbf, cbv = 6000 * settings.blood_to_tissue * peaks.height_per_s, 100 * settings.blood_to_tissue * peaks.volume
+    cbv = cbv.clamp(max=MOST_TISSUE_CBV)
+    mtt = torch.where(cbf > LEAST_CBF, 60 * cbv / cbf.clamp(min=LEAST_CBF), 0.0).clamp(max=longest_s)
+    tmax = cells.image(peaks.time_s.clamp(0, longest_s))
+    steady_tmax = median_in_slice(tmax, cells.filled, cells.spacing_mm, TMAX_MEDIAN_MM)
+    images = [*(cells.image(values) for values in (cbf, cbv, mtt)), steady_tmax]
+    of_tissue = [cells.restored(image, brain) for image in images]
+    vessel_cbv = 100 * settings.blood_to_tissue * curves.raw.sum(dim=1) / artery.sum()
+    of_tissue[1] = grid.with_vessels(of_tissue[1], vessel_cbv, curves, brain)
+    return PerfusionMaps(*of_tissue, measured=brain)
 
-    def on_slices(values: torch.Tensor) -> np.ndarray:
-        image = np.zeros(brain.shape, np.float32)
-        image[brain] = values.numpy()
-        return image
 
-    steady_tmax = median_in_slice(on_slices(tmax), brain, pixel_spacing_mm, TMAX_MEDIAN_MM)
-    return PerfusionMaps(on_slices(cbf), on_slices(cbv), on_slices(mtt), steady_tmax, measured=brain)
+def _freed_of_noise(
+    peaks: ResiduePeaks, cells_hu: torch.Tensor, artery: torch.Tensor, curves: BrainCurves, settings: PerfusionSettings
+) -> ResiduePeaks:
+    """Peaks whose height in normal tissue is, on average, that of the tissue's mean curve.
+
+    Under noise fast transit passes for slower, so that normal flow is too low, while low flow is hardly changed: core
+    would be missed. The mean curve of thousands of cells has no noise. What it shows to be missing is given back to
+    normal transit times, and less and less up to twice as long ones.
+    """
+    normal = peaks.time_s < NORMAL_TMAX_S
+    if int(normal.sum()) < LEAST_NORMAL_CELLS:
+        return peaks
+    open_offsets = np.full((curves.poses.max() + 1, 1), np.inf)
+    shared = (torch.zeros(1, dtype=torch.long), whitenings(curves.poses, open_offsets)[1])
+    mean_hu = cells_hu[normal].mean(dim=0, keepdim=True)
+    of_mean = residue_peaks(mean_hu, artery, curves.step_s, settings, 0.0, shared)
+    missing = float(of_mean.height_per_s[0] / peaks.height_per_s[normal].mean().clamp(min=1e-9))
+    transit_s = peaks.volume / peaks.height_per_s.clamp(min=1e-9)
+    share = (2 - transit_s / transit_s[normal].median()).clamp(0, 1)
+    factor = 1 + (min(max(missing, 1.0), MOST_MISSING) - 1) * share
+    return replace(peaks, height_per_s=peaks.height_per_s * factor)

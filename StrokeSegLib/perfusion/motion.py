@@ -47,12 +47,18 @@ LEAST_SLICES = 3
 PRIOR_SHIFT_MM, PRIOR_ROTATION_DEG, EDGE_SD_HU = 5.0, 3.0, 60.0
 """One step of a motion is not expected to be larger; this rules what few slices leave undetermined."""
 
-NEGLIGIBLE_MM = 0.3
-"""A frame whose bone moved less is left as it is, bit for bit."""
+SAME_POSE_MM = 0.5
+"""Frames whose bone lies within this distance on average show the head in one pose."""
 
 LARGEST_RESIDUAL, RESIDUAL_OVER_MEDIAN = 0.3, 3.0
-"""A frame is rejected where, after alignment, the rms difference of its bone edges from the reference's is more than
-this fraction of the reference's contrast, and this many times that of the median frame."""
+"""A frame is rejected where the rms difference of its bone edges from those of its pose is more than this fraction of
+the reference's contrast, and this many times that of the median frame."""
+
+LARGEST_LONE_RESIDUAL = 0.5
+"""Likewise for a pose of one or two frames, after alignment with the reference: thick slices alone leave some."""
+
+LEAST_POSE_FRAMES = 3
+"""The median of fewer frames tells nothing about any of them."""
 
 
 def correct_motion(
@@ -60,9 +66,9 @@ def correct_motion(
 ) -> tuple[np.ndarray, Motion]:
     """Frames moved onto the first ones.
 
-    Frames that did not move, and those that no rigid motion explains, keep their values; where none moved the array
-    itself is returned. A moved frame is interpolated linearly, and where its slices do not reach, the outermost one is
-    repeated.
+    The head settles in poses, in each of which all frames are moved alike. Frames of the first pose, and those that
+    no rigid motion explains, keep their values; where there is no other pose the array itself is returned. A moved
+    frame is interpolated linearly, and where its slices do not reach, the outermost one is repeated.
 
     Args:
         voxels: HU ``(slice, row, column, time)``; not changed.
@@ -72,20 +78,17 @@ def correct_motion(
     Returns:
         Voxels of the same type, and the motion that was found.
     """
-    shift_mm, rotations, edges_mm, rejected = _estimated(voxels, geometry, lambda fraction: progress(0.3 * fraction))
-    frames, middle = voxels.shape[-1], middle_mm(geometry)
-    turns = np.array([rotation_angles_deg(rotation) for rotation in rotations])
+    motion = _estimated(voxels, geometry, lambda fraction: progress(0.3 * fraction))
     corrected = voxels
-    for frame in range(frames):
-        progress(0.3 + 0.7 * frame / frames)
-        moved_mm = (edges_mm - middle) @ (rotations[frame].T - np.eye(3)) + shift_mm[frame]
-        if frame in rejected or not len(moved_mm) or np.linalg.norm(moved_mm, axis=1).max() < NEGLIGIBLE_MM:
-            continue
-        if corrected is voxels:
-            corrected = voxels.copy()
-        corrected[..., frame] = _moved_back(voxels[..., frame], geometry, shift_mm[frame], rotations[frame])
+    for frame in np.flatnonzero(motion.poses):
+        progress(0.3 + 0.7 * frame / voxels.shape[-1])
+        if frame not in motion.rejected:
+            if corrected is voxels:
+                corrected = voxels.copy()
+            rotation = rotation_matrix(motion.rotation_deg[frame])
+            corrected[..., frame] = moved_back(voxels[..., frame], geometry, motion.shift_mm[frame], rotation)
     progress(1.0)
-    return corrected, Motion(shift_mm=shift_mm, rotation_deg=turns, rejected=rejected)
+    return corrected, motion
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,7 @@ class _Edges:
     steps: np.ndarray
 
 
-def _estimated(
-    voxels: np.ndarray, geometry: SliceGeometry, progress: Callable[[float], None]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]:
-    """Shifts ``(time, 3)``, rotation matrices ``(time, 3, 3)``, places of bone ``(n, 3)`` and frames to reject."""
+def _estimated(voxels: np.ndarray, geometry: SliceGeometry, progress: Callable[[float], None]) -> Motion:
     frames = voxels.shape[-1]
     shift_mm, rotations = np.zeros((frames, 3)), np.tile(np.eye(3), (frames, 1, 1))
     middle = middle_mm(geometry)
@@ -121,13 +121,47 @@ def _estimated(
         for _ in range(iterations):
             _step(volumes, pooled_grid, edges, middle, shift_mm, rotations)
     if len(edges.values) < LEAST_EDGES:
-        return np.zeros((frames, 3)), np.tile(np.eye(3), (frames, 1, 1)), edges.points_mm[:0], ()
-    differences, inside = _differences(volumes, pooled_grid, edges, middle, shift_mm, rotations)
+        return Motion(np.zeros((frames, 3)), np.zeros((frames, 3)), (), np.zeros(frames, int))
+    turns_deg = np.array([rotation_angles_deg(rotation) for rotation in rotations])
+    poses = _poses((edges.points_mm - middle) @ rotations.transpose(0, 2, 1) + shift_mm[:, None])
+    for pose in range(poses.max() + 1):
+        shift_mm[poses == pose] = np.median(shift_mm[poses == pose], axis=0) if pose else 0.0
+        turns_deg[poses == pose] = np.median(turns_deg[poses == pose], axis=0) if pose else 0.0
+    settled = np.array([rotation_matrix(turn_deg) for turn_deg in turns_deg])
+    differences, inside = _differences(volumes, pooled_grid, edges, middle, shift_mm, settled)
+    return Motion(shift_mm, turns_deg, _rejected(differences, inside, edges, poses), poses)
+
+
+def _poses(places_mm: np.ndarray) -> np.ndarray:
+    """``(time,)`` pose of each frame from where its bone lies ``(time, n, 3)``; pose 0 is that of the first frames."""
+    middles_mm = [np.median(places_mm[:REFERENCE_FRAMES], axis=0)]
+    poses = np.zeros(len(places_mm), int)
+    for frame, places in enumerate(places_mm):
+        distances_mm = [np.linalg.norm(places - middle, axis=1).mean() for middle in middles_mm]
+        nearest = int(np.argmin(distances_mm))
+        if distances_mm[nearest] > SAME_POSE_MM:
+            nearest = len(middles_mm)
+            middles_mm.append(places)
+        poses[frame] = nearest
+    return poses
+
+
+def _rejected(differences: np.ndarray, inside: np.ndarray, edges: "_Edges", poses: np.ndarray) -> tuple[int, ...]:
+    """Frames that differ from the others of their pose, or, where these are too few, from the reference."""
     counts = np.maximum(inside.sum(axis=1), 1)
-    residuals = np.sqrt((differences**2 * inside).sum(axis=1) / counts) / edges.values.std()
-    limit = max(LARGEST_RESIDUAL, RESIDUAL_OVER_MEDIAN * float(np.median(residuals)))
+
+    def residuals(of: np.ndarray) -> np.ndarray:
+        return np.sqrt((of**2 * inside).sum(axis=1) / counts) / edges.values.std()
+
+    lone = np.bincount(poses)[poses] < LEAST_POSE_FRAMES
+    own = differences.copy()
+    for pose in np.unique(poses[~lone]):
+        own[poses == pose] -= np.median(differences[poses == pose], axis=0)
+    within = residuals(own)
+    limit = max(LARGEST_RESIDUAL, RESIDUAL_OVER_MEDIAN * float(np.median(within[~lone]))) if (~lone).any() else np.inf
+    broken = np.where(lone, residuals(differences) > LARGEST_LONE_RESIDUAL, within > limit)
     unseen = inside.sum(axis=1) < LEAST_EDGES
-    return shift_mm, rotations, edges.points_mm, tuple(int(f) for f in np.flatnonzero((residuals > limit) | unseen))
+    return tuple(int(frame) for frame in np.flatnonzero(broken | unseen))
 
 
 def _bone(
@@ -254,7 +288,7 @@ def _sampled(volumes: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
     return functional.grid_sample(volumes, places, align_corners=True, padding_mode="border")
 
 
-def _moved_back(frame: np.ndarray, geometry: SliceGeometry, shift_mm: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+def moved_back(frame: np.ndarray, geometry: SliceGeometry, shift_mm: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """A frame ``(slice, row, column)`` as it would be had the head not moved."""
     volume = torch.from_numpy(np.ascontiguousarray(frame, np.float32))[None, None]
     middle = middle_mm(geometry)

@@ -30,11 +30,14 @@ class Motion:
         shift_mm: ``(time, 3)`` LPS translation of each frame.
         rotation_deg: ``(time, 3)`` about the patient's x, y and z axes through the middle of the volume.
         rejected: indices of the frames that no rigid motion explains; they are left out, and bridged in time.
+        poses: ``(time,)`` number of the pose of the head in each frame, 0 that of the first ones; None where frames
+            were not put together into poses.
     """
 
     shift_mm: np.ndarray
     rotation_deg: np.ndarray
     rejected: tuple[int, ...]
+    poses: np.ndarray | None = None
 
     @property
     def largest_shift_mm(self) -> float:
@@ -57,6 +60,8 @@ class Perfusion:
         motion: None where it was not corrected or maps were given.
         coverage_mm: height of the slices along their normal.
         flags: what limits the trust in these maps, each a sentence for the reader.
+        not_evaluable: why no volume can be measured on these maps, each a sentence; none where they can.
+        other_arteries: found elsewhere than the artery, to compare it with.
     """
 
     maps: PerfusionMaps
@@ -66,3 +71,12 @@ class Perfusion:
     motion: Motion | None
     coverage_mm: float
     flags: tuple[str, ...]
+    not_evaluable: tuple[str, ...] = ()
+    other_arteries: tuple[BloodCurve, ...] = ()
+
+    @property
+    def arterial_agreement(self) -> float | None:
+        """Lowest correlation of the artery's curve with those of the others; None where there are none."""
+        if not self.other_arteries:
+            return None
+        return min(float(np.corrcoef(self.artery.hu, one.hu)[0, 1]) for one in self.other_arteries)

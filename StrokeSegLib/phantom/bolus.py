@@ -1,12 +1,13 @@
 """The contrast bolus of a synthetic patient: enhancement of arteries, of tissue (indicator dilution) and of veins."""
 
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 import torch
 from scipy.special import gammainc
 from torch.nn import functional
+
+from StrokeSegLib.perfusion.residues import Residue
 
 HAEMATOCRIT_RATIO = (1 - 0.45) / (1 - 0.25)
 """k_H: plasma of large vessels over that of capillaries."""
@@ -19,33 +20,48 @@ CURVE_STEP_S = 0.1
 TRANSIT_TIMES = 128
 """Tissue curves are interpolated between this many mean transit times, in equal ratios."""
 
-GAMMA_SHAPE = 3.0
-"""Of the transit times behind `Residue.GAMMA`: between the exponential (1) and the box (infinity)."""
-
 VENOUS_SHAPE = 4.0
 """Of the transit times from arteries to the great veins."""
 
 
-class Residue(Enum):
-    """Shape of the residue function: the fraction of an instantaneous bolus that is still in the tissue."""
+@dataclass(frozen=True)
+class TissueResidue:
+    """How blood passes a kind of tissue: a mixture of residue functions behind arteries that spread the bolus.
 
-    EXPONENTIAL = "exponential"
-    LINEAR = "linear"
-    BOX = "box"
-    GAMMA = "gamma"
+    Args:
+        parts: fraction of the flow, residue function, and mean transit time over that of the tissue, of each part. The
+            fractions add up to 1, and so do their products with the relative transit times.
+        dispersion_s: mean of the exponential transport function of the arteries before it.
+    """
 
-    def area_s(self, times_s: np.ndarray, mtt_s: np.ndarray) -> np.ndarray:
-        """Integral of the residue function from 0 to a time; it reaches the mean transit time."""
-        times_s = np.maximum(times_s, 0)
-        if self is Residue.EXPONENTIAL:
-            return mtt_s * -np.expm1(-times_s / mtt_s)
-        if self is Residue.LINEAR:
-            within = np.minimum(times_s, 2 * mtt_s)
-            return within - within**2 / (4 * mtt_s)
-        if self is Residue.BOX:
-            return np.minimum(times_s, mtt_s)
-        scaled = times_s * GAMMA_SHAPE / mtt_s
-        return times_s * (1 - gammainc(GAMMA_SHAPE, scaled)) + mtt_s * gammainc(GAMMA_SHAPE + 1, scaled)
+    parts: tuple[tuple[float, Residue, float], ...]
+    dispersion_s: float = 0.0
+
+    @classmethod
+    def of(cls, residue: Residue, dispersion_s: float = 0.0) -> "TissueResidue":
+        """Tissue with a single residue function."""
+        return cls(((1.0, residue, 1.0),), dispersion_s)
+
+    def weights(self, grid_s: np.ndarray, mtt_s: np.ndarray) -> np.ndarray:
+        """``(transit time, interval)`` integral of ``R / MTT`` over each interval of a grid from 0.
+
+        Args:
+            grid_s: ``(time,)`` uniform.
+            mtt_s: ``(transit time,)``.
+        """
+        mtt_s = mtt_s[:, None]
+        weights = sum(
+            fraction * np.diff(residue.area_s(grid_s[None], relative * mtt_s), axis=1)
+            for fraction, residue, relative in self.parts
+        )
+        weights = weights / mtt_s
+        if self.dispersion_s:
+            # What each interval passes on, its blood being in the middle of it on average.
+            passed = np.diff(-np.expm1(-np.maximum(grid_s - CURVE_STEP_S / 2, 0) / self.dispersion_s))
+            count = 2 * len(passed)
+            spectrum = np.fft.rfft(weights, count) * np.fft.rfft(passed, count)
+            weights = np.fft.irfft(spectrum, count)[:, : len(passed)]
+        return weights
 
 
 @dataclass(frozen=True)
@@ -92,24 +108,23 @@ class Bolus:
 
 
 class TissueCurves:
-    """Enhancement of tissue, ``(ρ / k_H) (CBF / 6000) [AIF ⊗ R](t − delay)`` (indicator dilution), for any voxels.
+    """Enhancement of one kind of tissue, ``(ρ / k_H) (CBF / 6000) [AIF ⊗ R](t − delay)``, for any voxels.
 
     Args:
         bolus: of the arteries.
-        residue: its shape in all tissue.
+        residue: of the tissue.
         mtt_s: the shortest and the longest mean transit time that will be asked for.
         end_s: the latest time.
         device: where to compute.
     """
 
     def __init__(
-        self, bolus: Bolus, residue: Residue, mtt_s: tuple[float, float], end_s: float, device: torch.device | str
+        self, bolus: Bolus, residue: TissueResidue, mtt_s: tuple[float, float], end_s: float, device: torch.device | str
     ):
         self._shortest_s, self._ratio = mtt_s[0], max(mtt_s[1] / mtt_s[0], 1 + 1e-6)
         self._end_s = len(_grid(end_s)) * CURVE_STEP_S - CURVE_STEP_S
-        transit_s = self._shortest_s * self._ratio ** np.linspace(0, 1, TRANSIT_TIMES)[:, None]
-        weights = np.diff(residue.area_s(_grid(end_s)[None], transit_s), axis=1) / transit_s
-        curves = _convolved(bolus, weights)
+        transit_s = self._shortest_s * self._ratio ** np.linspace(0, 1, TRANSIT_TIMES)
+        curves = _convolved(bolus, residue.weights(_grid(end_s), transit_s))
         self._table = torch.from_numpy(curves).float().to(device)[None, None]
 
     def __call__(

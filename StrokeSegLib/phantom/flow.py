@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from StrokeSegLib.atlas.labels import Side, Territory
 from StrokeSegLib.phantom.draws import generator_for
 from StrokeSegLib.phantom.fields import blurred, smooth_noise
 from StrokeSegLib.phantom.haemodynamics import Haemodynamics
@@ -23,8 +24,8 @@ FISSURE_MM = 4.0
 
 LONGEST_HEALTHY_DELAY_S = 3.0
 
-SHORTEST_LESION_DELAY_S = 6.6
-"""In the middle of lesions delays vary, but stay beyond the 6 s that define hypoperfusion."""
+SEVERITY = (0.55, 0.35)
+"""Mean and standard deviation of how badly borderline tissue is perfused, 0 normal to 1 as its worst parts."""
 
 LEAST_CBF, LEAST_CBV = 1e-3, 1e-4
 """Keep the transit time of voxels without blood finite."""
@@ -36,8 +37,9 @@ class FlowFields:
 
     Args:
         fine: ``(4, slice, row, column)`` fractions of living grey matter, living white matter, arteries and veins.
-        coarse: ``(6, slice, row, column)`` at half the resolution: flow of grey and of white matter and blood volume
-            over normal; delay of tissue and of arteries in s; calibre of arteries over normal.
+        coarse: ``(7, slice, row, column)`` at half the resolution: flow of grey and of white matter and blood volume
+            over normal; delay of tissue and of arteries in s; calibre of arteries over normal; how far blood passes as
+            in lesions, 0 to 1.
     """
 
     fine: torch.Tensor
@@ -51,7 +53,8 @@ class SliceFlow:
     Args:
         cbf: ml/100 g/min, of the whole voxel: less where part of it is CSF.
         cbv: ml/100 g, likewise.
-        delay_s: of the arterial blood; the time to the maximum of the residue function.
+        delay_s: of the arterial blood, before any dispersion.
+        lesion: 0…1, how far blood passes as in lesions.
         parenchyma: fraction of living brain tissue.
         artery, vein: fractions of the voxel that are blood of great vessels.
         arterial_delay_s: of that blood.
@@ -60,6 +63,7 @@ class SliceFlow:
     cbf: torch.Tensor
     cbv: torch.Tensor
     delay_s: torch.Tensor
+    lesion: torch.Tensor
     parenchyma: torch.Tensor
     artery: torch.Tensor
     vein: torch.Tensor
@@ -82,25 +86,34 @@ def flow_fields(haemodynamics: Haemodynamics, head: Head, atlas: HeadTemplate, t
     normal_s = blurred(territory_delays_s[atlas.coarse_territory.long()], (3, 3, 3)) / known
     normal_s = normal_s + haemodynamics.delay_sd_s * smooth_noise(shape, 8, generator, device)
     normal_s = normal_s.clamp(0, LONGEST_HEALTHY_DELAY_S)
+    # The circle of Willis lets blood across the midline, so that the border between the hemispheres is soft.
+    left = blurred(torch.isin(atlas.coarse_territory, _left_territories(device)).float(), (3, 3, 3)) / known
+    left = left.clamp(max=1)
+    carotid_s = torch.lerp(*_filled(shape, haemodynamics.hemisphere_delays_s[::-1], device), left)
+    normal_s = normal_s + carotid_s
+    hemisphere_flow = torch.lerp(*_filled(shape, haemodynamics.hemisphere_flows[::-1], device), left)
+
     core_deep = blurred(core, (2, 2, 2))
     lesion_s = torch.lerp(
-        torch.full(shape, haemodynamics.penumbra_delay_s, device=device),
-        torch.full(shape, haemodynamics.core_delay_s, device=device),
-        core_deep,
+        *_filled(shape, (haemodynamics.penumbra_delay_s, haemodynamics.core_delay_s), device), core_deep
     )
     lesion_s = lesion_s + haemodynamics.lesion_delay_sd_s * smooth_noise(shape, 6, generator, device)
-    lesion_s = lesion_s.clamp(min=SHORTEST_LESION_DELAY_S)
+    if haemodynamics.borderline:
+        mean, deviation = SEVERITY
+        affected = affected * (mean + deviation * smooth_noise(shape, 9, generator, device)).clamp(0, 1)
+        core = core * affected
 
-    beside = _rising(blurred(head.acute.affected, (FISSURE_MM / 2,) * 3), 0.1, 0.6)
-    arterial_s = tubes.distance_mm * ARTERIAL_DELAY_S_PER_MM
+    beside = _rising(blurred(affected, (FISSURE_MM / 2,) * 3), 0.1, 0.6)
+    arterial_s = tubes.distance_mm * ARTERIAL_DELAY_S_PER_MM + carotid_s
     coarse = torch.stack(
         [
-            _left(affected, core, haemodynamics.penumbra_grey_flow, haemodynamics.core_flow),
-            _left(affected, core, haemodynamics.penumbra_white_flow, haemodynamics.core_flow),
+            hemisphere_flow * _left(affected, core, haemodynamics.penumbra_grey_flow, haemodynamics.core_flow),
+            hemisphere_flow * _left(affected, core, haemodynamics.penumbra_white_flow, haemodynamics.core_flow),
             _left(affected, core, haemodynamics.penumbra_volume, haemodynamics.core_volume),
-            torch.lerp(normal_s, lesion_s, affected),
-            torch.lerp(arterial_s, 0.85 * lesion_s, beside),
+            torch.lerp(normal_s, torch.maximum(lesion_s, normal_s), affected),
+            torch.lerp(arterial_s, torch.maximum(0.85 * lesion_s, arterial_s), beside),
             1 - (1 - COLLATERAL_CALIBRE) * beside,
+            affected,
         ]
     )
     white = head.white * head.parenchyma
@@ -110,18 +123,30 @@ def flow_fields(haemodynamics: Haemodynamics, head: Head, atlas: HeadTemplate, t
 def flow_at(sampler: SliceSampler, fields: FlowFields, haemodynamics: Haemodynamics, voxels: torch.Tensor) -> SliceFlow:
     """The flow under one slice, at the atlas voxels of its sub-slices ``(sub-slice, row, column, 3)``."""
     grey, white, artery, vein = sampler.boxed(fields.fine, voxels)
-    grey_flow, white_flow, volume, delay_s, arterial_delay_s, calibre = sampler.boxed(fields.coarse, voxels)
+    grey_flow, white_flow, volume, delay_s, arterial_delay_s, calibre, lesion = sampler.boxed(fields.coarse, voxels)
     cbf = grey * haemodynamics.grey_cbf * grey_flow + white * haemodynamics.white_cbf * white_flow
     cbv = (grey * haemodynamics.grey_cbv + white * haemodynamics.white_cbv) * volume
+    total = cbv.sum(dim=0).clamp(min=LEAST_CBV)
     return SliceFlow(
         cbf=cbf.mean(dim=0),
         cbv=cbv.mean(dim=0),
-        delay_s=(cbv * delay_s).sum(dim=0) / cbv.sum(dim=0).clamp(min=LEAST_CBV),
+        delay_s=(cbv * delay_s).sum(dim=0) / total,
+        lesion=(cbv * lesion).sum(dim=0) / total,
         parenchyma=(grey + white).mean(dim=0),
         artery=(artery * calibre).mean(dim=0),
         vein=vein.mean(dim=0),
         arterial_delay_s=arterial_delay_s.mean(dim=0),
     )
+
+
+def _left_territories(device: torch.device) -> torch.Tensor:
+    labels = [int(one) for one in Territory if one is not Territory.NONE and one.side is Side.LEFT]
+    return torch.tensor(labels, device=device, dtype=torch.int32)
+
+
+def _filled(shape: torch.Size, values: tuple[float, float], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """A field of each of two values."""
+    return tuple(torch.full(shape, value, device=device) for value in values)
 
 
 def _rising(weight: torch.Tensor, low: float, high: float) -> torch.Tensor:

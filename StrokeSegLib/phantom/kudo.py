@@ -12,7 +12,8 @@ import torch
 
 from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, SliceGeometry, Study, Volume
 from StrokeSegLib.perfusion import BloodCurve
-from StrokeSegLib.phantom.bolus import Bolus, Residue, TissueCurves
+from StrokeSegLib.perfusion.residues import EXPONENTIAL, Residue
+from StrokeSegLib.phantom.bolus import Bolus, TissueCurves, TissueResidue
 from StrokeSegLib.phantom.draws import generator_for
 
 CBV_ML_PER_100_G = (1.0, 2.0, 3.0, 4.0, 5.0)
@@ -63,7 +64,7 @@ class KudoPhantom:
 
 
 def kudo_phantom(
-    residue: Residue = Residue.EXPONENTIAL,
+    residue: Residue = EXPONENTIAL,
     delays_s: tuple[float, ...] = DELAYS_S,
     *,
     noise_hu: float = 0.0,
@@ -105,7 +106,7 @@ def kudo_phantom(
     voxels = np.full((*shape, len(times_s)), AIR_HU, np.float32)
     for transit_s in MTT_S:
         places = tissue & (mtt == np.float32(transit_s))
-        curves = TissueCurves(KUDO_BOLUS, residue, (transit_s, transit_s), float(times_s[-1]), "cpu")
+        curves = TissueCurves(KUDO_BOLUS, TissueResidue.of(residue), (transit_s, transit_s), float(times_s[-1]), "cpu")
         values = (torch.from_numpy(array[places]) for array in (cbv, mtt, delay))
         voxels[places] = TISSUE_HU + curves(*values, torch.from_numpy(times_s).float()).numpy()
     for places, hu in zip(vessels, blood_hu, strict=True):

@@ -10,6 +10,7 @@ import torch
 from StrokeSegLib.imaging import Acquisition, PerfusionMaps, PerfusionSeries, SliceGeometry, Study, Volume
 from StrokeSegLib.perfusion import BloodCurve, Motion
 from StrokeSegLib.perfusion.rigid import seen_from
+from StrokeSegLib.perfusion.tmax import regularised_tmax
 from StrokeSegLib.phantom.acquisition import CORE, PENUMBRA, anatomy_at, hu_of
 from StrokeSegLib.phantom.bolus import TissueCurves
 from StrokeSegLib.phantom.draws import generator_for
@@ -45,6 +46,9 @@ BASELINE_FRAMES = 3
 VESSEL_PLACE = 0.7
 """The places of the true curves are voxels with at least this fraction of blood, relative to the purest one."""
 
+LATENESS_SAMPLES, LATENESS_CURVES, LATENESS_MTT_S = 90, 48, (1.0, 60.0)
+"""Seconds, number and mean transit times of the curves by which the true Tmax is told from delay and transit time."""
+
 LEAST_ENHANCING = 1e-3
 """Voxels with less blood volume (ml/100 g) or vessel do not enhance."""
 
@@ -53,15 +57,17 @@ LEAST_ENHANCING = 1e-3
 class SyntheticPerfusion:
     """A CT perfusion scan with known truth; arrays ``(slice, row, column)``, on the slices of the still head.
 
-    Hypoperfused is Tmax > 6 s. Core is what of it has a CBF under 30 % of the mean of all tissue with Tmax under 4 s,
-    penumbra the rest: the labels follow from the maps. A voxel's CBF and CBV are those of its living tissue times
-    the fraction of it, as a scanner sees them.
+    Tmax is the time of the maximum of the residue function as `perfusion.tmax.regularised_tmax` defines it, of curves
+    without noise and the undelayed artery. Hypoperfused is Tmax > 6 s. Core is what of it has a CBF under 30 % of the
+    mean of all tissue with Tmax under 4 s, penumbra the rest: the labels follow from the maps. A voxel's CBF and CBV
+    are those of its living tissue times the fraction of it, as a scanner sees them.
 
     Args:
         patient, haemodynamics: who was scanned.
         scanner: with what.
         ct: mean of the first frames, int16.
         series: int16 frames.
+        delay_s: float32, of the arterial blood that reaches each voxel.
         maps: the truth; measured where there is enough living tissue and no great vessel.
         labels: uint8, 0, 1 core, 2 penumbra.
         normal_cbf: mean CBF of normal tissue.
@@ -77,6 +83,7 @@ class SyntheticPerfusion:
     scanner: Scanner
     ct: Volume
     series: PerfusionSeries
+    delay_s: np.ndarray
     maps: PerfusionMaps
     labels: np.ndarray
     normal_cbf: float
@@ -128,15 +135,16 @@ def acquire_perfusion(
 
     reference = scene.seen_on(geometry, scanner)
     voxels = _frames(scene, reference, geometry, scanner, times_s, motion)
-    cbf, cbv, mtt, tmax, parenchyma, artery, vein, arterial_delay_s = (
+    cbf, cbv, mtt, delay_s, lesion, parenchyma, artery, vein, arterial_delay_s = (
         torch.stack(parts).cpu().numpy()
         for parts in zip(
-            *((f.cbf, f.cbv, f.mtt_s, f.delay_s, f.parenchyma, f.artery, f.vein, f.arterial_delay_s)
+            *((f.cbf, f.cbv, f.mtt_s, f.delay_s, f.lesion, f.parenchyma, f.artery, f.vein, f.arterial_delay_s)
               for f in reference.flows),
             strict=True,
         )
     )  # fmt: skip
     measured = (parenchyma >= LEAST_PARENCHYMA) & (artery + vein <= MOST_VESSEL)
+    tmax = delay_s + _lateness_s(haemodynamics, mtt, lesion)
     maps = PerfusionMaps(
         *(np.where(measured, values, 0).astype(np.float32) for values in (cbf, cbv, mtt, tmax)), measured
     )
@@ -149,6 +157,7 @@ def acquire_perfusion(
         scanner=scanner,
         ct=Volume(voxels[..., :BASELINE_FRAMES].mean(axis=-1).round().astype(np.int16), geometry),
         series=PerfusionSeries(voxels, np.array(times_s)),
+        delay_s=delay_s,
         maps=maps,
         labels=labels,
         normal_cbf=normal_cbf,
@@ -265,7 +274,32 @@ def _frames(
     return voxels
 
 
-def _tissue_curves(haemodynamics: Haemodynamics, poses: Sequence[_Seen], end_s: float) -> TissueCurves:
+def _lateness_s(haemodynamics: Haemodynamics, mtt_s: np.ndarray, lesion: np.ndarray) -> np.ndarray:
+    """What dispersion, transit and regularisation add to the delay in Tmax, between healthy tissue and lesions."""
+    times_s, transit_s = np.arange(LATENESS_SAMPLES, dtype=float), np.geomspace(*LATENESS_MTT_S, LATENESS_CURVES)
+    artery = haemodynamics.bolus.artery_hu(times_s)
+    still, values = torch.zeros(len(transit_s)), torch.from_numpy(transit_s).float()
+    healthy_s, lesion_s = (
+        np.interp(
+            mtt_s,
+            transit_s,
+            regularised_tmax(
+                TissueCurves(haemodynamics.bolus, residue, LATENESS_MTT_S, times_s[-1], "cpu")(
+                    torch.ones_like(values), values, still, torch.from_numpy(times_s).float()
+                ).double().numpy(),
+                artery,
+                1.0,
+            ),
+        )
+        for residue in (haemodynamics.normal_residue, haemodynamics.lesion_residue)
+    )  # fmt: skip
+    return healthy_s + (lesion_s - healthy_s) * lesion
+
+
+def _tissue_curves(
+    haemodynamics: Haemodynamics, poses: Sequence[_Seen], end_s: float
+) -> tuple[TissueCurves, TissueCurves]:
+    """Curves of healthy tissue and of lesions."""
     shortest_s, longest_s = np.inf, 0.0
     for seen in poses:
         for flow in seen.flows:
@@ -274,23 +308,30 @@ def _tissue_curves(haemodynamics: Haemodynamics, poses: Sequence[_Seen], end_s: 
                 shortest_s, longest_s = min(shortest_s, mtt_s.min().item()), max(longest_s, mtt_s.max().item())
     device = next(iter(poses)).clean.device
     limits_s = (shortest_s, longest_s) if longest_s else (1.0, 1.0)
-    return TissueCurves(haemodynamics.bolus, haemodynamics.residue, limits_s, end_s, device)
+    return tuple(
+        TissueCurves(haemodynamics.bolus, residue, limits_s, end_s, device)
+        for residue in (haemodynamics.normal_residue, haemodynamics.lesion_residue)
+    )
 
 
 def _enhancement(
-    haemodynamics: Haemodynamics, curves: TissueCurves, flow: SliceFlow, times_s: np.ndarray
+    haemodynamics: Haemodynamics, curves: tuple[TissueCurves, TissueCurves], flow: SliceFlow, times_s: np.ndarray
 ) -> torch.Tensor:
     """HU ``(time, row, column)`` that the bolus adds to a slice."""
     added = torch.zeros((len(times_s), flow.cbv.numel()), device=flow.cbv.device)
-    cbv, mtt_s, delay_s, artery, vein, arterial_delay_s = (
+    cbv, mtt_s, delay_s, lesion, artery, vein, arterial_delay_s = (
         values.flatten()
-        for values in (flow.cbv, flow.mtt_s, flow.delay_s, flow.artery, flow.vein, flow.arterial_delay_s)
+        for values in (flow.cbv, flow.mtt_s, flow.delay_s, flow.lesion, flow.artery, flow.vein, flow.arterial_delay_s)
     )
     times = torch.from_numpy(times_s).float().to(added.device)
     places = torch.nonzero(cbv > LEAST_ENHANCING).flatten()
     vessel = (artery + vein)[places].clamp(max=1)
-    tissue_hu = curves(cbv[places], mtt_s[places], delay_s[places], times)
-    added.index_copy_(1, places, (tissue_hu * (1 - vessel)[:, None]).T)
+    share = (1 - vessel) * (1 - lesion[places])
+    tissue_hu = curves[0](cbv[places] * share, mtt_s[places], delay_s[places], times)
+    ill = torch.nonzero(lesion[places] > 0).flatten()
+    share, where = ((1 - vessel) * lesion[places])[ill], places[ill]
+    tissue_hu[ill] += curves[1](cbv[where] * share, mtt_s[where], delay_s[where], times)
+    added.index_copy_(1, places, tissue_hu.T)
 
     places = torch.nonzero(artery > LEAST_ENHANCING).flatten()
     arrived_s = times_s[:, None] - arterial_delay_s[places].cpu().numpy()

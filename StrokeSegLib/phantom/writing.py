@@ -98,7 +98,7 @@ def write_phantom(
     if format != "dicom" and sampling == "shuttle":
         raise StrokeSegError("Only DICOM can tell the uneven times of a shuttle scan; choose --format dicom.")
     geometry = phantom_geometry(spacing_mm or SPACING_MM[kind], tilt_deg, kind)
-    options = PhantomOptions(lesion=lesion, side=SIDES[side])
+    options = PhantomOptions(lesion=lesion, side=SIDES[side], occlusion=True if kind == "ctp" else None)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -16,7 +16,7 @@ from StrokeSegLib.atlas.labels import AspectsRegion, Side
 from StrokeSegLib.errors import CaseError
 from StrokeSegLib.findings import ClinicalInputs, Findings, Segment, SegmentLayer
 from StrokeSegLib.findings.correction import corrected
-from StrokeSegLib.findings.criteria import trial_criteria
+from StrokeSegLib.findings.criteria import criteria_not_evaluable, trial_criteria
 from StrokeSegLib.findings.terminology import TERMS
 from StrokeSegLib.imaging import PerfusionMaps, SliceGeometry, Study, Volume, read_study
 from StrokeSegLib.imaging.archives import unpacked
@@ -63,7 +63,11 @@ def read_case(folder: Path, source: Path | None = None) -> Findings:
         mismatch = results_reading.mismatch(content["perfusion"])
         findings = replace(findings, perfusion=_perfusion(folder, content["perfusion"], study), mismatch=mismatch)
         if "criteria" in content:
-            findings = replace(findings, criteria=trial_criteria(mismatch, findings.clinical))
+            if mismatch is None:
+                criteria = criteria_not_evaluable(findings.perfusion.not_evaluable)
+            else:
+                criteria = trial_criteria(mismatch, findings.clinical)
+            findings = replace(findings, criteria=criteria)
     return _corrected(findings, folder, file)
 
 

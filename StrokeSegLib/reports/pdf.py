@@ -120,7 +120,7 @@ def _volumes(findings: Findings) -> list[Flowable]:
 def _mismatch(findings: Findings) -> list[Flowable]:
     now = findings.mismatch
     if now is None:
-        return []
+        return _not_evaluable(findings)
     then = (findings.automatic or findings).mismatch
     rows = [
         ["", "Now", "Automatic"],
@@ -141,6 +141,17 @@ def _mismatch(findings: Findings) -> list[Flowable]:
     return [
         *_section("Mismatch", _table(rows, (70, 40, 68))),
         *_section("Criteria of the trials, by these volumes alone", _table(criteria, (30, 30, 118), header=False)),
+    ]
+
+
+def _not_evaluable(findings: Findings) -> list[Flowable]:
+    if findings.perfusion is None or not findings.perfusion.not_evaluable:
+        return []
+    reasons = [Paragraph(escape(reason), SMALL) for reason in findings.perfusion.not_evaluable]
+    criteria = [[one.name, one.answer.value] for one in findings.criteria]
+    return [
+        *_section("Volumes and mismatch: not evaluable", *reasons),
+        *(_section("Criteria of the trials", _table(criteria, (40, 138), header=False)) if criteria else ()),
     ]
 
 

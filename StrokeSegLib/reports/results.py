@@ -70,6 +70,11 @@ def _perfusion(perfusion: Perfusion) -> dict:
     for name, curve in (("artery", perfusion.artery), ("vein", perfusion.vein)):
         if curve is not None:
             content[name] = _curve(curve)
+    if perfusion.other_arteries:
+        content["other_arteries"] = [_curve(curve) for curve in perfusion.other_arteries]
+        content["arterial_agreement"] = round(perfusion.arterial_agreement, 4)
+    if perfusion.not_evaluable:
+        content["not_evaluable"] = list(perfusion.not_evaluable)
     if perfusion.motion is not None:
         content["motion"] = _motion(perfusion.motion)
     return content

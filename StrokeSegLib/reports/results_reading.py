@@ -101,6 +101,8 @@ def perfusion(content: Mapping, maps: PerfusionMaps) -> Perfusion:
         and Motion(np.array(motion["shift_mm"]), np.array(motion["rotation_deg"]), tuple(motion["rejected_frames"])),
         coverage_mm=content["coverage_mm"],
         flags=tuple(content["flags"]),
+        not_evaluable=tuple(content.get("not_evaluable", ())),
+        other_arteries=tuple(_curve(curve) for curve in content.get("other_arteries", ())),
     )
 
 

@@ -122,7 +122,7 @@ def test_maps_without_normal_tissue_are_refused_in_a_sentence(bundle):
 
 def test_a_plain_ct_is_refused_in_a_sentence(bundle):
     plain = study()
-    with pytest.raises(ImageError, match="no CT perfusion"):
+    with pytest.raises(ImageError, match="not a CT perfusion"):
         methods.run(Study(ct=plain.ct), method.ID, bundle)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from StrokeSegLib.perfusion import PerfusionSettings, map_perfusion
-from StrokeSegLib.phantom.bolus import Residue
+from StrokeSegLib.perfusion.residues import BOX, EXPONENTIAL, LINEAR, Residue
 from StrokeSegLib.phantom.kudo import DELAYS_S, FAR_DELAYS_S, TILE_PIXELS, kudo_phantom
 
 NOISE_HU = 2.0
@@ -44,7 +44,7 @@ def measured(residue: Residue, delays_s: tuple[float, ...]) -> tuple[SimpleNames
 
 @pytest.fixture(scope="module")
 def by_residue():
-    return {residue: measured(residue, DELAYS_S) for residue in (Residue.EXPONENTIAL, Residue.LINEAR, Residue.BOX)}
+    return {residue: measured(residue, DELAYS_S) for residue in (EXPONENTIAL, LINEAR, BOX)}
 
 
 @pytest.mark.parametrize("name", ["cbf", "cbv", "mtt"])
@@ -53,12 +53,12 @@ def test_flow_volume_and_transit_time_follow_the_truth(by_residue, name):
     assert np.corrcoef(true, found)[0, 1] >= 0.95
 
 
-@pytest.mark.parametrize("residue", [Residue.EXPONENTIAL, Residue.LINEAR, Residue.BOX])
+@pytest.mark.parametrize("residue", [EXPONENTIAL, LINEAR, BOX])
 def test_a_bolus_up_to_ten_seconds_late_changes_no_flow_and_is_timed(residue):
     true, found = measured(residue, FAR_DELAYS_S)
     level = (found.cbf / found.cbf.mean(axis=1, keepdims=True)).mean(axis=(0, 2))
     assert abs(np.polyfit(FAR_DELAYS_S, level, 1)[0]) < 0.02
     # The residue function of a box has no one maximum: any time on its plateau is right.
-    plateau_s = true.mtt if residue is Residue.BOX else 0
+    plateau_s = true.mtt if residue is BOX else 0
     errors_s = np.maximum(true.tmax - found.tmax, found.tmax - true.tmax - plateau_s).clip(0)
     assert np.median(errors_s) <= 0.5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import fftconvolve
 
-from StrokeSegLib.phantom.bolus import Residue
+from StrokeSegLib.perfusion.residues import BOX, EXPONENTIAL, LINEAR
 from StrokeSegLib.phantom.kudo import FAR_DELAYS_S, KUDO_BOLUS, kudo_phantom
 
 
@@ -21,16 +21,16 @@ def test_the_tiles_span_the_published_ranges():
     assert kudo_phantom(delays_s=FAR_DELAYS_S).maps.tmax.max() == 10
 
 
-@pytest.mark.parametrize("residue", [Residue.EXPONENTIAL, Residue.LINEAR, Residue.BOX])
+@pytest.mark.parametrize("residue", [EXPONENTIAL, LINEAR, BOX])
 def test_every_tile_is_its_residue_function_convolved_with_the_artery(residue):
     phantom = kudo_phantom(residue)
     times_s = np.arange(0, 80, 0.01)
     for tile in ((0, 30, 20), (4, 60, 90), (2, 100, 40)):
         cbf, mtt_s, delay_s = (float(m[tile]) for m in (phantom.maps.cbf, phantom.maps.mtt, phantom.maps.tmax))
         shape = {
-            Residue.EXPONENTIAL: np.exp(-times_s / mtt_s),
-            Residue.LINEAR: (1 - times_s / (2 * mtt_s)).clip(0),
-            Residue.BOX: (times_s < mtt_s).astype(float),
+            EXPONENTIAL: np.exp(-times_s / mtt_s),
+            LINEAR: (1 - times_s / (2 * mtt_s)).clip(0),
+            BOX: (times_s < mtt_s).astype(float),
         }[residue]
         by_hand = fftconvolve(KUDO_BOLUS.artery_hu(times_s), shape) * 0.01 * 1.04 / 0.73333 * cbf / 6000
         by_hand = np.interp(np.arange(81) - delay_s, times_s, by_hand[: len(times_s)])
