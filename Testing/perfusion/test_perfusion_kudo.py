@@ -34,7 +34,7 @@ def measured(residue: Residue, delays_s: tuple[float, ...]) -> tuple[SimpleNames
         phantom.study.series,
         phantom.maps.measured | blood,
         phantom.study.ct.geometry,
-        PerfusionSettings(correct_motion=False),
+        PerfusionSettings(correct_motion=False, tmax="delay"),
     )
     return tuple(
         SimpleNamespace(**{name: tiles(getattr(maps, name), len(delays_s)) for name in ("cbf", "cbv", "mtt", "tmax")})
