@@ -110,7 +110,7 @@ def spoilt_file(index: int, keyword: str, value: bytes | None) -> bytes:
     if keyword in spoilt:
         del spoilt[tag]
     file = BytesIO()
-    pydicom.dcmwrite(file, spoilt)
+    pydicom.dcmwrite(file, spoilt, enforce_file_format=True)
     content = file.getvalue()
     if value is None:
         return content
