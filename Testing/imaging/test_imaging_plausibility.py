@@ -11,7 +11,7 @@ from scipy import ndimage
 from StrokeSegLib.imaging import SliceGeometry, Study, Volume, read_study
 
 TURNED = {"0014", "0059", "0102", "0119", "0142", "0161"}
-"""Heads of the shared data that lie turned by more than 30°, seen by eye."""
+"""Heads of the shared data that lie turned by more than 30° by the long axis of their brain; four were looked at."""
 
 OPENED, SMALL = {"0048"}, {"0163"}
 """A craniectomy; a head whose estimated pixel size is too small."""
