@@ -4,15 +4,19 @@ Painted: real heads with infarcts painted into them. Healthy: the same heads as 
 synthetic altogether. Slices: single real slices of CPAISD. Everything goes through the product's own run.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from StrokeSegLib import methods
+from StrokeSegLib.errors import ImageError
 from StrokeSegLib.models import ModelBundle
 from Training import metrics
 from Training.data.case import Case
+
+logger = logging.getLogger(__name__)
 
 PAINTED, HEALTHY, SYNTHETIC, SLICES = KINDS = ("painted", "healthy", "synthetic", "slices")
 
@@ -89,7 +93,7 @@ def measured(
     device: str = "auto",
     progress: Callable[[float, str], None] = lambda fraction, stage: None,
 ) -> list[LesionCase]:
-    """Each case through `methods.run`.
+    """Each case through `methods.run`; one that cannot be read, or painted, is left out with a warning.
 
     Args:
         kind: one of `KINDS`.
@@ -101,7 +105,11 @@ def measured(
     found = []
     for number, case in enumerate(cases):
         progress(number / len(cases), f"{kind} {case.name}")
-        labelled = case.read()
+        try:
+            labelled = case.read()
+        except ImageError as error:
+            logger.warning("%s is left out: %s", case.name, error)
+            continue
         study = labelled.study
         findings = methods.run(study, bundle.method, bundle, device=device, keep_probabilities=True)
         probability = sum(findings.probabilities[name] for name in bundle.labels)

@@ -120,10 +120,11 @@ def test_one_dicom_slice_is_segmented_with_a_warning(bundle, tmp_path, capsys):
 SLICE = np.zeros((96, 96), np.int16)
 
 
-def with_truncated_file(folder):
+def with_truncated_files(folder):
     geometry = centred_geometry(shape=(4, 96, 96))
     paths = write_series(folder, ellipsoid_head(geometry), geometry)
-    paths[2].write_bytes(paths[2].read_bytes()[:-500])
+    for path in paths[1:3]:
+        path.write_bytes(path.read_bytes()[:-500])
 
 
 def with_two_patients(folder):
@@ -147,7 +148,7 @@ def with_nifti(voxels):
         (with_image(Modality="MR"), "not CT"),
         (with_image(SamplesPerPixel=3, PhotometricInterpretation="RGB"), "in colour"),
         (with_image(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), "localisers"),
-        (with_truncated_file, "truncated"),
+        (with_truncated_files, "truncated"),
         (with_two_patients, "more than one patient"),
         (with_nifti(np.full((96, 96, 4), np.nan, np.float32)), "no number"),
         (with_nifti(np.zeros((96, 96, 4, 3), np.int16)), "time series"),

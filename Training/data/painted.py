@@ -4,10 +4,9 @@ A folder holds ``images/NAME.nii.gz`` (whole heads without acute infarct) and ``
 around a haemorrhage is outlined; a file may be missing). Blood and oedema are neither painted nor learned from.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,6 @@ from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.phantom import LabelledStudy, PhantomOptions, draw_distractors, draw_lesions, paint
 from Training.data.case import Case
 from Training.recipe import DataSettings
-
-logger = logging.getLogger(__name__)
 
 BLOOD_ABOVE_HU = 15.0
 """Smoothed tissue that is so much brighter than the brain's median may be blood."""
@@ -36,17 +33,33 @@ HEADS_KEPT = 100
 
 @dataclass(frozen=True)
 class RealHead:
-    """A real head without acute infarct, registered.
+    """A real head without acute infarct.
 
     Args:
         study: the scan.
-        registration: the head atlas laid onto it.
         unknown: boolean ``(slice, row, column)``, blood, its oedema and what lies close to them.
     """
 
     study: Study
-    registration: HeadRegistration
     unknown: np.ndarray
+
+    @cached_property
+    def registration(self) -> HeadRegistration:
+        """The head atlas registered to the scan.
+
+        Raises:
+            ImageError: the atlas cannot be registered; it is tried once.
+        """
+        if isinstance(self._attempt, ImageError):
+            raise self._attempt
+        return self._attempt
+
+    @cached_property
+    def _attempt(self) -> HeadRegistration | ImageError:
+        try:
+            return register_head(self.study)
+        except ImageError as error:
+            return error
 
 
 def head_names(folder: Path) -> list[str]:
@@ -79,30 +92,13 @@ def part_names(data: DataSettings) -> dict[str, list[str]]:
     return parts
 
 
-def real_head(folder: Path, name: str) -> RealHead:
-    """A head of a folder, kept in memory.
-
-    Raises:
-        ImageError: the atlas cannot be registered to it.
-    """
-    head = _attempted(folder, name)
-    if isinstance(head, ImageError):
-        raise head
-    return head
-
-
 @lru_cache(maxsize=HEADS_KEPT)
-def _attempted(folder: Path, name: str) -> RealHead | ImageError:
-    """A head, or why it cannot be used, found out once."""
+def real_head(folder: Path, name: str) -> RealHead:
+    """A head of a folder, kept in memory."""
     study = read_study(folder / "images" / f"{name}.nii.gz")
     outlined = folder / "oedema" / f"{name}.nii.gz"
     oedema = read_study(outlined).ct.voxels > 0 if outlined.exists() else np.zeros(study.ct.geometry.shape, bool)
-    try:
-        registration = register_head(study)
-    except ImageError as error:
-        logger.warning("head %s is left out: %s", name, error)
-        return error
-    return RealHead(study, registration, unknown_tissue(study, oedema))
+    return RealHead(study, unknown_tissue(study, oedema))
 
 
 def unknown_tissue(study: Study, oedema: np.ndarray) -> np.ndarray:

@@ -18,6 +18,9 @@ from Training.data.case import Case
 NEIGHBOURING = 50
 """Pictures are numbered through the studies; numbers no farther apart are taken for slices of one patient."""
 
+SLICE_MM = 5.0
+"""Thickness that a slice is taken to have, as for any lone slice."""
+
 MARKED = 128
 """A colour channel at least this bright marks its class."""
 
@@ -45,5 +48,5 @@ def _read(picture: Path, pixel_mm: float) -> LabelledStudy:
         raise DataError("the picture or its mask cannot be read.") from error
     red, green = (colours[..., channel] >= MARKED for channel in (0, 1))
     labels = np.where(red, 1, np.where(green, 2, 0)).astype(np.uint8)
-    geometry = SliceGeometry.regular((1, *grey.shape), (1.0, pixel_mm, pixel_mm))
+    geometry = SliceGeometry.regular((1, *grey.shape), (SLICE_MM, pixel_mm, pixel_mm))
     return LabelledStudy(Study(Volume(grey[None], geometry), Acquisition(modality="CT")), labels[None])
