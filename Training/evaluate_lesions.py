@@ -40,10 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     values = lesion_evaluation.summary(measured)
-    sys.stderr.write("\n")
-    sys.stdout.write(lesion_evaluation.table(values))
     if options.output:
         _write(bundle, measured, values, options.output)
+    sys.stderr.write("\n")
+    sys.stdout.write(lesion_evaluation.table(values))
     return 0
 
 

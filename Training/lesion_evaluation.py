@@ -248,7 +248,10 @@ def table(values: Mapping[str, object]) -> str:
             if name in ("scans", "patients") or name.endswith("_95"):
                 continue
             spread = figures.get(f"{name}_95")
-            lines.append(f"  {name:<24}{value:>10}" + (f"   {spread[0]} to {spread[1]}" if spread else ""))
+            lines.append(
+                f"  {name:<24}{'–' if value is None else value:>10}"
+                + (f"   {spread[0]} to {spread[1]}" if spread else "")
+            )
 
     for kind, figures in values.items():
         if kind == PAINTED:
