@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from StrokeSegLib import methods, models
-from StrokeSegLib.errors import StrokeSegError
+from StrokeSegLib.errors import ImageError, StrokeSegError
 from StrokeSegLib.phantom import LabelledStudy
 from Training.data import png_slices
 from Training.data.case import Case
@@ -23,6 +23,8 @@ from Training.data.painted import painted_case
 from Training.data.synthetic import EVALUATION_SEED
 from Training.evaluate import print_progress
 from Training.recipe import read_recipe
+
+logger = logging.getLogger("Training")
 
 WINDOW_HU = 20
 """Half of the stroke window, around the brain's median."""
@@ -48,7 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
         for number, case in enumerate(cases):
             print_progress(number / len(cases), case.name)
             row, column = divmod(number, COLUMNS)
-            _draw(axes[row, column * VIEWS : (column + 1) * VIEWS], case, bundle)
+            try:
+                _draw(axes[row, column * VIEWS : (column + 1) * VIEWS], case, bundle)
+            except ImageError as error:  # A head that the atlas cannot be registered to stays empty.
+                logger.warning("%s is left out: %s", case.name, error)
     except StrokeSegError as error:
         sys.stderr.write(f"{error}\n")
         return 2
