@@ -77,7 +77,8 @@ def _write(bundle: models.ModelBundle, measured: list, values: dict, folder: Pat
         rows.writeheader()
         rows.writerows(case.row() for case in measured)
     description = {"model": bundle.name, "model_version": bundle.version, "model_sha256": bundle.sha256}
-    description |= {"overrides": bundle.overrides, "pooled": values}
+    description |= {"overrides": bundle.overrides, "scans": len(measured)}
+    description |= {"pooled": lesion_evaluation.headline(values), "groups": values}
     (folder / "summary.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     threshold = next((bundle.prediction[name] for name in THRESHOLDS if bundle.prediction.get(name) is not None), 0.5)
     title = f"{bundle.name} {bundle.version}"

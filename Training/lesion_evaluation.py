@@ -28,6 +28,8 @@ VOLUMES_ML = ((0.0, 5.0), (5.0, 50.0), (50.0, 1000.0))
 VISIBLE_HU, VISIBLE_ML = 3.0, 5.0
 """Infarcts from here on are asked to be found."""
 
+VISIBLE = f"above {VISIBLE_HU:g} HU and {VISIBLE_ML:g} ml"
+
 FOUND_FRACTION = 0.1
 """An infarct is found where at least so much of it is marked."""
 
@@ -141,7 +143,7 @@ def summary(cases: Sequence[LesionCase]) -> dict[str, object]:
     if of[PAINTED]:
         groups = {
             "all": of[PAINTED],
-            f"above {VISIBLE_HU:g} HU and {VISIBLE_ML:g} ml": [case for case in of[PAINTED] if case.visible],
+            VISIBLE: [case for case in of[PAINTED] if case.visible],
             **{_range(low, high, "HU"): [c for c in of[PAINTED] if low <= c.drop_hu < high] for low, high in DROPS_HU},
             **{
                 _range(low, high, "ml"): [c for c in of[PAINTED] if low <= c.volume_ml < high]
@@ -164,6 +166,31 @@ def summary(cases: Sequence[LesionCase]) -> dict[str, object]:
     if of[SLICES]:
         values[SLICES] = _with_intervals(SLICE_FIGURES, of[SLICES])
     return values
+
+
+HEADLINE = {
+    "visible_infarcts_dice": (PAINTED, VISIBLE, "dice_pooled"),
+    "visible_infarcts_found": (PAINTED, VISIBLE, "found"),
+    "ml_in_heads_without_infarct_median": (HEALTHY, "marked_ml_median"),
+    "heads_without_infarct_below_10_ml": (HEALTHY, "below_10_ml"),
+    "calibration_error": ("calibration", "ece"),
+    "synthetic_dice": (SYNTHETIC, "dice_pooled"),
+    "cpaisd_slices_dice": (SLICES, "dice_pooled"),
+    "cpaisd_slices_auc": (SLICES, "auc"),
+}
+"""What a model card shows, by where it stands in the summary."""
+
+
+def headline(values: Mapping[str, object]) -> dict[str, float]:
+    """The figures of a model card, as far as they were measured."""
+    figures = {}
+    for name, place in HEADLINE.items():
+        found: object = values
+        for key in place:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if found is not None:
+            figures[name] = found
+    return figures
 
 
 def _range(low: float, high: float, unit: str) -> str:
