@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 SLICER := .venv-slicer
-FILE_TESTS := Testing/imaging Testing/reports Testing/StrokeSeg/test_StrokeSeg_scans.py Testing/front_doors/test_front_doors_perfusion.py
+FILE_TESTS := Testing/geometry Testing/imaging Testing/cases Testing/datasets Testing/exports Testing/reports Testing/StrokeSeg/test_StrokeSeg_scans.py Testing/front_doors/test_front_doors_perfusion.py
 
 .PHONY: demo test test-slicer-versions lint clean
 

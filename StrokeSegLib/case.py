@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
-from StrokeSegLib import methods, models, reports
+from StrokeSegLib import methods, models
+from StrokeSegLib.cases import writing
 from StrokeSegLib.errors import BundleError, StrokeSegError
-from StrokeSegLib.findings import ClinicalInputs, Findings, MethodRun
+from StrokeSegLib.findings import Findings, MethodRun
 from StrokeSegLib.findings.combining import combined
-from StrokeSegLib.findings.criteria import NOTHING_GIVEN
-from StrokeSegLib.imaging import SliceStack, Study, read_maps, read_study
+from StrokeSegLib.geometry.volume import SliceStack
+from StrokeSegLib.imaging import Study, read_maps, read_study
+from StrokeSegLib.measures.trial_criteria import NOTHING_GIVEN, ClinicalInputs
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import PerfusionSettings, perfusion_of
 
@@ -69,7 +71,7 @@ def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings
     Raises:
         StrokeSegError: whatever the user can change; nothing is left in the output folder.
     """
-    reports.check_writable(case.output)
+    writing.check_writable(case.output)
     bundles = _bundles(case, case.methods)
     study, read_s = _read(case, bundles, progress)
     bundles = bundles or _bundles(case, methods.default_methods(study))
@@ -99,7 +101,7 @@ def map_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
     Raises:
         StrokeSegError: whatever the user can change; nothing is left in the output folder.
     """
-    reports.check_writable(case.output)
+    writing.check_writable(case.output)
     (bundle,) = _bundles(case, (methods.ctp_threshold.ID,))
     study, read_s = _read(case, (bundle,), progress)
     started = perf_counter()
@@ -165,6 +167,6 @@ def _part(progress: Callable[[float, str], None], number: int, parts: int) -> Ca
 def _written(findings: Findings, case: Case, read_s: float, progress: Callable[[float, str], None]) -> Findings:
     findings = replace(findings, timings_s={"read": read_s, **findings.timings_s})
     progress(WRITING, "writing the results")
-    reports.write(findings, case.output, case.save_scan)
+    writing.write(findings, case.output, case.save_scan)
     progress(1.0, "done")
     return findings

@@ -180,7 +180,7 @@ def _add_models(models: argparse.ArgumentParser) -> None:
 
 def _segment(options: argparse.Namespace) -> None:
     from StrokeSegLib.case import Case
-    from StrokeSegLib.findings import ClinicalInputs
+    from StrokeSegLib.measures.trial_criteria import ClinicalInputs
 
     _segmented(
         Case(
@@ -358,7 +358,7 @@ def _phantom(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     """Export each case; one that fails is told at once and does not stop the others."""
-    from StrokeSegLib.reports.exports import Export, export
+    from StrokeSegLib.exports.export import Export, export
 
     if len(options.cases) > 1 and (options.name or options.source):
         raise StrokeSegError("--name and --source are of one case; give one case folder with them.")

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from StrokeSegLib.case import Case
-from StrokeSegLib.findings import ClinicalInputs
-from StrokeSegLib.imaging import SliceStack
+from StrokeSegLib.geometry.volume import SliceStack
+from StrokeSegLib.measures.trial_criteria import ClinicalInputs
 
 
 def case_of(request: dict) -> Case:

@@ -67,7 +67,7 @@ class Worker:
             else:
                 self._queue.put(request)
         # Whoever asked is gone, so nobody waits for a run in progress; what it has begun to write goes with it.
-        writing = sys.modules.get("StrokeSegLib.reports.appearing")
+        writing = sys.modules.get("StrokeSegLib.storage.atomic")
         if writing is not None:
             writing.remove_unfinished()
         os._exit(0)
@@ -96,7 +96,7 @@ class Worker:
         self._send(request["id"], "memory", peak_mb=peak_memory_mb())
 
     def _export(self, request: dict) -> None:
-        from StrokeSegLib.reports.exports import Export, export
+        from StrokeSegLib.exports.export import Export, export
 
         asked = Export(
             case=Path(request["case"]),
@@ -143,10 +143,9 @@ class Worker:
         self._send(request["id"], "models", models=bundles)
 
     def _judge(self, request: dict) -> None:
-        from StrokeSegLib.findings import ClinicalInputs
-        from StrokeSegLib.findings.criteria import trial_criteria
-        from StrokeSegLib.findings.mismatch import CoreAndHypoperfusion
-        from StrokeSegLib.reports.results import ANSWERS
+        from StrokeSegLib.cases.results import ANSWERS
+        from StrokeSegLib.measures.mismatch import CoreAndHypoperfusion
+        from StrokeSegLib.measures.trial_criteria import ClinicalInputs, trial_criteria
 
         volumes = {name: request[name] for name in ("core_ml", "hypoperfused_ml")}
         criteria = trial_criteria(CoreAndHypoperfusion(**volumes), ClinicalInputs(**request["clinical"]))
@@ -154,9 +153,11 @@ class Worker:
         self._send(request["id"], "criteria", criteria=answers, **volumes)
 
     def _score(self, request: dict) -> None:
-        from StrokeSegLib.aspects import AffectedRule, RegionMeasurement, score
-        from StrokeSegLib.aspects.content import aspects_content
-        from StrokeSegLib.atlas.labels import AspectsRegion, Side
+        from StrokeSegLib.cases.aspects_content import aspects_content
+        from StrokeSegLib.measures import aspects as score
+        from StrokeSegLib.measures.aspects import AffectedRule
+        from StrokeSegLib.measures.regions import RegionMeasurement
+        from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
 
         def region(entry: dict) -> AspectsRegion:
             return AspectsRegion(entry["name"], Side(entry["side"]))

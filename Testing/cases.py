@@ -7,9 +7,10 @@ import nrrd
 import numpy as np
 from scans import centred_geometry, ellipsoid_head, tilted_geometry, write_series
 
+from StrokeSegLib.cases.writing import write
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.imaging import SliceGeometry, Study, read_study
-from StrokeSegLib.reports import write
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.imaging import Study, read_study
 
 REGULAR = centred_geometry((9, 96, 96), (8.0, 2.0, 2.0))
 UNEVEN_TILTED = tilted_geometry(18.0, (4.0, 4.0, 6.0, 8.0, 8.0, 4.0, 6.0, 8.0), (9, 96, 96))

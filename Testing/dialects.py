@@ -23,7 +23,9 @@ from pydicom.uid import (
 from scans import centred_geometry, ct_slice, ellipsoid_head
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import SliceGeometry, Study, Volume, read_study
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.phantom import axial_geometry
 
 GEOMETRY = centred_geometry(shape=(14, 64, 64), spacing_mm=(10.0, 3.4, 3.4))

@@ -7,13 +7,17 @@ import numpy as np
 from desktop_use import finished
 from slicer_scene import ras_of
 
-from StrokeSegLib import reports
-from StrokeSegLib.aspects import AffectedRule, measure_regions, score
 from StrokeSegLib.atlas import load
-from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, BRAIN_TISSUES, GREY_TISSUES, AspectsRegion, Side, Tissue
+from StrokeSegLib.cases import writing
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.terminology import aspects_segment_name
-from StrokeSegLib.imaging import Acquisition, SliceGeometry, Study, Volume
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Acquisition, Study
+from StrokeSegLib.measures import aspects as score
+from StrokeSegLib.measures.aspects import AffectedRule
+from StrokeSegLib.measures.regions import measure_regions
+from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, BRAIN_TISSUES, GREY_TISSUES, AspectsRegion, Side, Tissue
+from StrokeSegLib.vocabulary.terminology import aspects_segment_name
 
 STEP = (8, 2, 2)
 """Slices, rows and columns of the atlas, of 1 mm, from one that is scanned to the next."""
@@ -85,5 +89,5 @@ def add_result(patient: Patient, volume, folder: Path, replaced=None):
     """The truth as a run would have brought it into the scene."""
     from StrokeSegPanel.results import import_results
 
-    reports.write(true_findings(patient), folder)
+    writing.write(true_findings(patient), folder)
     return finished(import_results(folder, volume, replaced))

@@ -7,7 +7,8 @@ import torch
 from scans import centred_geometry, ellipsoid_head
 
 from StrokeSegLib import models
-from StrokeSegLib.imaging import PerfusionMaps, Study, Volume
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import PerfusionMaps, Study
 from StrokeSegLib.networks import Architecture, build
 
 

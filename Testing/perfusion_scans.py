@@ -6,7 +6,7 @@ import numpy as np
 import pydicom
 from scans import centred_geometry, ct_slice, ellipsoid_head
 
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 
 GEOMETRY = centred_geometry(shape=(4, 64, 72), spacing_mm=(10.0, 3.0, 2.6))
 

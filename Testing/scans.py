@@ -8,7 +8,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from scipy import ndimage
 
-from StrokeSegLib.imaging import SliceGeometry, Study, Volume
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 from StrokeSegLib import methods
-from StrokeSegLib.aspects import AffectedRule, AspectsScore, classes_of_regions, measure_regions, score
-from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, REGION_NAMES
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.findings import Findings
+from StrokeSegLib.measures import aspects as score
+from StrokeSegLib.measures.aspects import AffectedRule, AspectsScore
+from StrokeSegLib.measures.region_classes import classes_of_regions
+from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.networks.aspects import ANATOMY
 from StrokeSegLib.phantom import AFFECTED_FRACTION, SEEN, LabelledStudy
+from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, REGION_NAMES
 from Training import metrics
 from Training.aspects_metrics import ScoreAgreement, cohens_kappa
 from Training.data.case import Case

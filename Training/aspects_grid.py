@@ -18,8 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from StrokeSegLib import methods, models
-from StrokeSegLib.aspects import AffectedRule, AspectsScore, RegionMeasurement, measure_regions, score
 from StrokeSegLib.errors import StrokeSegError
+from StrokeSegLib.measures import aspects as score
+from StrokeSegLib.measures.aspects import AffectedRule, AspectsScore
+from StrokeSegLib.measures.regions import RegionMeasurement, measure_regions
 from Training import metrics
 from Training.aspects_evaluation import REFERENCE_RULE
 from Training.aspects_metrics import cohens_kappa

@@ -26,7 +26,9 @@ import pydicom
 from scipy import ndimage
 
 from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
-from StrokeSegLib.imaging import SliceGeometry, Study, Volume, read_study
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_scanner
 from Training.data import png_slices
 

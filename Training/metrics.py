@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 
 CORE, PENUMBRA = 1, 2
 CLASSES = (CORE, PENUMBRA)

@@ -10,7 +10,8 @@ from pathlib import Path
 import yaml
 
 from StrokeSegLib.errors import DataError
-from StrokeSegLib.methods import ctp_core, prepared_volume
+from StrokeSegLib.methods import ctp_core
+from StrokeSegLib.preparation import volume as prepared_volume
 
 SOURCES = ("synthetic", "painted", "cpaisd", "nnunet", "pairs", "png-slices", "isles2018")
 DRAWN_SOURCES = ("synthetic", "painted")

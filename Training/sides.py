@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from StrokeSegLib import methods, models
 from StrokeSegLib.errors import StrokeSegError
-from StrokeSegLib.findings import volumes_ml
 from StrokeSegLib.imaging import read_study
+from StrokeSegLib.measures.volumes import volumes_ml
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from StrokeSegLib.methods import ctp_core, ncct_aspects, ncct_core_penumbra, ncct_infarct, prepared_volume
-from StrokeSegLib.methods.prepared_slices import Preparation
+from StrokeSegLib.methods import ctp_core, ncct_aspects, ncct_core_penumbra, ncct_infarct
 from StrokeSegLib.networks.aspects import ANATOMY
+from StrokeSegLib.preparation import volume as prepared_volume
+from StrokeSegLib.preparation.slices import Preparation
 from Training.data.case import Case
 from Training.data.painted import painted_case, part_names
 from Training.data.preparing import (

@@ -1,6 +1,6 @@
 """A result of the scene as a case folder, from which the worker exports it; written part by part.
 
-The folder is what `StrokeSegLib.reports.case_folder` reads. Nothing in it comes from the names of nodes, which may be
+The folder is what `StrokeSegLib.cases.reading` reads. Nothing in it comes from the names of nodes, which may be
 a patient's.
 """
 

@@ -105,7 +105,7 @@ def voxel_volumes_ml(volume, stack: dict | None = None) -> np.ndarray:
     if stack is None:
         voxel_mm3 = abs(np.linalg.det(ijk_to_ras(volume)[:3, :3]))
         return np.full(slices, voxel_mm3 / 1000)
-    from StrokeSegLib.imaging import SliceGeometry
+    from StrokeSegLib.geometry.slices import SliceGeometry
 
     thickness_mm = volume.GetSpacing()[2]
     stack = {name: np.array(value) for name, value in stack.items()}

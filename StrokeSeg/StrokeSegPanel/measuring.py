@@ -18,7 +18,7 @@ LESIONS = ((CORE, PENUMBRA), (INFARCT,), (HYPOPERFUSED,))
 """Segments that together show what is affected; the first ones that a result has."""
 
 TISSUE_HU = (20, 80)
-"""Voxels that count for a region's density; as in `StrokeSegLib.aspects.measurement`."""
+"""Voxels that count for a region's density; as in `StrokeSegLib.measures.regions`."""
 
 DIGITS = 4
 """Of what is measured, as in `results.json`."""

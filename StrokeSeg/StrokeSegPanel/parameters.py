@@ -11,7 +11,7 @@ SIDES = ["auto", "left", "right"]
 FLOW_UNITS = ["auto", "ml/100g/min", "ml/100ml/min"]
 VOLUME_UNITS = ["auto", "ml/100g", "ml/100ml"]
 TIME_UNITS = ["auto", "s", "ms", "1/10s", "1/100s"]
-"""Units of maps, as `StrokeSegLib.imaging.map_units` names them; auto leaves it to what the maps' values say."""
+"""Units of maps, as `StrokeSegLib.vocabulary.map_units` names them; auto leaves it to what the maps' values say."""
 
 UNKNOWN = -1
 """A clinical value that nobody gave."""

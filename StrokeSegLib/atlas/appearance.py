@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from StrokeSegLib.atlas.head import load
-from StrokeSegLib.atlas.labels import INTRACRANIAL_TISSUES, Tissue
+from StrokeSegLib.vocabulary.anatomy import INTRACRANIAL_TISSUES, Tissue
 
 SPACING_MM = 3
 """Voxels of the maps, in whole voxels of the atlas."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from StrokeSegLib.atlas.labels import INTRACRANIAL_TISSUES
-from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.vocabulary.anatomy import INTRACRANIAL_TISSUES
 
 LABELS_FILE = Path(__file__).with_name("head_labels.nrrd")
 PROBABILITIES_FILE = Path(__file__).with_name("head_probabilities.nrrd")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 
 
 @dataclass(frozen=True)

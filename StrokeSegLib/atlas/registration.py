@@ -7,15 +7,15 @@ import numpy as np
 
 from StrokeSegLib.atlas.appearance import appearance
 from StrokeSegLib.atlas.head import load
-from StrokeSegLib.atlas.labels import Tissue
 from StrokeSegLib.atlas.lookup import LabelLookup
 from StrokeSegLib.atlas.pose import Poses
 from StrokeSegLib.atlas.samples import Samples, samples_of
 from StrokeSegLib.atlas.search import search, upright_starts
 from StrokeSegLib.atlas.warp import Warp, improved
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging.study import Study
+from StrokeSegLib.vocabulary.anatomy import Tissue
 
 LEAST_SLICES = 4
 """Fewer slices do not tell how the head is turned."""

@@ -1,7 +1,5 @@
-"""What came out: labels on the scan's grid, their names, codes and volumes; mismatch and trial criteria."""
+"""What came out: labels on the scan's grid with their names and numbers, and what the reader must know."""
 
-from StrokeSegLib.findings.criteria import ClinicalInputs
 from StrokeSegLib.findings.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.volumes import volumes_ml
 
-__all__ = ["ClinicalInputs", "Findings", "MethodRun", "Segment", "SegmentLayer", "volumes_ml"]
+__all__ = ["Findings", "MethodRun", "Segment", "SegmentLayer"]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.coarse import block_mean
-from StrokeSegLib.imaging.geometry import SliceGeometry
 
 SAMPLING_MM = (2.5, 1.0, 1.0)
 """Voxels are averaged to about this size along slices, rows and columns."""

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from StrokeSegLib.aspects.measurement import measure_regions
-from StrokeSegLib.aspects.score import EDITED, AspectsScore, score
-from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, AspectsRegion
-from StrokeSegLib.findings.criteria import trial_criteria
 from StrokeSegLib.findings.findings import Findings, SegmentLayer
 from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
-from StrokeSegLib.findings.mismatch import Mismatch
-from StrokeSegLib.findings.terminology import aspects_segment_name
+from StrokeSegLib.measures.aspects import EDITED, AspectsScore, score
+from StrokeSegLib.measures.mismatch import Mismatch
+from StrokeSegLib.measures.regions import measure_regions
+from StrokeSegLib.measures.trial_criteria import trial_criteria
+from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion
+from StrokeSegLib.vocabulary.terminology import aspects_segment_name
 
 CORE, PENUMBRA = "core", "penumbra"
 """The segments that together are the hypoperfused tissue of a mismatch."""

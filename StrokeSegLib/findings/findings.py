@@ -6,15 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
-from StrokeSegLib.aspects import AspectsScore
-from StrokeSegLib.aspects.score import EDITED
-from StrokeSegLib.findings.criteria import NOTHING_GIVEN, ClinicalInputs, Criterion
-from StrokeSegLib.findings.mismatch import Mismatch
-from StrokeSegLib.findings.terminology import TERMS, aspects_segment_name
-from StrokeSegLib.findings.volumes import volumes_ml
 from StrokeSegLib.imaging import Study
+from StrokeSegLib.measures.aspects import EDITED, AspectsScore
+from StrokeSegLib.measures.mismatch import Mismatch
+from StrokeSegLib.measures.trial_criteria import NOTHING_GIVEN, ClinicalInputs, Criterion
+from StrokeSegLib.measures.volumes import volumes_ml
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import Perfusion
+from StrokeSegLib.vocabulary.terminology import TERMS, aspects_segment_name
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging.coarse import (
     COARSE_SPACING_MM,
     block_mean,
@@ -12,7 +13,6 @@ from StrokeSegLib.imaging.coarse import (
     eroded,
     largest_component,
 )
-from StrokeSegLib.imaging.geometry import SliceGeometry
 
 SOFT_TISSUE_HU = (2.0, 110.0)
 """Brain and fresh blood after averaging; fat, air (also where a file clips it to 0) and bone lie outside."""

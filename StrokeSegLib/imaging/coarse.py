@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 
 COARSE_SPACING_MM = 2.0
 """Voxels are averaged to about this size: noise falls, and the skull stays closed."""

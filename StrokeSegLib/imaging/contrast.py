@@ -6,8 +6,8 @@ Calcification is as bright, but lies in few slices; fresh blood is darker (below
 import numpy as np
 from scipy import ndimage
 
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging.coarse import block_mean, coarse_factors, coarse_sampling_mm
-from StrokeSegLib.imaging.geometry import SliceGeometry
 
 VESSEL_HU = 100.0
 """Averaged over about 2 mm, an enhanced vessel is brighter than this, and blood and brain are darker."""

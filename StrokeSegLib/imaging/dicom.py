@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging.axes import StoredAxes
+from StrokeSegLib.geometry.axes import StoredAxes
+from StrokeSegLib.geometry.volume import Volume, axial_stack
 from StrokeSegLib.imaging.dicom_choice import Choice, choose_series
 from StrokeSegLib.imaging.dicom_folder import read_headers
 from StrokeSegLib.imaging.dicom_frames import decoded_frames, frames_of
@@ -17,7 +18,6 @@ from StrokeSegLib.imaging.dicom_series import Series
 from StrokeSegLib.imaging.files import as_hounsfield
 from StrokeSegLib.imaging.frames import Wanted, mean_of_first_frames, perfusion_series
 from StrokeSegLib.imaging.study import Acquisition, Study
-from StrokeSegLib.imaging.volume import Volume, axial_stack
 
 MISSING_SLICE_TOLERANCE = 0.1
 """A gap within this fraction of a whole multiple of the usual gap means slices that are missing."""

@@ -7,6 +7,7 @@ import numpy as np
 import pydicom
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging.dicom import decoded_slices, placed
 from StrokeSegLib.imaging.dicom_choice import placed_images
 from StrokeSegLib.imaging.dicom_files import shown_name
@@ -15,7 +16,6 @@ from StrokeSegLib.imaging.dicom_groups import series_of
 from StrokeSegLib.imaging.dicom_headers import ImageHeader
 from StrokeSegLib.imaging.dicom_pixels import check_decodable
 from StrokeSegLib.imaging.header_values import FaultyHeaderError, HeaderValues, first_item, sequence_items
-from StrokeSegLib.imaging.volume import Volume
 
 NO_UNITS = ("", "US", "HU", "OD", "NORMALIZED", "UNSPECIFIED")
 """Rescale Types that name no unit of a perfusion map."""

@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from StrokeSegLib.geometry.slices import POSITION_TOLERANCE_MM
+from StrokeSegLib.geometry.volume import SliceStack
 from StrokeSegLib.imaging.dicom_headers import ImageHeader
 from StrokeSegLib.imaging.frames import SHORTEST_SERIES
-from StrokeSegLib.imaging.geometry import POSITION_TOLERANCE_MM
-from StrokeSegLib.imaging.volume import SliceStack
 
 AXIAL_COSINE = np.cos(np.radians(45))
 """A slice whose normal lies within 45° of the body axis is axial; gantries tilt by at most 30°."""

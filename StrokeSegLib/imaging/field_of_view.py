@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging.coarse import (
     block_mean,
     coarse_factors,
@@ -10,7 +11,6 @@ from StrokeSegLib.imaging.coarse import (
     eroded,
     largest_component,
 )
-from StrokeSegLib.imaging.geometry import SliceGeometry
 
 SOLID_HU = -300
 """Between air and fat: skin and everything under it lie above."""

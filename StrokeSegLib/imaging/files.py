@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.geometry.volume import axial_volume
 from StrokeSegLib.imaging.dicom_files import shown_name
 from StrokeSegLib.imaging.file_arrays import SUFFIXES, FileArray, read_array
 from StrokeSegLib.imaging.frames import (
@@ -17,7 +18,6 @@ from StrokeSegLib.imaging.frames import (
 )
 from StrokeSegLib.imaging.perfusion import PerfusionSeries
 from StrokeSegLib.imaging.study import Study
-from StrokeSegLib.imaging.volume import axial_volume
 
 __all__ = ["SUFFIXES", "as_hounsfield", "read_file"]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import map_units
+from StrokeSegLib.geometry.regular_grid import RegularGrid
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume, axial_volume
 from StrokeSegLib.imaging.dicom_maps import read_dicom_map
 from StrokeSegLib.imaging.file_arrays import SUFFIXES, read_array
-from StrokeSegLib.imaging.geometry import SliceGeometry
-from StrokeSegLib.imaging.grid import RegularGrid
 from StrokeSegLib.imaging.perfusion import PerfusionMaps
-from StrokeSegLib.imaging.volume import Volume, axial_volume
+from StrokeSegLib.vocabulary import map_units
 
 NAMES = ("cbf", "cbv", "mtt", "tmax")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging.symmetry import Symmetry, sampled_head
 
 LEAST_BRAIN_MM2 = 2000.0

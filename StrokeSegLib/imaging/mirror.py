@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 
 SAMPLING_MM = (3.0, 3.0, 10.0)
 """Voxels are averaged to about this size along columns, rows and slices before they are compared."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging.coarse import COARSE_SPACING_MM, block_mean, coarse_factors, coarse_sampling_mm, dilated
-from StrokeSegLib.imaging.geometry import SliceGeometry
 
 WHOLE_BRAIN_ML = (800.0, 2000.0)
 """Intracranial volume of children from about one year on, and of adults."""

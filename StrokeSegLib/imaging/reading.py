@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
+from StrokeSegLib.geometry.volume import SliceStack, axial_stack
 from StrokeSegLib.imaging import isles2018
 from StrokeSegLib.imaging.archives import unpacked
 from StrokeSegLib.imaging.dicom import read_dicom
@@ -15,7 +16,6 @@ from StrokeSegLib.imaging.file_arrays import PAIR_SUFFIXES
 from StrokeSegLib.imaging.files import SUFFIXES, read_file
 from StrokeSegLib.imaging.frames import Wanted
 from StrokeSegLib.imaging.study import Study
-from StrokeSegLib.imaging.volume import SliceStack, axial_stack
 
 AIR_HU = -500
 """A head CT shows air around the head; where nothing is below this, the values are hardly HU."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging.coarse import coarse_factors, coarse_sampling_mm, eroded
-from StrokeSegLib.imaging.geometry import SliceGeometry
 
 RIM_MM = 4.0
 """Bright voxels this near to the outline of the brain mask share their space with bone; blood and calcification stay

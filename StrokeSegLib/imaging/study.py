@@ -5,16 +5,16 @@ from functools import cached_property
 
 import numpy as np
 
-from StrokeSegLib.imaging.axes import StoredAxes
+from StrokeSegLib.geometry.axes import StoredAxes
+from StrokeSegLib.geometry.regular_grid import RegularGrid
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging.brain import brain_mask
 from StrokeSegLib.imaging.contrast import shows_contrast
 from StrokeSegLib.imaging.field_of_view import head_field_of_view
-from StrokeSegLib.imaging.geometry import SliceGeometry
-from StrokeSegLib.imaging.grid import RegularGrid
 from StrokeSegLib.imaging.midsagittal import MidsagittalPlane, midsagittal_plane
 from StrokeSegLib.imaging.perfusion import PerfusionMaps, PerfusionSeries
 from StrokeSegLib.imaging.plausibility import head_warnings
-from StrokeSegLib.imaging.volume import Volume
 
 
 @dataclass(frozen=True)

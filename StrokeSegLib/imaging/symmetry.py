@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging.coarse import block_mean, dilated
-from StrokeSegLib.imaging.geometry import SliceGeometry
 
 SAMPLING_MM = 4.0
 """Voxels are averaged to about this size along slices, rows and columns."""

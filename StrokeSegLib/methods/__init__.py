@@ -6,10 +6,10 @@ from dataclasses import replace
 from StrokeSegLib.atlas.registration import check_orientation
 from StrokeSegLib.atlas.search import HeadOrientationError
 from StrokeSegLib.errors import BundleError, ImageError, StrokeSegError
-from StrokeSegLib.findings import ClinicalInputs, Findings, SegmentLayer
-from StrokeSegLib.findings.criteria import NOTHING_GIVEN, trial_criteria
+from StrokeSegLib.findings import Findings, SegmentLayer
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.frames import Wanted
+from StrokeSegLib.measures.trial_criteria import NOTHING_GIVEN, ClinicalInputs, trial_criteria
 from StrokeSegLib.methods import ctp_core, ctp_threshold, ncct_aspects, ncct_core_penumbra, ncct_infarct
 from StrokeSegLib.models import ModelBundle
 

@@ -16,7 +16,8 @@ from StrokeSegLib import inference
 from StrokeSegLib.errors import BundleError, ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.findings.side import keep_side
-from StrokeSegLib.imaging import PerfusionMaps, SliceGeometry, Study
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.imaging import PerfusionMaps, Study
 from StrokeSegLib.imaging.mirror import mirror_alignment
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import PerfusionSettings, perfusion_of

@@ -14,12 +14,12 @@ import numpy as np
 
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.clusters import filled, large_clusters
-from StrokeSegLib.findings.criteria import criteria_not_evaluable
-from StrokeSegLib.findings.mismatch import Mismatch
 from StrokeSegLib.findings.side import only_side_note
 from StrokeSegLib.imaging import PerfusionMaps, Study
 from StrokeSegLib.imaging.midsagittal import midsagittal_plane
+from StrokeSegLib.measures.clusters import filled, large_clusters
+from StrokeSegLib.measures.mismatch import Mismatch
+from StrokeSegLib.measures.trial_criteria import criteria_not_evaluable
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import Perfusion, PerfusionSettings, perfusion_of
 from StrokeSegLib.perfusion.tissue import NormalTissue, normal_tissue, parenchyma

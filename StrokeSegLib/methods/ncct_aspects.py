@@ -13,23 +13,23 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from StrokeSegLib import inference
-from StrokeSegLib.aspects.level import supraganglionic_slices
-from StrokeSegLib.aspects.measurement import measure_regions
-from StrokeSegLib.aspects.regions import regions_of_classes
-from StrokeSegLib.aspects.score import AffectedRule, score
 from StrokeSegLib.atlas import load
-from StrokeSegLib.atlas.labels import ASPECTS_REGIONS
 from StrokeSegLib.atlas.registration import TRUSTED_FIT, HeadRegistration, TooFewSlicesError, register_head
 from StrokeSegLib.atlas.search import HeadOrientationError
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
 from StrokeSegLib.findings.side import only_side_note
-from StrokeSegLib.findings.terminology import aspects_segment_name
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.methods.prepared_slices import NO_BRAIN, Preparation, PreparedSlices, prepare
+from StrokeSegLib.measures.aspects import AffectedRule, score
+from StrokeSegLib.measures.clusters import large_clusters
+from StrokeSegLib.measures.ganglionic_level import supraganglionic_slices
+from StrokeSegLib.measures.region_classes import regions_of_classes
+from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.preparation.slices import NO_BRAIN, Preparation, PreparedSlices, prepare
+from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
+from StrokeSegLib.vocabulary.terminology import aspects_segment_name
 
 ID = "ncct-aspects"
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from StrokeSegLib import inference
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
 from StrokeSegLib.findings.side import keep_side
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.methods.prepared_slices import Preparation, prepare
+from StrokeSegLib.measures.clusters import large_clusters
 from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.preparation.slices import Preparation, prepare
 
 ID = "ncct-core-penumbra"
 

@@ -13,14 +13,15 @@ import numpy as np
 from StrokeSegLib import inference
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.clusters import large_clusters
 from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
 from StrokeSegLib.findings.side import keep_side
-from StrokeSegLib.findings.volumes import volumes_ml
-from StrokeSegLib.imaging import SliceGeometry, Study
-from StrokeSegLib.methods.prepared_slices import NO_BRAIN
-from StrokeSegLib.methods.prepared_volume import Preparation, prepare
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.imaging import Study
+from StrokeSegLib.measures.clusters import large_clusters
+from StrokeSegLib.measures.volumes import volumes_ml
 from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.preparation.slices import NO_BRAIN
+from StrokeSegLib.preparation.volume import Preparation, prepare
 
 ID = "ncct-infarct"
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.perfusion.curves import BrainCurves
 from StrokeSegLib.perfusion.perfusion import BloodCurve
 

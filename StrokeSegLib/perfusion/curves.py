@@ -10,7 +10,8 @@ from scipy import ndimage
 from torch.nn import functional
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import PerfusionSeries, SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.imaging import PerfusionSeries
 
 STEP_RANGE_S = (0.5, 2.0)
 """The uniform step is the usual interval between frames, within these bounds."""

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, SliceGeometry, Study
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, Study
 from StrokeSegLib.perfusion.analysis_grid import AnalysisGrid
 from StrokeSegLib.perfusion.curves import BrainCurves, brain_curves
 from StrokeSegLib.perfusion.deconvolution import ResiduePeaks, residue_peaks

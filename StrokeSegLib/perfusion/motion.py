@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.rigid import middle_mm, rotation_angles_deg, rotation_matrix
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.perfusion.perfusion import Motion
-from StrokeSegLib.perfusion.rigid import middle_mm, rotation_angles_deg, rotation_matrix
 
 REFERENCE_FRAMES = 5
 """The median of so many first frames is what all are aligned with."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from StrokeSegLib.imaging import PerfusionSeries, SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.imaging import PerfusionSeries
 from StrokeSegLib.perfusion.curves import BrainCurves
 from StrokeSegLib.perfusion.perfusion import Motion
 from StrokeSegLib.perfusion.vessels import Vessels

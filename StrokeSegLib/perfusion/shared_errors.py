@@ -9,11 +9,11 @@ there and back, and only what happens within poses, and between them beyond that
 import numpy as np
 import torch
 
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.rigid import middle_mm, rotation_matrix
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.perfusion.curves import smoothed
 from StrokeSegLib.perfusion.motion import moved_back
 from StrokeSegLib.perfusion.perfusion import Motion
-from StrokeSegLib.perfusion.rigid import middle_mm, rotation_matrix
 
 OPEN = 100.0
 """Standard deviation, over that of the noise, of an offset about which nothing is known: that of all samples, whose

@@ -7,7 +7,7 @@ import torch
 from scipy.special import gammainc
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.perfusion.curves import LEAST_VESSEL_PART, BrainCurves, comes_back
 from StrokeSegLib.perfusion.perfusion import BloodCurve
 

@@ -6,7 +6,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from StrokeSegLib.imaging import Acquisition, SliceGeometry, Study, Volume
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Acquisition, Study
 from StrokeSegLib.phantom.detectability import detectability
 from StrokeSegLib.phantom.head import AIR_HU, Head, grow_head
 from StrokeSegLib.phantom.labelled_study import LabelledStudy

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from StrokeSegLib.datasets.cpaisd import UNKNOWN, StudyRecord, write_overview, write_study
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.phantom.acquisition import SyntheticStudy, acquire
 from StrokeSegLib.phantom.drawing import draw_patient
 from StrokeSegLib.phantom.draws import Draws
 from StrokeSegLib.phantom.scanner import draw_scanner
 from StrokeSegLib.phantom.writing import folder_name, phantom_geometry
-from StrokeSegLib.reports.appearing import appearing
-from StrokeSegLib.reports.cpaisd import UNKNOWN, StudyRecord, write_overview, write_study
+from StrokeSegLib.storage.atomic import appearing
 
 
 def write_cpaisd_dataset(

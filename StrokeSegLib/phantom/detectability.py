@@ -12,7 +12,7 @@ import math
 import numpy as np
 import torch
 
-from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.phantom.fields import blurred
 
 SCALES_MM = (1.5, 3.0, 6.0, 12.0)

@@ -8,9 +8,11 @@ import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset
 
-from StrokeSegLib.imaging import PerfusionSeries, SliceGeometry, Volume
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import PerfusionSeries
 from StrokeSegLib.phantom.scanner import PADDING_HU
-from StrokeSegLib.reports.ct_image import INTERCEPT_HU, ct_image
+from StrokeSegLib.storage.ct_image import INTERCEPT_HU, ct_image
 
 FIRST_FRAME = datetime(2000, 1, 1, 12, 0, 0)
 

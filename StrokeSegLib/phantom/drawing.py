@@ -3,7 +3,6 @@
 import dataclasses
 import math
 
-from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.phantom.draws import Draws
 from StrokeSegLib.phantom.patient import (
     AcuteLesion,
@@ -14,6 +13,7 @@ from StrokeSegLib.phantom.patient import (
     Pose,
     Tissues,
 )
+from StrokeSegLib.vocabulary.anatomy import Side
 
 MECHANISM_FREQUENCIES = {
     Mechanism.M1: 0.20,

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 
-from StrokeSegLib.atlas.labels import Side, Territory
 from StrokeSegLib.phantom.draws import generator_for
 from StrokeSegLib.phantom.fields import blurred, smooth_noise
 from StrokeSegLib.phantom.haemodynamics import Haemodynamics
@@ -12,6 +11,7 @@ from StrokeSegLib.phantom.head import Head
 from StrokeSegLib.phantom.sampling import SliceSampler
 from StrokeSegLib.phantom.template import HeadTemplate
 from StrokeSegLib.phantom.vessels import Vessels
+from StrokeSegLib.vocabulary.anatomy import Side, Territory
 
 ARTERIAL_DELAY_S_PER_MM = 0.008
 """From the circle of Willis on: blood runs 12 cm a second in the branches."""

@@ -6,10 +6,10 @@ other families of residue functions and reach further.
 
 from dataclasses import dataclass
 
-from StrokeSegLib.atlas.labels import Territory
 from StrokeSegLib.perfusion.residues import BOX, EXPONENTIAL, LINEAR, Residue
 from StrokeSegLib.phantom.bolus import Bolus, TissueResidue
 from StrokeSegLib.phantom.draws import Draws
+from StrokeSegLib.vocabulary.anatomy import Territory
 
 Range = tuple[float, float]
 

@@ -6,13 +6,13 @@ from functools import cached_property, lru_cache
 import torch
 from torch.nn import functional
 
-from StrokeSegLib.atlas.labels import Tissue
 from StrokeSegLib.phantom.draws import generator_for
 from StrokeSegLib.phantom.fields import refined, smooth_noise
 from StrokeSegLib.phantom.ischaemia import ischaemic_tissue, sulci_left
 from StrokeSegLib.phantom.lesions import AcuteTissue, acute_tissue, distracting_tissue
 from StrokeSegLib.phantom.patient import PatientDescription, Tissues
 from StrokeSegLib.phantom.template import HeadTemplate, template
+from StrokeSegLib.vocabulary.anatomy import Tissue
 
 AIR_HU = -1000.0
 

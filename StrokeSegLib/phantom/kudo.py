@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, SliceGeometry, Study, Volume
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, Study
 from StrokeSegLib.perfusion import BloodCurve
 from StrokeSegLib.perfusion.residues import EXPONENTIAL, Residue
 from StrokeSegLib.phantom.bolus import Bolus, TissueCurves, TissueResidue

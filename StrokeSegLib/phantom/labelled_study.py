@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from StrokeSegLib.atlas.labels import ASPECTS_REGIONS
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.imaging import Study
+from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
 
 REFERENCE_VALUES = (0, 1, 2)
 """Background, core (or infarct), penumbra."""

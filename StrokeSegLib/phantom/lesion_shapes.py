@@ -7,10 +7,10 @@ bends its outline.
 
 import torch
 
-from StrokeSegLib.atlas.labels import MCA, MCA_INFERIOR_DIVISION, MCA_SUPERIOR_DIVISION, Side, Territory
 from StrokeSegLib.phantom.fields import smooth_noise
 from StrokeSegLib.phantom.patient import AcuteLesion, Mechanism
 from StrokeSegLib.phantom.template import HeadTemplate
+from StrokeSegLib.vocabulary.anatomy import MCA, MCA_INFERIOR_DIVISION, MCA_SUPERIOR_DIVISION, Side, Territory
 
 COARSE_VOXEL_MM = 2.0
 

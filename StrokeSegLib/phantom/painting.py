@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from StrokeSegLib.atlas import load
 from StrokeSegLib.atlas.registration import HeadRegistration, register_head
-from StrokeSegLib.imaging import Study, Volume
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study
 from StrokeSegLib.phantom.acquisition import CORE, PENUMBRA
 from StrokeSegLib.phantom.detectability import detectability
 from StrokeSegLib.phantom.fields import blurred

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.errors import StrokeSegError
+from StrokeSegLib.vocabulary.anatomy import Side
 
 
 class Mechanism(Enum):

@@ -7,9 +7,11 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from StrokeSegLib.imaging import Acquisition, PerfusionMaps, PerfusionSeries, SliceGeometry, Study, Volume
+from StrokeSegLib.geometry.rigid import seen_from
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Acquisition, PerfusionMaps, PerfusionSeries, Study
 from StrokeSegLib.perfusion import BloodCurve, Motion
-from StrokeSegLib.perfusion.rigid import seen_from
 from StrokeSegLib.perfusion.tmax import regularised_tmax
 from StrokeSegLib.phantom.acquisition import CORE, PENUMBRA, anatomy_at, hu_of
 from StrokeSegLib.phantom.bolus import TissueCurves

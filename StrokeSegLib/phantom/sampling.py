@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from StrokeSegLib.imaging import SliceGeometry
-from StrokeSegLib.perfusion.rigid import rotation_matrix
+from StrokeSegLib.geometry.rigid import rotation_matrix
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.phantom.draws import generator_for
 from StrokeSegLib.phantom.fields import smooth_noise
 from StrokeSegLib.phantom.patient import Pose

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.phantom.draws import Draws, generator_for
 from StrokeSegLib.phantom.fields import blurred, smooth_noise
 

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from StrokeSegLib import atlas as head_atlas
 from StrokeSegLib.atlas import appearance
-from StrokeSegLib.atlas.labels import INTRACRANIAL_TISSUES, Tissue
 from StrokeSegLib.phantom.fields import blurred
+from StrokeSegLib.vocabulary.anatomy import INTRACRANIAL_TISSUES, Tissue
 
 
 @dataclass(frozen=True)

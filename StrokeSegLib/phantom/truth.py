@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, REGION_NAMES, Side
 from StrokeSegLib.phantom.acquisition import CORE, PENUMBRA, SyntheticStudy
 from StrokeSegLib.phantom.perfusion import SyntheticPerfusion
+from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, REGION_NAMES, Side
 
 AFFECTED_FRACTION = 0.1
 """A region is affected where core and penumbra cover at least this fraction of it."""

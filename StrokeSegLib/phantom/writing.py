@@ -5,19 +5,19 @@ import json
 from enum import Enum
 from pathlib import Path
 
-from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.errors import OutputError, StrokeSegError
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.phantom.acquisition import SyntheticStudy, acquire
 from StrokeSegLib.phantom.dicom import write_perfusion_series, write_series
 from StrokeSegLib.phantom.drawing import draw_patient
 from StrokeSegLib.phantom.motion import MOTION_CHOICES, draw_motion
-from StrokeSegLib.phantom.nrrd import write_nrrd
 from StrokeSegLib.phantom.patient import PatientDescription, PhantomOptions
 from StrokeSegLib.phantom.perfusion import SyntheticPerfusion, acquire_perfusion, shuttle_times, uniform_times
 from StrokeSegLib.phantom.scanner import axial_geometry, draw_perfusion_scanner, draw_scanner
 from StrokeSegLib.phantom.truth import AFFECTED_FRACTION, aspects_regions, aspects_score, volumes_ml
-from StrokeSegLib.reports.nifti import write_nifti
+from StrokeSegLib.storage.nifti import write_nifti
+from StrokeSegLib.storage.nrrd import write_nrrd
+from StrokeSegLib.vocabulary.anatomy import Side
 
 DEMO_SEED = 8502
 """With ``lesion="m1"``: a large right-sided infarct some eight hours old that shows in the stroke window."""

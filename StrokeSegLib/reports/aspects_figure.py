@@ -6,11 +6,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from StrokeSegLib.aspects import RegionFinding
-from StrokeSegLib.atlas.labels import ASPECTS_REGIONS
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.findings.terminology import TERMS, aspects_segment_name
+from StrokeSegLib.measures.aspects import RegionFinding
 from StrokeSegLib.reports.pictures import data_uri, mark_sides, picture_size, stroke_window
+from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
+from StrokeSegLib.vocabulary.terminology import TERMS, aspects_segment_name
 
 WIDTH = 540
 """Pixels of a level across; two lie beside each other."""

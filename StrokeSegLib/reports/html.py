@@ -7,13 +7,13 @@ import jinja2
 import numpy as np
 
 from StrokeSegLib import __version__
+from StrokeSegLib.cases.results import distinct_mm
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.findings.terminology import TERMS
 from StrokeSegLib.reports.aspects_figure import aspects_figure
 from StrokeSegLib.reports.curves import curve_plot, vessel_places
 from StrokeSegLib.reports.map_pictures import CORE_OUTLINE, HYPOPERFUSED_OUTLINE, SCALES, map_picture
 from StrokeSegLib.reports.pictures import key_slices, slice_picture
-from StrokeSegLib.reports.results import distinct_mm
+from StrokeSegLib.vocabulary.terminology import TERMS
 
 KEY_SLICES = 9
 

@@ -16,12 +16,12 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from StrokeSegLib import __version__
-from StrokeSegLib.aspects.score import EDITED, HemisphereScore, RegionFinding
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.findings.terminology import TERMS
+from StrokeSegLib.measures.aspects import EDITED, HemisphereScore, RegionFinding
 from StrokeSegLib.reports.aspects_figure import aspects_figure
 from StrokeSegLib.reports.map_pictures import SCALES, map_picture
 from StrokeSegLib.reports.pictures import key_slices, slice_picture
+from StrokeSegLib.vocabulary.terminology import TERMS
 
 MARGIN_MM, WIDTH_MM = 16.0, 178.0
 """Of A4, 210 mm wide."""

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.findings.terminology import TERMS
+from StrokeSegLib.vocabulary.terminology import TERMS
 
 STROKE_WINDOW_HU = (20.0, 60.0)
 """W40 L40: lower and upper limit."""

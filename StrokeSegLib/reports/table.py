@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from StrokeSegLib.cases.results import ANSWERS, UNDEFINED
+from StrokeSegLib.datasets.case_index import read_rows, write_rows
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.reports.appearing import appearing
-from StrokeSegLib.reports.case_index import read_rows, write_rows
-from StrokeSegLib.reports.results import ANSWERS, UNDEFINED
+from StrokeSegLib.storage.atomic import appearing
 
 FILE = "findings.csv"
 

@@ -7,9 +7,9 @@ from desktop_use import run_to_the_end, shown_table
 from scans import ellipsoid_head, tilted_geometry
 from slicer_scene import add_as_add_data_does
 
-from StrokeSegLib.imaging import Volume
+from StrokeSegLib.cases.reading import read_case
+from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.phantom.dicom import write_series
-from StrokeSegLib.reports.case_folder import read_case
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or the system libraries that it loads are missing")

@@ -9,8 +9,10 @@ import vtk
 from desktop_use import nodes_of
 from known_results import add_result, add_scan, patient
 
-from StrokeSegLib.aspects import AffectedRule, measure_regions, score
-from StrokeSegLib.atlas.labels import AspectsRegion, Side
+from StrokeSegLib.measures import aspects as score
+from StrokeSegLib.measures.aspects import AffectedRule
+from StrokeSegLib.measures.regions import measure_regions
+from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or the system libraries that it loads are missing")

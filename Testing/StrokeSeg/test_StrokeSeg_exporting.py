@@ -15,11 +15,12 @@ from scans import centred_geometry, ellipsoid_head
 from slicer_scene import acquisition_transform, add_four_dimensional, add_sequence, ras_of
 
 from StrokeSegLib.case import Case, segment_case
-from StrokeSegLib.imaging import SliceStack, Volume, frames, read_study
+from StrokeSegLib.cases.reading import read_case
+from StrokeSegLib.exports.export import KINDS
+from StrokeSegLib.geometry.volume import SliceStack, Volume
+from StrokeSegLib.imaging import frames, read_study
 from StrokeSegLib.phantom.dicom import write_series
 from StrokeSegLib.phantom.scanner import axial_geometry
-from StrokeSegLib.reports.case_folder import read_case
-from StrokeSegLib.reports.exports import KINDS
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or the system libraries that it loads are missing")

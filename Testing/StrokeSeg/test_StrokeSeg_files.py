@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from update_cmake_lists import REPOSITORY, files_to_install, with_lists
 
-from StrokeSegLib.findings.terminology import slicer_terminology
+from StrokeSegLib.vocabulary.terminology import slicer_terminology
 
 
 @pytest.mark.parametrize("module", ["StrokeSeg", "StrokeSegLib"])

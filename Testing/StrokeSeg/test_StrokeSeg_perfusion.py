@@ -8,12 +8,12 @@ from scans import centred_geometry
 from slicer_scene import acquisition_transform, add_four_dimensional, add_sequence, ras_of
 
 from StrokeSegLib import methods, models
-from StrokeSegLib.imaging import map_units
 from StrokeSegLib.phantom import draw_patient
 from StrokeSegLib.phantom.patient import PhantomOptions
 from StrokeSegLib.phantom.perfusion import acquire_perfusion, uniform_times
 from StrokeSegLib.phantom.scanner import axial_geometry, draw_perfusion_scanner
 from StrokeSegLib.reports import curves, map_pictures
+from StrokeSegLib.vocabulary import map_units
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or the system libraries that it loads are missing")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from known_results import add_result, add_scan, patient
 
-from StrokeSegLib.atlas.labels import Side
+from StrokeSegLib.vocabulary.anatomy import Side
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or the system libraries that it loads are missing")

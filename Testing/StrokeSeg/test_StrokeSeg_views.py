@@ -6,8 +6,8 @@ import vtk
 from desktop_use import finished
 from known_results import add_result, add_scan, patient, true_findings
 
-from StrokeSegLib import reports
-from StrokeSegLib.atlas.labels import Side
+from StrokeSegLib.cases import writing
+from StrokeSegLib.vocabulary.anatomy import Side
 
 pytest.importorskip("slicer", reason="slicer-core is not installed (it has wheels for Python 3.11 only)")
 pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or the system libraries that it loads are missing")
@@ -152,7 +152,7 @@ def test_results_enter_the_scene_in_few_events(desktop, left_stroke, tmp_path):
     from StrokeSegPanel.results import import_results
 
     volume = add_scan(left_stroke)
-    reports.write(true_findings(left_stroke), tmp_path / "run")
+    writing.write(true_findings(left_stroke), tmp_path / "run")
     events = []
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -172,7 +172,7 @@ def test_an_import_that_is_given_up_leaves_the_scene_as_it_was(desktop, left_str
     from StrokeSegPanel.results import import_results
 
     volume = add_scan(left_stroke)
-    reports.write(true_findings(left_stroke), tmp_path / "run")
+    writing.write(true_findings(left_stroke), tmp_path / "run")
     before = nodes_of(desktop.scene)
     for steps in range(1, 5):
         parts = import_results(tmp_path / "run", volume)
@@ -219,7 +219,7 @@ def test_a_run_that_found_nothing_to_measure_shows_why(desktop, left_stroke, tmp
 
     volume, reason = add_scan(left_stroke), "Volumes and trial criteria are not evaluable: the bolus is cut off."
     findings = replace(true_findings(left_stroke), layers=(), aspects=None, warnings=(reason,))
-    reports.write(findings, tmp_path / "run")
+    writing.write(findings, tmp_path / "run")
     file = tmp_path / "run" / "results.json"
     content = json.loads(file.read_text())
     content |= {"perfusion": {"coverage_mm": 80, "flags": []}, "criteria": {"DEFUSE 3": "not evaluable"}}

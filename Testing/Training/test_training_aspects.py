@@ -11,11 +11,13 @@ import torch
 from checkpoints import import_random_cpaisd
 
 from StrokeSegLib import methods
-from StrokeSegLib.aspects import classes_of_regions, measure_regions, score
 from StrokeSegLib.errors import DataError
+from StrokeSegLib.measures import aspects as score
+from StrokeSegLib.measures.region_classes import classes_of_regions
+from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.methods import ncct_aspects as method
-from StrokeSegLib.methods.prepared_slices import Preparation
 from StrokeSegLib.phantom import LabelledStudy, PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.preparation.slices import Preparation
 from Training import evaluate, export_bundle, train
 from Training.aspects_evaluation import REFERENCE_RULE
 from Training.aspects_evaluation import evaluate as evaluate_cases

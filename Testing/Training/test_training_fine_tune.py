@@ -10,10 +10,11 @@ from cpaisd import GEOMETRY, head_with_stroke, write_cpaisd
 
 from StrokeSegLib import models
 from StrokeSegLib.cli import main as strokeseg
+from StrokeSegLib.datasets.adding import LAYOUTS
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.findings import Findings, Segment, SegmentLayer
-from StrokeSegLib.imaging import Study, Volume
-from StrokeSegLib.reports.data_sets import LAYOUTS
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study
 from Training import fine_tune
 from Training.data.sources import open_source
 from Training.data.splits import split

@@ -12,8 +12,9 @@ import yaml
 
 from StrokeSegLib import models
 from StrokeSegLib.errors import DataError
-from StrokeSegLib.imaging import SliceGeometry, Study, Volume
-from StrokeSegLib.methods.prepared_slices import Preparation
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study
 from StrokeSegLib.phantom import (
     LabelledStudy,
     PhantomOptions,
@@ -22,6 +23,7 @@ from StrokeSegLib.phantom import (
     draw_patient,
     draw_scanner,
 )
+from StrokeSegLib.preparation.slices import Preparation
 from Training import calibration, evaluate_lesions, export_bundle, train
 from Training.data.case import Case
 from Training.data.painted import painted_case, part_names, real_head, unknown_tissue

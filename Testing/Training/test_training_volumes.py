@@ -14,8 +14,8 @@ from StrokeSegLib import methods, models
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.findings import Findings, SegmentLayer
 from StrokeSegLib.methods import ncct_infarct
-from StrokeSegLib.methods.prepared_volume import Preparation, prepare
 from StrokeSegLib.phantom import LabelledStudy, PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.preparation.volume import Preparation, prepare
 from Training import cross_validation, evaluate, export_bundle, fine_tune, train
 from Training.data.case import Case
 from Training.data.preparing import BACKGROUND, BRAIN, LESION, LabelledVolume, labelled_volume

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from StrokeSegLib.atlas.head import LABELS_FILE, PROBABILITIES_FILE
-from StrokeSegLib.atlas.labels import Side
+from StrokeSegLib.vocabulary.anatomy import Side
 
 REPOSITORY = Path(__file__).parents[2]
 REFERENCES = REPOSITORY.parent / "shared" / "data" / "reference_atlases"

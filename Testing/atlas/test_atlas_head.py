@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from StrokeSegLib import atlas
-from StrokeSegLib.atlas.labels import (
+from StrokeSegLib.vocabulary.anatomy import (
     ASPECTS_REGIONS,
     BRAIN_TISSUES,
     INTRACRANIAL_TISSUES,

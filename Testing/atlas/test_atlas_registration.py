@@ -8,13 +8,14 @@ import torch
 from scans import SHARED_DATA, head_study
 
 from StrokeSegLib import atlas
-from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, INTRACRANIAL_TISSUES, AspectsRegion, Side
 from StrokeSegLib.atlas.registration import TRUSTED_FIT, TooFewSlicesError, register_head
 from StrokeSegLib.atlas.search import HeadOrientationError
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import SliceGeometry, Study, Volume, read_study
-from StrokeSegLib.imaging.volume import SliceStack, axial_stack
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import SliceStack, Volume, axial_stack
+from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.phantom import PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, INTRACRANIAL_TISSUES, AspectsRegion, Side
 
 DEEP = ("C", "L", "IC", "I")
 

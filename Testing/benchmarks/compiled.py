@@ -28,10 +28,10 @@ from StrokeSegLib.findings import Findings
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.inference import batches, compilations
 from StrokeSegLib.inference.slabs import probabilities_by_slabs
-from StrokeSegLib.methods.prepared_slices import Preparation, prepare
 from StrokeSegLib.models.store import STORE_VARIABLE
 from StrokeSegLib.networks import Architecture, build, probabilities
 from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.preparation.slices import Preparation, prepare
 
 BY_SLICE = ("ncct-core-penumbra-painted", "ncct-aspects-synthetic")
 

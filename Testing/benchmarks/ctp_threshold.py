@@ -21,9 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from StrokeSegLib import methods, models
-from StrokeSegLib.findings import ClinicalInputs
-from StrokeSegLib.findings.criteria import Answer, trial_criteria
-from StrokeSegLib.findings.mismatch import CoreAndHypoperfusion
+from StrokeSegLib.measures.mismatch import CoreAndHypoperfusion
+from StrokeSegLib.measures.trial_criteria import Answer, ClinicalInputs, trial_criteria
 from StrokeSegLib.perfusion import Motion
 from StrokeSegLib.phantom import draw_motion, draw_patient
 from StrokeSegLib.phantom.haemodynamics import DEVELOPMENT, HELD_OUT, Haemodynamics, draw_haemodynamics

@@ -22,13 +22,13 @@ import torch
 from StrokeSegLib import methods, models
 from StrokeSegLib.case import Case as ScanCase
 from StrokeSegLib.case import segment_case
-from StrokeSegLib.imaging import Volume
+from StrokeSegLib.cases.reading import read_case
+from StrokeSegLib.cases.segmentation import write_segmentation
+from StrokeSegLib.datasets.adding import add_to_nifti
+from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.phantom import LabelledStudy, Scanner, SyntheticStudy, acquire, axial_geometry, draw_patient
 from StrokeSegLib.phantom.patient import PhantomOptions
-from StrokeSegLib.reports.case_folder import read_case
-from StrokeSegLib.reports.data_sets import add_to_nifti
-from StrokeSegLib.reports.nifti import write_nifti
-from StrokeSegLib.reports.segmentation import write_segmentation
+from StrokeSegLib.storage.nifti import write_nifti
 from Training.data.case import Case
 from Training.evaluation import evaluate
 from Training.fine_tune import Figures, FineTuned, fine_tune, table

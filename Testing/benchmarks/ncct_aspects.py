@@ -19,9 +19,9 @@ import torch
 
 from StrokeSegLib import methods, models
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.methods.prepared_slices import Preparation, prepare
 from StrokeSegLib.networks import probabilities
 from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.preparation.slices import Preparation, prepare
 
 
 def main() -> None:

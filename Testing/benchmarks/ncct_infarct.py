@@ -24,9 +24,9 @@ from StrokeSegLib import inference, models
 from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
 from StrokeSegLib.imaging.skull_removal import without_skull
 from StrokeSegLib.methods import ncct_infarct
-from StrokeSegLib.methods.prepared_volume import Preparation, prepare
 from StrokeSegLib.networks import Architecture, build
 from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.preparation.volume import Preparation, prepare
 
 Result = TypeVar("Result")
 

@@ -19,9 +19,10 @@ from desktop.slice_pictures import SlicePicture
 from known_results import add_scan, patient, true_findings
 from slicer_scene import new_scene
 
-from StrokeSegLib import reports
+from StrokeSegLib.cases import writing
 from StrokeSegLib.findings import SegmentLayer
-from StrokeSegLib.imaging import SliceGeometry, Volume
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
 
 MATRIX = 512
 
@@ -48,7 +49,7 @@ def main(slices: int) -> None:
     volume = add_scan(replace(stroke, ct=findings.study.ct))
     pictures = [SlicePicture(desktop.scene.logics[3], name) for name in ("Red", "Green", "Yellow")]
     with tempfile.TemporaryDirectory() as folder:
-        reports.write(findings, Path(folder) / "run")
+        writing.write(findings, Path(folder) / "run")
         parts, steps = import_results(Path(folder) / "run", volume), []
         while True:
             started = time.perf_counter()

@@ -7,14 +7,15 @@ import pytest
 from cases import REGULAR, found, left_lesion
 from scans import ellipsoid_head
 
-from StrokeSegLib.aspects.measurement import measure_regions
-from StrokeSegLib.aspects.score import AffectedRule, score
-from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, AspectsRegion, Side
 from StrokeSegLib.findings import Findings, Segment, SegmentLayer
 from StrokeSegLib.findings.correction import corrected
-from StrokeSegLib.findings.mismatch import Mismatch
-from StrokeSegLib.findings.terminology import aspects_segment_name
-from StrokeSegLib.imaging import Study, Volume
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study
+from StrokeSegLib.measures.aspects import AffectedRule, score
+from StrokeSegLib.measures.mismatch import Mismatch
+from StrokeSegLib.measures.regions import measure_regions
+from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion, Side
+from StrokeSegLib.vocabulary.terminology import aspects_segment_name
 
 M1_LEFT, M2_LEFT = AspectsRegion("M1", Side.LEFT), AspectsRegion("M2", Side.LEFT)
 

@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from StrokeSegLib import methods
 from StrokeSegLib.findings.haemorrhage import Place, likely_haemorrhage
-from StrokeSegLib.imaging import Study, Volume, read_study
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_scanner
 from StrokeSegLib.phantom.patient import Distractor
 

@@ -21,7 +21,7 @@ from StrokeSegLib.batch.naming import unique_names
 from StrokeSegLib.case import Case
 from StrokeSegLib.cli import main
 from StrokeSegLib.errors import Cancelled, OutputError, StrokeSegError
-from StrokeSegLib.findings import ClinicalInputs
+from StrokeSegLib.measures.trial_criteria import ClinicalInputs
 from StrokeSegLib.segment_request import case_of, request_of
 
 GEOMETRY = centred_geometry(shape=(6, 96, 96), spacing_mm=(14.0, 2.0, 2.0))

@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from StrokeSegLib.imaging import Study, Volume, read_study
-from StrokeSegLib.perfusion.rigid import rotation_matrix
+from StrokeSegLib.geometry.rigid import rotation_matrix
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.phantom import PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
 
 GEOMETRY = axial_geometry((32, 256, 256), (5.0, 0.95, 0.95))

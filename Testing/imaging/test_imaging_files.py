@@ -7,7 +7,8 @@ import SimpleITK as sitk
 from scans import centred_geometry, ellipsoid_head, tilted_geometry
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import SliceStack, read_study
+from StrokeSegLib.geometry.volume import SliceStack
+from StrokeSegLib.imaging import read_study
 
 GEOMETRY = centred_geometry(shape=(6, 72, 80), spacing_mm=(5.0, 2.0, 1.5))
 

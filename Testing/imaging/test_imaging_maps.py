@@ -9,7 +9,9 @@ from pydicom.dataset import Dataset
 from scans import ellipsoid_head, tilted_geometry, write_series
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import RegularGrid, Volume, read_maps
+from StrokeSegLib.geometry.regular_grid import RegularGrid
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import read_maps
 
 CT = Volume(ellipsoid_head(GEOMETRY), GEOMETRY)
 BRAIN = CT.voxels > 30

@@ -7,9 +7,11 @@ import pytest
 from scans import SHARED_DATA, centred_geometry, ellipsoid_head, tilted_geometry
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import SliceGeometry, Study, Volume, read_study
+from StrokeSegLib.geometry.rigid import rotation_matrix
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.imaging.midsagittal import MidsagittalPlane, midsagittal_plane
-from StrokeSegLib.perfusion.rigid import rotation_matrix
 from StrokeSegLib.phantom import PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
 
 YAW = np.array([[np.cos(0.15), -np.sin(0.15), 0], [np.sin(0.15), np.cos(0.15), 0], [0, 0, 1.0]])

@@ -8,7 +8,9 @@ from hospital_scans import brain_ml, head, perfusion
 from scans import SHARED_DATA
 from scipy import ndimage
 
-from StrokeSegLib.imaging import SliceGeometry, Study, Volume, read_study
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study, read_study
 
 TURNED = {"0014", "0059", "0102", "0119", "0142", "0161"}
 """Heads of the shared data that lie turned by more than 30° by the long axis of their brain; four were looked at."""

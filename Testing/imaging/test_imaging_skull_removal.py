@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scans import SHARED_DATA, head_study, middle_mm, resliced, turned_geometry
 
-from StrokeSegLib.imaging import Study, Volume, read_study
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.imaging.coarse import block_mean
 from StrokeSegLib.imaging.skull_removal import without_skull
 from StrokeSegLib.phantom import axial_geometry

@@ -6,8 +6,9 @@ from scans import centred_geometry, ellipsoid_head
 
 from StrokeSegLib import methods, models
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.findings import ClinicalInputs
-from StrokeSegLib.imaging import PerfusionMaps, Study, Volume
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import PerfusionMaps, Study
+from StrokeSegLib.measures.trial_criteria import ClinicalInputs
 from StrokeSegLib.methods import ctp_threshold as method
 
 SHAPE, SPACING_MM = (8, 96, 96), (5.0, 2.0, 2.0)

@@ -8,15 +8,17 @@ import pytest
 import torch
 
 from StrokeSegLib import inference, methods, models
-from StrokeSegLib.aspects import classes_of_regions
-from StrokeSegLib.atlas.labels import AspectsRegion, Side
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.findings import Segment, SegmentLayer
-from StrokeSegLib.imaging import SliceGeometry, Study, Volume
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study
+from StrokeSegLib.measures.region_classes import classes_of_regions
 from StrokeSegLib.methods import ncct_aspects as method
-from StrokeSegLib.methods.prepared_slices import Preparation
 from StrokeSegLib.networks import Architecture, build
 from StrokeSegLib.phantom import PhantomOptions, acquire, aspects_regions, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.preparation.slices import Preparation
+from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
 
 SEED = 950_100_007
 

@@ -6,7 +6,8 @@ from scans import centred_geometry, ellipsoid_head, head_study
 
 from StrokeSegLib import methods
 from StrokeSegLib.errors import BundleError, ImageError, StrokeSegError
-from StrokeSegLib.imaging import Study, Volume
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study
 from StrokeSegLib.methods import ncct_core_penumbra as method
 
 ON_THE_BRAIN = method.Preparation(

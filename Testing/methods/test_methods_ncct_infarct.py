@@ -9,12 +9,13 @@ from infarct import random_infarct_network, write_infarct_bundle
 from scans import ellipsoid_head, head_study, tilted_geometry, write_series
 
 from StrokeSegLib import methods, models
-from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.cli import main
 from StrokeSegLib.errors import BundleError, Cancelled
-from StrokeSegLib.imaging import Study, Volume
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study
 from StrokeSegLib.methods import ncct_infarct as method
 from StrokeSegLib.phantom import PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
+from StrokeSegLib.vocabulary.anatomy import Side
 
 WHOLE_HEAD = {"tile": [32, 64, 64]}
 """One tile holds all of the brain."""

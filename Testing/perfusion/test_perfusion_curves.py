@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import PerfusionSeries, SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.imaging import PerfusionSeries
 from StrokeSegLib.perfusion.curves import brain_curves
 
 GEOMETRY = SliceGeometry.regular((2, 40, 40), (5.0, 1.0, 1.0))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from StrokeSegLib.errors import Cancelled
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.rigid import middle_mm, rotation_angles_deg, rotation_matrix, seen_from
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.perfusion.motion import correct_motion
 from StrokeSegLib.perfusion.perfusion import Motion
-from StrokeSegLib.perfusion.rigid import middle_mm, rotation_angles_deg, rotation_matrix, seen_from
 from StrokeSegLib.phantom import (
     PhantomOptions,
     acquire_perfusion,

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from StrokeSegLib.imaging import PerfusionSeries, SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.imaging import PerfusionSeries
 from StrokeSegLib.perfusion import BloodCurve, Motion
 from StrokeSegLib.perfusion.quality import judge
 from StrokeSegLib.perfusion.vessels import Vessels

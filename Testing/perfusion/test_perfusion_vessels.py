@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.perfusion.curves import BrainCurves
 from StrokeSegLib.perfusion.vessels import find_vessels
 

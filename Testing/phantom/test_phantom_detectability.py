@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.phantom import detectability
 
 GEOMETRY = SliceGeometry.regular((1, 160, 160), (5.0, 1.0, 1.0))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.atlas.registration import register_head
 from StrokeSegLib.phantom import (
     PENUMBRA,
@@ -23,6 +22,7 @@ from StrokeSegLib.phantom.lesion_shapes import COARSE_VOXEL_ML, affected_tissue
 from StrokeSegLib.phantom.painting import noise_hu
 from StrokeSegLib.phantom.patient import Distractor, Mechanism
 from StrokeSegLib.phantom.template import template
+from StrokeSegLib.vocabulary.anatomy import Side
 
 GEOMETRY = axial_geometry((20, 128, 112), (6.0, 1.8, 1.8), middle_mm=(0, 18, 12))
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from StrokeSegLib.atlas.labels import Side, Tissue
 from StrokeSegLib.errors import StrokeSegError
-from StrokeSegLib.imaging import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.phantom import (
     AFFECTED_FRACTION,
     CORE,
@@ -25,6 +24,7 @@ from StrokeSegLib.phantom import (
 )
 from StrokeSegLib.phantom.patient import Mechanism
 from StrokeSegLib.phantom.scanner import PADDING_HU
+from StrokeSegLib.vocabulary.anatomy import Side, Tissue
 
 COARSE = axial_geometry((14, 72, 64), (10.0, 3.2, 3.2), middle_mm=(0, 18, 5))
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from StrokeSegLib.atlas.labels import Side
 from StrokeSegLib.perfusion.residues import BOX, EXPONENTIAL, GAMMA_3, LINEAR, Residue
 from StrokeSegLib.phantom import (
     CORE,
@@ -25,6 +24,7 @@ from StrokeSegLib.phantom import (
 )
 from StrokeSegLib.phantom.bolus import TissueCurves, TissueResidue
 from StrokeSegLib.phantom.haemodynamics import DEVELOPMENT, HELD_OUT
+from StrokeSegLib.vocabulary.anatomy import Side
 
 COARSE = axial_geometry((8, 80, 80), (10.0, 2.8, 2.8), middle_mm=(0.0, 18.0, 20.0))
 

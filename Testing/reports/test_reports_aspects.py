@@ -12,14 +12,16 @@ import slicerio
 from PIL import Image
 from scans import centred_geometry, ellipsoid_head
 
-from StrokeSegLib.aspects import AffectedRule, RegionMeasurement, measure_regions, score
-from StrokeSegLib.aspects.score import ATLAS_ML
-from StrokeSegLib.atlas.labels import ASPECTS_REGIONS, AspectsRegion, Side
+from StrokeSegLib.cases.writing import write
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.terminology import TERMS, aspects_segment_name
-from StrokeSegLib.imaging import Study, Volume
-from StrokeSegLib.reports import write
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Study
+from StrokeSegLib.measures import aspects as score
+from StrokeSegLib.measures.aspects import ATLAS_ML, AffectedRule
+from StrokeSegLib.measures.regions import RegionMeasurement, measure_regions
 from StrokeSegLib.reports.aspects_figure import aspects_figure, best_slice
+from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion, Side
+from StrokeSegLib.vocabulary.terminology import TERMS, aspects_segment_name
 
 SHAPE = (24, 80, 80)
 LENTIFORM = AspectsRegion("L", Side.LEFT)

@@ -8,7 +8,7 @@ from cases import REGULAR, correct, head_series, more_core, write_case
 from PIL import Image
 
 from StrokeSegLib.errors import CaseError
-from StrokeSegLib.reports.exports import Export, export
+from StrokeSegLib.exports.export import Export, export
 
 
 def silent(fraction: float, stage: str) -> None:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from scans import centred_geometry, ellipsoid_head
 
-from StrokeSegLib.findings import ClinicalInputs, Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.criteria import trial_criteria
-from StrokeSegLib.findings.mismatch import Mismatch
-from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, Study, Volume
+from StrokeSegLib.cases.writing import write
+from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, Study
+from StrokeSegLib.measures.mismatch import Mismatch
+from StrokeSegLib.measures.trial_criteria import ClinicalInputs, trial_criteria
 from StrokeSegLib.perfusion import BloodCurve, Motion, Perfusion
-from StrokeSegLib.reports import write
 from StrokeSegLib.reports.map_pictures import SCALES
 
 SHAPE = (4, 80, 72)

@@ -7,7 +7,7 @@ parieto-occipital sulcus; PCA the occipital lobe, medial and inferior temporal l
 import numpy as np
 from template import Template
 
-from StrokeSegLib.atlas.labels import BRAIN_TISSUES, Territory, Tissue
+from StrokeSegLib.vocabulary.anatomy import BRAIN_TISSUES, Territory, Tissue
 
 CEREBELLAR = (Tissue.CEREBELLAR_GREY, Tissue.CEREBELLAR_WHITE)
 STRIATE_TISSUES = (

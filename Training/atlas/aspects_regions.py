@@ -4,7 +4,7 @@ import numpy as np
 from deep_nuclei import HEAD_TOP_MM
 from template import Template
 
-from StrokeSegLib.atlas.labels import MCA_CORTICAL, REGION_NAMES, Tissue
+from StrokeSegLib.vocabulary.anatomy import MCA_CORTICAL, REGION_NAMES, Tissue
 
 OF_ONE_TISSUE = {
     "C": (Tissue.CAUDATE_HEAD,),

@@ -5,7 +5,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 from template import Template
 
-from StrokeSegLib.atlas.labels import Tissue
+from StrokeSegLib.vocabulary.anatomy import Tissue
 
 CSF_HALF = 0.5
 SULCAL_CLOSING_MM = 12

@@ -15,7 +15,7 @@ from skull import label_head, petrous_bone
 from template import Template, load_template
 
 from StrokeSegLib.atlas.head import LABELS_FILE, PROBABILITIES_FILE
-from StrokeSegLib.atlas.labels import Tissue
+from StrokeSegLib.vocabulary.anatomy import Tissue
 
 VENTRICULAR = (Tissue.LATERAL_VENTRICLE, Tissue.THIRD_VENTRICLE, Tissue.FOURTH_VENTRICLE, Tissue.CHOROID_PLEXUS)
 PROBABILITY_STEP = 15

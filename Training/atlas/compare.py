@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from StrokeSegLib import atlas
-from StrokeSegLib.atlas.labels import Side, Tissue
+from StrokeSegLib.vocabulary.anatomy import Side, Tissue
 
 CAPSULE = (Tissue.CAPSULE_ANTERIOR_LIMB, Tissue.CAPSULE_GENU, Tissue.CAPSULE_POSTERIOR_LIMB)
 

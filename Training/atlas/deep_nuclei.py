@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 from template import Template
 
-from StrokeSegLib.atlas.labels import Tissue
+from StrokeSegLib.vocabulary.anatomy import Tissue
 
 CAUDATE = {
     -8: [(5, 8), (5, 16), (9, 21), (12, 20), (11, 14), (9, 8)],

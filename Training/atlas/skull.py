@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 from template import Template
 
-from StrokeSegLib.atlas.labels import Tissue
+from StrokeSegLib.vocabulary.anatomy import Tissue
 
 TABLE_MM = 1.8
 """Thickness of the inner and of the outer table of the vault."""

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from StrokeSegLib.errors import DataError
-from StrokeSegLib.imaging import Acquisition, Study, Volume
-from StrokeSegLib.imaging.geometry import SliceGeometry
+from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging import Acquisition, Study
 from StrokeSegLib.phantom import LabelledStudy
 from Training.data.case import Case
 

@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from StrokeSegLib.aspects.regions import classes_of_regions
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.inference.patches import MARGIN, PATCH
-from StrokeSegLib.methods import ctp_core, ncct_aspects, prepared_volume
-from StrokeSegLib.methods.prepared_slices import Preparation, prepare
-from StrokeSegLib.methods.prepared_slices import PreparedSlices as SlicesOfScan
+from StrokeSegLib.measures.region_classes import classes_of_regions
+from StrokeSegLib.methods import ctp_core, ncct_aspects
 from StrokeSegLib.perfusion import perfusion_of
+from StrokeSegLib.preparation import volume as prepared_volume
+from StrokeSegLib.preparation.slices import Preparation, prepare
+from StrokeSegLib.preparation.slices import PreparedSlices as SlicesOfScan
 from Training.data.case import Case
 
 FULL_WEIGHT = 255

@@ -1,0 +1,122 @@
+"""One case folder out into the world: the one way in for command line and worker."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from StrokeSegLib.cases.reading import read_case
+from StrokeSegLib.datasets.labelled_case import case_name
+from StrokeSegLib.errors import CaseError
+from StrokeSegLib.findings import Findings
+from StrokeSegLib.storage.atomic import appearing
+
+LAYOUTS = ("nifti", "nnunet", "cpaisd")
+"""Data sets for training, to which a case is added."""
+
+DOCUMENTS = ("dicom", "csv", "pictures", "pdf", "html")
+"""What a case is written as, under its name."""
+
+KINDS = (*LAYOUTS, *DOCUMENTS)
+
+READ = 0.3
+"""Progress fraction at which the case has been read."""
+
+KEY_PICTURES, PICTURE_WIDTH = 9, 720
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is asked for.
+
+    Args:
+        case: folder of a run, with the reader's correction where there is one.
+        kind: one of `KINDS`.
+        output: the data set, or the folder in which files of the case's name are made.
+        name: of the case there; a pseudonym from the scan's voxels if not given.
+        source: the scan, where the case folder does not hold it; for ``dicom`` the series that the objects refer to.
+        empty_patient: leave the patient out of DICOM objects.
+    """
+
+    case: Path
+    kind: str
+    output: Path
+    name: str | None = None
+    source: Path | None = None
+    empty_patient: bool = False
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise CaseError(f"A case cannot be exported as “{self.kind}”; choose one of: {', '.join(KINDS)}.")
+        if self.kind == "dicom" and self.source is None:
+            raise CaseError(
+                "DICOM objects refer to the series that was segmented; give it by --source. A case whose scan was no "
+                "DICOM has none."
+            )
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The name that the case got, and the files or folders that were made."""
+
+    name: str
+    files: tuple[Path, ...]
+
+
+def export(asked: Export, progress: Callable[[float, str], None]) -> Exported:
+    """Write what was asked for.
+
+    Raises:
+        StrokeSegError: whatever the user can change; nothing of this case is written.
+    """
+    progress(0.0, "reading the case")
+    findings = read_case(asked.case, asked.source)
+    name = case_name(findings, asked.name)
+    progress(READ, "writing")
+    if asked.kind in LAYOUTS:
+        from StrokeSegLib.datasets.adding import LAYOUTS as WRITERS
+
+        files = WRITERS[asked.kind](findings, asked.name, asked.output)
+    elif asked.kind == "csv":
+        from StrokeSegLib.reports.table import add_to_table
+
+        files = [add_to_table(findings, name, asked.output)]
+    else:
+        files = _document(asked, findings, name, lambda part, stage: progress(READ + part * (1 - READ), stage))
+    progress(1.0, "done")
+    return Exported(name, tuple(files))
+
+
+def _document(asked: Export, findings: Findings, name: str, progress: Callable[[float, str], None]) -> list[Path]:
+    """Files of the case's own, all of them or none."""
+    if asked.kind in ("pdf", "html"):
+        with appearing(asked.output) as place:
+            path = place(f"{name}.{asked.kind}")
+            if asked.kind == "pdf":
+                from StrokeSegLib.reports.pdf import write_pdf
+
+                write_pdf(findings, name, path)
+            else:
+                from StrokeSegLib.reports.html import write_html
+
+                write_html(findings, path)
+        return [asked.output / path.name]
+    with appearing(asked.output) as place:
+        folder = place(name)
+        folder.mkdir()
+        if asked.kind == "dicom":
+            from StrokeSegLib.exports.dicom_objects import write_dicom
+
+            write_dicom(findings, asked.source, lambda file: folder / file, asked.empty_patient, progress)
+        else:
+            _write_pictures(findings, folder, progress)
+    return sorted((asked.output / name).iterdir())
+
+
+def _write_pictures(findings: Findings, folder: Path, progress: Callable[[float, str], None]) -> None:
+    """Write the key slices as ``slice-NNN.png``, counted from 1 at the lowest slice."""
+    from StrokeSegLib.reports.pictures import key_slices, slice_image
+
+    shown = key_slices(findings, KEY_PICTURES)
+    for number, index in enumerate(shown):
+        progress(number / len(shown), f"drawing slice {index + 1}")
+        slice_image(findings, index, PICTURE_WIDTH).save(folder / f"slice-{index + 1:03d}.png")
