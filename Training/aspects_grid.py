@@ -22,11 +22,11 @@ from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.measures import aspects as score
 from StrokeSegLib.measures.aspects import AffectedRule, AspectsScore
 from StrokeSegLib.measures.regions import RegionMeasurement, measure_regions
-from Training import metrics
-from Training.aspects_evaluation import REFERENCE_RULE
-from Training.aspects_metrics import cohens_kappa
 from Training.data.case import Case
 from Training.data.synthetic import VALIDATION_SEED, synthetic_head
+from Training.evaluation import metrics
+from Training.evaluation.agreement import cohens_kappa
+from Training.evaluation.aspects import REFERENCE_RULE
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 

@@ -16,18 +16,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from StrokeSegLib import models
 from StrokeSegLib.errors import DataError, StrokeSegError
 from StrokeSegLib.methods import ncct_aspects, ncct_infarct
-from Training import aspects_evaluation, evaluation, infarct_evaluation
-from Training.aspects_evaluation import AspectsEvaluation
 from Training.data.case import Case
 from Training.data.sources import open_source
 from Training.data.splits import split
 from Training.data.synthetic import EVALUATION_SEED
-from Training.evaluation import Evaluation
-from Training.infarct_evaluation import InfarctEvaluation
-from Training.recipe import SOURCES, DataSettings, read_recipe
-from Training.trainable import TRAINABLE, held_out
+from Training.evaluation import aspects, core_penumbra, infarct
+from Training.evaluation.aspects import AspectsEvaluation
+from Training.evaluation.core_penumbra import Evaluation
+from Training.evaluation.infarct import InfarctEvaluation
+from Training.recipes.recipe import SOURCES, DataSettings, read_recipe
+from Training.tasks.trainable import TRAINABLE, held_out
 
-EVALUATIONS = {ncct_aspects.ID: aspects_evaluation.evaluate, ncct_infarct.ID: infarct_evaluation.evaluate}
+EVALUATIONS = {ncct_aspects.ID: aspects.evaluate, ncct_infarct.ID: infarct.evaluate}
 """By method; the others mark core and penumbra."""
 
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING)
     try:
         bundle = models.find_bundle(options.model).overridden(options.set)
-        measure = EVALUATIONS.get(bundle.method, evaluation.evaluate)
+        measure = EVALUATIONS.get(bundle.method, core_penumbra.evaluate)
         measured = measure(bundle, _cases(options, bundle.method), options.device, print_progress)
         summary = {"model": bundle.name, "model_version": bundle.version, "model_sha256": bundle.sha256}
         summary |= {"data": str(options.data or options.source), "part": options.part, "overrides": bundle.overrides}

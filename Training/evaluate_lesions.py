@@ -15,13 +15,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from StrokeSegLib import models
 from StrokeSegLib.errors import StrokeSegError
-from Training import lesion_evaluation
 from Training.data import png_slices
 from Training.data.case import Case
 from Training.data.painted import painted_case
 from Training.data.synthetic import EVALUATION_SEED, VALIDATION_SEED, synthetic_ct
 from Training.evaluate import print_progress
-from Training.recipe import read_recipe
+from Training.evaluation import lesions
+from Training.recipes.recipe import read_recipe
 
 THRESHOLDS = ("affected_threshold", "infarct_threshold", "threshold")
 """What the methods call the probability from which tissue is marked."""
@@ -35,33 +35,33 @@ def main(arguments: list[str] | None = None) -> int:
         bundle = models.find_bundle(options.model).overridden(options.set)
         measured = []
         for kind, cases in _cases(options).items():
-            measured += lesion_evaluation.measured(kind, bundle, cases, options.device, print_progress)
+            measured += lesions.measured(kind, bundle, cases, options.device, print_progress)
     except StrokeSegError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    values = lesion_evaluation.summary(measured)
+    values = lesions.summary(measured)
     if options.output:
         _write(bundle, measured, values, options.output)
     sys.stderr.write("\n")
-    sys.stdout.write(lesion_evaluation.table(values))
+    sys.stdout.write(lesions.table(values))
     return 0
 
 
 def _cases(options: argparse.Namespace) -> dict[str, list[Case]]:
     """Cases by kind of patient."""
-    cases = {lesion_evaluation.SYNTHETIC: [synthetic_ct(_seed(options) + n) for n in range(options.synthetic)]}
+    cases = {lesions.SYNTHETIC: [synthetic_ct(_seed(options) + n) for n in range(options.synthetic)]}
     if options.heads:
         data = read_recipe(options.recipe, [f"data.path={options.heads}"]).data
         names = sorted(data.chosen_on if options.chosen_on else data.held_out)
         first = _seed(options)
-        cases[lesion_evaluation.PAINTED] = [
+        cases[lesions.PAINTED] = [
             painted_case(options.heads, [name], first + number * options.infarcts + infarct, "any")
             for number, name in enumerate(names)
             for infarct in range(options.infarcts)
         ]
-        cases[lesion_evaluation.HEALTHY] = [painted_case(options.heads, [name], 0, "none") for name in names]
+        cases[lesions.HEALTHY] = [painted_case(options.heads, [name], 0, "none") for name in names]
     if options.slices:
-        cases[lesion_evaluation.SLICES] = png_slices.cases(options.slices, options.pixel_mm)
+        cases[lesions.SLICES] = png_slices.cases(options.slices, options.pixel_mm)
     return cases
 
 
@@ -78,11 +78,11 @@ def _write(bundle: models.ModelBundle, measured: list, values: dict, folder: Pat
         rows.writerows(case.row() for case in measured)
     description = {"model": bundle.name, "model_version": bundle.version, "model_sha256": bundle.sha256}
     description |= {"overrides": bundle.overrides, "scans": len(measured)}
-    description |= {"pooled": lesion_evaluation.headline(values), "groups": values}
+    description |= {"pooled": lesions.headline(values), "groups": values}
     (folder / "summary.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     threshold = next((bundle.prediction[name] for name in THRESHOLDS if bundle.prediction.get(name) is not None), 0.5)
     title = f"{bundle.name} {bundle.version}"
-    lesion_evaluation.figure(measured, threshold, title).savefig(folder / "thresholds.png", dpi=110)
+    lesions.figure(measured, threshold, title).savefig(folder / "thresholds.png", dpi=110)
 
 
 def _parser() -> argparse.ArgumentParser:

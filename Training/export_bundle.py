@@ -22,10 +22,10 @@ import torch
 from StrokeSegLib import __version__, models, networks
 from StrokeSegLib.errors import DataError, StrokeSegError
 from StrokeSegLib.methods import METHODS
-from Training import calibration
 from Training.data.synthetic import REHEARSAL_SEED
-from Training.recipe import Recipe, read_recipe
-from Training.trainable import TRAINABLE, held_out
+from Training.learning import calibration
+from Training.recipes.recipe import Recipe, read_recipe
+from Training.tasks.trainable import TRAINABLE, held_out
 
 PREFIX = "network."
 """What the Lightning module puts before each of the network's keys."""
@@ -244,7 +244,7 @@ def _prediction(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _evaluation(files: list[Path]) -> dict:
-    """The figures of `evaluate.py` and `cross_validation.py` over all scans, by the name of their folder."""
+    """The figures of `evaluate.py` and `cross_validate.py` over all scans, by the name of their folder."""
     try:
         summaries = {file.resolve().parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
     except (OSError, ValueError) as error:
@@ -270,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
         "--prediction", action="append", default=[], metavar="KEY=VALUE", help="for example affected_threshold=0.4"
     )
     parser.add_argument(
-        "--evaluation", type=Path, nargs="+", metavar="summary.json", help="of evaluate.py or cross_validation.py"
+        "--evaluation", type=Path, nargs="+", metavar="summary.json", help="of evaluate.py or cross_validate.py"
     )
     return parser
 

@@ -18,17 +18,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from StrokeSegLib import models
 from StrokeSegLib.errors import DataError, StrokeSegError
-from Training.aspects_evaluation import AspectsEvaluation
 from Training.data.case import Case
 from Training.data.sources import open_source
 from Training.data.splits import split
 from Training.evaluate import EVALUATIONS
-from Training.evaluation import Evaluation, evaluate
+from Training.evaluation.aspects import AspectsEvaluation
+from Training.evaluation.core_penumbra import Evaluation, evaluate
+from Training.evaluation.infarct import InfarctEvaluation
 from Training.export_bundle import export
-from Training.infarct_evaluation import InfarctEvaluation
-from Training.recipe import AugmentationSettings, LossSettings, recipe_of
+from Training.recipes.recipe import AugmentationSettings, LossSettings, recipe_of
+from Training.tasks.trainable import TRAINABLE
 from Training.train import train
-from Training.trainable import TRAINABLE
 
 SOURCES = {"nifti": "pairs", "nnunet": "nnunet", "cpaisd": "cpaisd"}
 """The reader of each layout that ``export-labels`` writes."""
@@ -172,7 +172,7 @@ def fine_tune(
     Args:
         bundle: where it begins; of an ensemble its first network.
         data: the data set.
-        source: its layout, one of `Training.recipe.SOURCES`.
+        source: its layout, one of `Training.recipes.recipe.SOURCES`.
         output: folder of the new bundle; the training's logs and checkpoints lie beside it (``-training``).
         settings: ``key.key=value`` that replace values of the recipe.
         rehearsed_patients: synthetic patients mixed in.

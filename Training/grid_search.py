@@ -22,8 +22,8 @@ from StrokeSegLib import methods
 from StrokeSegLib.errors import DataError, StrokeSegError
 from StrokeSegLib.methods import ctp_core, ncct_infarct
 from Training.export_bundle import export
-from Training.recipe import Recipe, read_recipe
-from Training.trainable import held_out
+from Training.recipes.recipe import Recipe, read_recipe
+from Training.tasks.trainable import held_out
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 

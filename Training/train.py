@@ -22,11 +22,11 @@ from StrokeSegLib.errors import DataError, StrokeSegError
 from Training.data import cpaisd
 from Training.data.splits import split
 from Training.data.synthetic import REHEARSAL_SEED
-from Training.learning import Learning
-from Training.loading import DataSetSamples, SyntheticSamples, measured_constants
-from Training.recipe import PreparationSettings, Recipe, read_recipe
-from Training.trainable import TRAINABLE
-from Training.volumes import VolumeSamples
+from Training.learning.loading import DataSetSamples, SyntheticSamples, measured_constants
+from Training.learning.module import Learning
+from Training.learning.volumes import VolumeSamples
+from Training.recipes.recipe import PreparationSettings, Recipe, read_recipe
+from Training.tasks.trainable import TRAINABLE
 
 RECIPE_FILE = "recipe.yaml"
 LAST = "last"

@@ -19,17 +19,17 @@ from StrokeSegLib.methods import ncct_aspects as method
 from StrokeSegLib.phantom import LabelledStudy, PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
 from StrokeSegLib.preparation.slices import Preparation
 from Training import evaluate, export_bundle, train
-from Training.aspects_evaluation import REFERENCE_RULE
-from Training.aspects_evaluation import evaluate as evaluate_cases
 from Training.aspects_grid import measured as measured_over_grid
 from Training.aspects_grid import search
-from Training.augmentation import augmented
 from Training.data import pairs
 from Training.data.case import Case
 from Training.data.preparing import Sample, prepared_aspects
 from Training.data.synthetic import synthetic_aspects, synthetic_head
-from Training.learning import Learning
-from Training.recipe import AugmentationSettings, read_recipe
+from Training.evaluation.aspects import REFERENCE_RULE
+from Training.evaluation.aspects import evaluate as evaluate_cases
+from Training.learning.augmentation import augmented
+from Training.learning.module import Learning
+from Training.recipes.recipe import AugmentationSettings, read_recipe
 
 RECIPES = Path(__file__).resolve().parents[2] / "Training" / "recipes"
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from Training.aspects_metrics import ScoreAgreement, cohens_kappa, intraclass_correlation
+from Training.evaluation.agreement import ScoreAgreement, cohens_kappa, intraclass_correlation
 
 SHROUT_AND_FLEISS = np.array(
     [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float

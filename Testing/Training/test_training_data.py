@@ -13,16 +13,17 @@ from scans import SHARED_DATA, centred_geometry, ellipsoid_head, write_series
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods.ncct_core_penumbra import Preparation, prepare
 from StrokeSegLib.phantom import write_cpaisd_dataset
-from Training.augmentation import augmented
 from Training.data import cpaisd, nnunet, pairs, png_slices
 from Training.data.case import Case
 from Training.data.preparing import Sample
 from Training.data.sources import open_source
 from Training.data.splits import split
-from Training.data.synthetic import LivePatients, synthetic_ct
-from Training.loading import measured_constants
-from Training.recipe import AugmentationSettings, DataSettings
-from Training.trainable import TRAINABLE
+from Training.data.synthetic import synthetic_ct
+from Training.learning.augmentation import augmented
+from Training.learning.live_patients import LivePatients
+from Training.learning.loading import measured_constants
+from Training.recipes.recipe import AugmentationSettings, DataSettings
+from Training.tasks.trainable import TRAINABLE
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from cpaisd import write_cpaisd
 from StrokeSegLib import methods, models
 from Training import evaluate, export_bundle, train
 from Training.data import cpaisd
-from Training.evaluation import evaluate as evaluate_cases
-from Training.learning import one_cycle
+from Training.evaluation.core_penumbra import evaluate as evaluate_cases
+from Training.learning.module import one_cycle
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "Training" / "recipes" / "ncct-core-penumbra.yaml"

@@ -19,7 +19,7 @@ from Training import fine_tune
 from Training.data.sources import open_source
 from Training.data.splits import split
 from Training.fine_tune import Figures
-from Training.recipe import DataSettings
+from Training.recipes.recipe import DataSettings
 
 QUICK = ["--set", "optimisation.batch=4", "--set", "optimisation.max_epochs=1"]
 

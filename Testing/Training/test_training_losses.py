@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from Training.losses import boundary, dice_loss, focal, signed_distances, soft_dice
+from Training.learning.losses import boundary, dice_loss, focal, signed_distances, soft_dice
 
 
 def test_distances_grow_outwards_and_are_negative_inside():

@@ -8,7 +8,7 @@ import torch
 from scans import centred_geometry, tilted_geometry
 from torchmetrics.classification import BinaryAUROC, MulticlassJaccardIndex
 
-from Training import metrics
+from Training.evaluation import metrics
 
 EMPTY = np.zeros((3, 8, 8), np.uint8)
 

@@ -24,14 +24,15 @@ from StrokeSegLib.phantom import (
     draw_scanner,
 )
 from StrokeSegLib.preparation.slices import Preparation
-from Training import calibration, evaluate_lesions, export_bundle, train
+from Training import evaluate_lesions, export_bundle, train
 from Training.data.case import Case
 from Training.data.painted import painted_case, part_names, real_head, unknown_tissue
 from Training.data.synthetic import VALIDATION_SEED
-from Training.lesion_evaluation import LesionCase, calibration_error, summary
-from Training.metrics import ProbabilityCounts
-from Training.recipe import DataSettings, read_recipe
-from Training.trainable import TRAINABLE
+from Training.evaluation.lesions import LesionCase, calibration_error, summary
+from Training.evaluation.metrics import ProbabilityCounts
+from Training.learning import calibration
+from Training.recipes.recipe import DataSettings, read_recipe
+from Training.tasks.trainable import TRAINABLE
 
 NAMES = ("a", "b", "c")
 

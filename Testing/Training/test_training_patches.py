@@ -16,14 +16,14 @@ from StrokeSegLib.inference.patches import MARGIN, PATCH
 from StrokeSegLib.methods import ctp_core
 from StrokeSegLib.phantom import LabelledStudy
 from Training import evaluate, export_bundle, grid_search, train
-from Training.augmentation import augmented
 from Training.data.case import Case
 from Training.data.preparing import PreparedPatches, Sample, prepared_patches
-from Training.data.synthetic import LivePatients
-from Training.learning import generalised_dice
-from Training.loading import CaseFiles, RandomPatches
-from Training.recipe import AugmentationSettings, DataSettings, read_recipe
-from Training.trainable import TRAINABLE
+from Training.learning.augmentation import augmented
+from Training.learning.live_patients import LivePatients
+from Training.learning.loading import CaseFiles, RandomPatches
+from Training.learning.module import generalised_dice
+from Training.recipes.recipe import AugmentationSettings, DataSettings, read_recipe
+from Training.tasks.trainable import TRAINABLE
 
 RECIPES = Path(__file__).resolve().parents[2] / "Training" / "recipes"
 

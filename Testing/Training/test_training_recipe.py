@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from StrokeSegLib.errors import DataError
-from Training.recipe import read_recipe
+from Training.recipes.recipe import read_recipe
 
 RECIPES = Path(__file__).resolve().parents[2] / "Training" / "recipes"
 

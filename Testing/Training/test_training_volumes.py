@@ -16,16 +16,16 @@ from StrokeSegLib.findings import Findings, SegmentLayer
 from StrokeSegLib.methods import ncct_infarct
 from StrokeSegLib.phantom import LabelledStudy, PhantomOptions, acquire, axial_geometry, draw_patient, draw_scanner
 from StrokeSegLib.preparation.volume import Preparation, prepare
-from Training import cross_validation, evaluate, export_bundle, fine_tune, train
+from Training import cross_validate, evaluate, export_bundle, fine_tune, train
 from Training.data.case import Case
 from Training.data.preparing import BACKGROUND, BRAIN, LESION, LabelledVolume, labelled_volume
-from Training.infarct_evaluation import evaluate as evaluate_cases
-from Training.learning import Learning
-from Training.loading import CaseFiles
-from Training.losses import squared_dice
-from Training.recipe import AugmentationSettings, DataSettings, read_recipe
-from Training.trainable import TRAINABLE, held_out
-from Training.volumes import VolumeSamples, patch_sampler, subject, volume_transform
+from Training.evaluation.infarct import evaluate as evaluate_cases
+from Training.learning.loading import CaseFiles
+from Training.learning.losses import squared_dice
+from Training.learning.module import Learning
+from Training.learning.volumes import VolumeSamples, patch_sampler, subject, volume_transform
+from Training.recipes.recipe import AugmentationSettings, DataSettings, read_recipe
+from Training.tasks.trainable import TRAINABLE, held_out
 
 RECIPES = Path(__file__).resolve().parents[2] / "Training" / "recipes"
 
@@ -280,7 +280,7 @@ def test_the_mean_of_folds_is_one_network(runs, tmp_path):
 
 def test_each_fold_is_measured_on_its_held_out_patients(runs, tmp_path, capsys):
     output = tmp_path / "folds.json"
-    assert cross_validation.main([*map(str, runs), "--output", str(output), "--device", "cpu"]) == 0
+    assert cross_validate.main([*map(str, runs), "--output", str(output), "--device", "cpu"]) == 0
     folds = json.loads(output.read_text())
     assert [fold["patients"] for fold in folds["folds"].values()] == [2, 2]
     specificity = [fold["specificity"] for fold in folds["folds"].values()]

@@ -5,8 +5,8 @@ import pytest
 from scans import SHARED_DATA
 from scipy import ndimage
 
-from Training import metrics
 from Training.data import png_slices
+from Training.evaluation import metrics
 
 SLICES = SHARED_DATA / "cpaisd_slices"
 

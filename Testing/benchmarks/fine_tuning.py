@@ -30,7 +30,7 @@ from StrokeSegLib.phantom import LabelledStudy, Scanner, SyntheticStudy, acquire
 from StrokeSegLib.phantom.patient import PhantomOptions
 from StrokeSegLib.storage.nifti import write_nifti
 from Training.data.case import Case
-from Training.evaluation import evaluate
+from Training.evaluation.core_penumbra import evaluate
 from Training.fine_tune import Figures, FineTuned, fine_tune, table
 
 SCANNER = Scanner(

@@ -28,7 +28,7 @@ from StrokeSegLib.reports.pictures import mark_sides  # noqa: E402
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS  # noqa: E402
 from StrokeSegLib.vocabulary.terminology import TERMS, aspects_segment_name  # noqa: E402
 from Training.data import png_slices  # noqa: E402
-from Training.recipe import DataSettings  # noqa: E402
+from Training.recipes.recipe import DataSettings  # noqa: E402
 
 WINDOW_HU = (10.0, 60.0)
 

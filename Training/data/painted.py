@@ -17,7 +17,7 @@ from StrokeSegLib.errors import DataError, ImageError
 from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.phantom import LabelledStudy, PhantomOptions, draw_distractors, draw_lesions, paint
 from Training.data.case import Case
-from Training.recipe import DataSettings
+from Training.recipes.recipe import DataSettings
 
 BLOOD_ABOVE_HU = 15.0
 """Smoothed tissue that is so much brighter than the brain's median may be blood."""

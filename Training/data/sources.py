@@ -5,7 +5,7 @@ from pathlib import Path
 from StrokeSegLib.errors import DataError
 from Training.data import cpaisd, isles2018, nnunet, pairs, png_slices
 from Training.data.case import Case
-from Training.recipe import DataSettings
+from Training.recipes.recipe import DataSettings
 
 
 def open_source(data: DataSettings) -> list[Case]:

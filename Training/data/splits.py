@@ -7,7 +7,7 @@ import numpy as np
 
 from StrokeSegLib.errors import DataError
 from Training.data.case import Case
-from Training.recipe import DataSettings
+from Training.recipes.recipe import DataSettings
 
 
 @dataclass(frozen=True)

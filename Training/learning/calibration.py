@@ -14,11 +14,11 @@ from scipy.optimize import minimize_scalar
 from torch.nn import functional
 
 from StrokeSegLib import networks
-from Training import metrics
 from Training.data.case import Case
 from Training.data.preparing import LESION, LabelledVolume, PreparedSlices
-from Training.lesion_evaluation import calibration_error
-from Training.trainable import TRAINABLE, Output
+from Training.evaluation import metrics
+from Training.evaluation.lesions import calibration_error
+from Training.tasks.trainable import TRAINABLE, Output
 
 LESION_LAYERS = {
     networks.SMP_FPN: "segmentation_head.0",

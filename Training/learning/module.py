@@ -11,9 +11,17 @@ from torch.nn import functional
 
 from StrokeSegLib import models, networks
 from StrokeSegLib.errors import DataError
-from Training.losses import boundary, dice_loss, focal, generalised_dice, soft_dice, squared_dice, weighted_mean
-from Training.recipe import Recipe
-from Training.trainable import TRAINABLE, Output
+from Training.learning.losses import (
+    boundary,
+    dice_loss,
+    focal,
+    generalised_dice,
+    soft_dice,
+    squared_dice,
+    weighted_mean,
+)
+from Training.recipes.recipe import Recipe
+from Training.tasks.trainable import TRAINABLE, Output
 
 WARM_UP = 0.15
 """Part of the one-cycle schedule over which the rate rises."""

@@ -1,4 +1,4 @@
-"""Truth and probability side by side: ``python Training/lesion_sheet.py SHEET.png --model M --recipe R --heads F``.
+"""Truth and probability side by side: ``python Training/evaluation/lesion_sheet.py SHEET.png --model M …``.
 
 A row for each held-out head with a painted infarct, and for each single slice of CPAISD: the slice as scanned, with the
 reference outlined, with the probability of affected tissue in colour, and with what the model segments outlined.
@@ -9,7 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,7 +22,7 @@ from Training.data.case import Case
 from Training.data.painted import painted_case
 from Training.data.synthetic import EVALUATION_SEED
 from Training.evaluate import print_progress
-from Training.recipe import read_recipe
+from Training.recipes.recipe import read_recipe
 
 logger = logging.getLogger("Training")
 

@@ -10,8 +10,8 @@ from StrokeSegLib import methods
 from StrokeSegLib.methods import ncct_infarct
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.phantom import LabelledStudy
-from Training import metrics
 from Training.data.case import Case
+from Training.evaluation import metrics
 
 TABLE = ("dice", "sensitivity", "specificity", "precision", "reference_ml", "error_ml", "false_positive_ml", "seconds")
 """Columns for the eye: the figures of Dobshik et al. 2023, table 1, then volumes and time."""

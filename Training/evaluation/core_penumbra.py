@@ -8,8 +8,8 @@ import numpy as np
 from StrokeSegLib import methods
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.phantom import LabelledStudy
-from Training import metrics
 from Training.data.case import Case
+from Training.evaluation import metrics
 
 CORE, PENUMBRA = metrics.CORE, metrics.PENUMBRA
 

@@ -13,8 +13,8 @@ import numpy as np
 from StrokeSegLib import methods
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.models import ModelBundle
-from Training import metrics
 from Training.data.case import Case
+from Training.evaluation import metrics
 
 logger = logging.getLogger(__name__)
 

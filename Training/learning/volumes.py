@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from StrokeSegLib.errors import DataError
 from Training.data.case import Case
 from Training.data.preparing import BACKGROUND, BRAIN, FULL_WEIGHT, LESION
-from Training.loading import CaseFiles, PreparedCases
-from Training.recipe import AugmentationSettings, DataSettings, Recipe
+from Training.learning.loading import CaseFiles, PreparedCases
+from Training.recipes.recipe import AugmentationSettings, DataSettings, Recipe
 
 COLUMNS = 2
 """The axis that runs from the patient's right to the left, of the slice, row and column that TorchIO sees."""

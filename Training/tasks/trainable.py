@@ -31,7 +31,7 @@ from Training.data.synthetic import (
     synthetic_perfusion,
     synthetic_volume,
 )
-from Training.recipe import DRAWN_SOURCES, DataSettings, Recipe
+from Training.recipes.recipe import DRAWN_SOURCES, DataSettings, Recipe
 
 
 @dataclass(frozen=True)

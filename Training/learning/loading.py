@@ -15,12 +15,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from StrokeSegLib.errors import DataError
-from Training.augmentation import augmented
 from Training.data.case import Case
 from Training.data.preparing import LabelledVolume, PreparedPatches, PreparedSlices, Sample
-from Training.data.synthetic import VALIDATION_SEED, LivePatients
-from Training.recipe import AugmentationSettings, DataSettings, Recipe
-from Training.trainable import TRAINABLE, Trainable
+from Training.data.synthetic import VALIDATION_SEED
+from Training.learning.augmentation import augmented
+from Training.learning.live_patients import LivePatients
+from Training.recipes.recipe import AugmentationSettings, DataSettings, Recipe
+from Training.tasks.trainable import TRAINABLE, Trainable
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from StrokeSegLib.phantom.fields import blurred
 from Training.data.preparing import FULL_WEIGHT, Sample
-from Training.recipe import AugmentationSettings
+from Training.recipes.recipe import AugmentationSettings
 
 NOISE_CORRELATION = 0.8
 """Greatest standard deviation in pixels of the Gaussian that correlates added noise."""

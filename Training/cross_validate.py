@@ -1,4 +1,4 @@
-"""The folds of a cross-validation measured: ``python Training/cross_validation.py RUN… [--output FOLDER]``.
+"""The folds of a cross-validation measured: ``python Training/cross_validate.py RUN… [--output FOLDER]``.
 
 Each run's network is measured on the patients that the run held out; the table gives each fold's mean over its
 patients, and mean and standard deviation over the folds. With --output also writes them as JSON.
@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from StrokeSegLib.errors import DataError, StrokeSegError
-from Training import metrics
 from Training.evaluate import EVALUATIONS, print_progress
-from Training.evaluation import evaluate
+from Training.evaluation import metrics
+from Training.evaluation.core_penumbra import evaluate
 from Training.export_bundle import export
 from Training.grid_search import chosen_checkpoint
-from Training.recipe import read_recipe
-from Training.trainable import held_out
+from Training.recipes.recipe import read_recipe
+from Training.tasks.trainable import held_out
 
 
 @dataclass(frozen=True)

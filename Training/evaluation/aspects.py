@@ -16,9 +16,9 @@ from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.networks.aspects import ANATOMY
 from StrokeSegLib.phantom import AFFECTED_FRACTION, SEEN, LabelledStudy
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, REGION_NAMES
-from Training import metrics
-from Training.aspects_metrics import ScoreAgreement, cohens_kappa
 from Training.data.case import Case
+from Training.evaluation import metrics
+from Training.evaluation.agreement import ScoreAgreement, cohens_kappa
 
 REFERENCE_RULE = AffectedRule(minimum_fraction=AFFECTED_FRACTION, minimum_ml=0.0)
 """A region of the reference is affected where infarct covers this fraction of it."""
