@@ -154,8 +154,7 @@ class Worker:
 
     def _score(self, request: dict) -> None:
         from StrokeSegLib.cases.aspects_content import aspects_content
-        from StrokeSegLib.measures import aspects as score
-        from StrokeSegLib.measures.aspects import AffectedRule
+        from StrokeSegLib.measures.aspects import AffectedRule, score
         from StrokeSegLib.measures.regions import RegionMeasurement
         from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
 

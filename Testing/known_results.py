@@ -13,8 +13,7 @@ from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging import Acquisition, Study
-from StrokeSegLib.measures import aspects as score
-from StrokeSegLib.measures.aspects import AffectedRule
+from StrokeSegLib.measures.aspects import AffectedRule, score
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, BRAIN_TISSUES, GREY_TISSUES, AspectsRegion, Side, Tissue
 from StrokeSegLib.vocabulary.terminology import aspects_segment_name

@@ -9,8 +9,7 @@ import vtk
 from desktop_use import nodes_of
 from known_results import add_result, add_scan, patient
 
-from StrokeSegLib.measures import aspects as score
-from StrokeSegLib.measures.aspects import AffectedRule
+from StrokeSegLib.measures.aspects import AffectedRule, score
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
 

@@ -16,8 +16,7 @@ from StrokeSegLib.cases.writing import write
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.measures import aspects as score
-from StrokeSegLib.measures.aspects import ATLAS_ML, AffectedRule
+from StrokeSegLib.measures.aspects import ATLAS_ML, AffectedRule, score
 from StrokeSegLib.measures.regions import RegionMeasurement, measure_regions
 from StrokeSegLib.reports.aspects_figure import aspects_figure, best_slice
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion, Side
