@@ -20,7 +20,8 @@ from StrokeSegLib.measures.aspects import ATLAS_ML, AffectedRule, score
 from StrokeSegLib.measures.regions import RegionMeasurement, measure_regions
 from StrokeSegLib.reports.aspects_figure import aspects_figure, best_slice
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion, Side
-from StrokeSegLib.vocabulary.terminology import TERMS, aspects_segment_name
+from StrokeSegLib.vocabulary.names import aspects_segment_name
+from StrokeSegLib.vocabulary.terminology import TERMS
 
 SHAPE = (24, 80, 80)
 LENTIFORM = AspectsRegion("L", Side.LEFT)
