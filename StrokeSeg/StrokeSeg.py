@@ -81,7 +81,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         slicer.modules.terminologies.logic().LoadTerminologyFromFile(self.resourcePath("StrokeSeg-terminology.json"))
 
         self.logic = SegmentationLogic(self.library_root, self)
-        self.options = OptionsSection(self.ui, self._refresh)
+        self.options = OptionsSection(self.ui, self._refresh, self.logic.make_default)
         self.results = ResultSection(self.ui, self._say)
         self.installer = Installer(self.ui, self.on_log, self.enter)
         self.export = ExportSection(self.resourcePath("UI/Export.ui"), self.library_root, self.on_log)
@@ -149,7 +149,8 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def on_models(self, models: list[dict]) -> None:
         self.options.models = models
-        self.options.offer_methods(self._is_perfusion())
+        if not self.options.offer_methods(self._is_perfusion()):
+            self.options.offer_models()
         self._refresh()
         if not models:
             self._say(_("No model is installed. See the documentation on how to install one."))

@@ -122,8 +122,9 @@ class Worker:
         write_phantom(Path(request["output"]), request["seed"], format="nrrd", **options)
 
     def _models(self, request: dict) -> None:
-        from StrokeSegLib.models import list_bundles
+        from StrokeSegLib.models import default_hashes, list_bundles
 
+        defaults = default_hashes()
         bundles = [
             {
                 "name": bundle.name,
@@ -133,6 +134,7 @@ class Worker:
                 "intended_use": bundle.intended_use,
                 "licence": bundle.licence,
                 "evaluation": dict(bundle.evaluation),
+                "is_default": bundle.sha256 in defaults,
             }
             for bundle in list_bundles()
         ]

@@ -24,7 +24,7 @@ CANCEL_MS = 4000
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is asked for; an empty model takes the newest of each method, no replaced node makes a new one.
+    """What is asked for; an empty model takes the default of each method, no replaced node makes a new one.
 
     Args:
         volume: the scan's node, on whose grid the results lie.
@@ -110,6 +110,10 @@ class SegmentationLogic:
         """Start the process, which loads torch and then lists the models."""
         if not self._process.is_running:
             self._process.send({"id": "models", "command": "models"})
+
+    def make_default(self, name: str) -> None:
+        """Let its method run with this model by default; the models are then told anew."""
+        self._process.send({"id": "default", "command": "default", "name": name})
 
     def start(self, request: RunRequest) -> None:
         """Begin a run; whatever stops it is told to the listener."""

@@ -46,7 +46,7 @@ def scanned_on(geometry):
 @pytest.fixture(scope="module")
 def of_library(scan):
     """What the library finds in the same frames."""
-    return methods.run(scan.study, "ctp-threshold", models.find_bundle(None, "ctp-threshold"))
+    return methods.run(scan.study, "ctp-threshold", models.default_bundle("ctp-threshold"))
 
 
 def choose(desktop, node):
@@ -232,7 +232,7 @@ def test_a_tilted_series_is_measured_and_its_maps_lie_where_its_slices_lie(deskt
     from StrokeSegPanel.results import Results
 
     scan = tilted_scan
-    found = methods.run(scan.study, "ctp-threshold", models.find_bundle(None, "ctp-threshold"))
+    found = methods.run(scan.study, "ctp-threshold", models.default_bundle("ctp-threshold"))
     _, volume = add_sequence(desktop.scene, scan.series.voxels, scan.times_s, GEOMETRY)
     volume.SetAndObserveTransformNodeID(acquisition_transform(GEOMETRY, TILTED).GetID())
     choose(desktop, volume)
