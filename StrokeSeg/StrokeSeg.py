@@ -1,6 +1,5 @@
 """The StrokeSeg module of 3D Slicer: one panel, one button."""
 
-import sys
 from pathlib import Path
 
 import slicer
@@ -13,14 +12,13 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-from StrokeSegPanel import samples
+from StrokeSegPanel import LIBRARY_ROOT, samples
 from StrokeSegPanel.dicom_slices import dicom_files, unknown_gaps
 from StrokeSegPanel.display import hide
 from StrokeSegPanel.exporting import ExportSection
 from StrokeSegPanel.geometry import is_sheared
 from StrokeSegPanel.installer import Installer
 from StrokeSegPanel.logic import RunRequest, SegmentationLogic
-from StrokeSegPanel.maps import SCALES
 from StrokeSegPanel.options_section import TOGETHER, OptionsSection
 from StrokeSegPanel.parameters import UNKNOWN, StrokeSegParameterNode
 from StrokeSegPanel.process import timer
@@ -30,12 +28,7 @@ from StrokeSegPanel.results import Results, newest_result_of, results_in_scene
 from StrokeSegPanel.scans import series_of, shown_volume
 from StrokeSegPanel.selftest import StrokeSegTest  # noqa: F401 - Slicer looks for it here
 
-LIBRARY_ROOT = next(
-    folder for folder in Path(__file__).resolve().parents if (folder / "StrokeSegLib" / "__init__.py").exists()
-)
-"""Holds `StrokeSegLib`: the module's own folder when installed, the repository in a source tree."""
-if str(LIBRARY_ROOT) not in sys.path:
-    sys.path.append(str(LIBRARY_ROOT))
+from StrokeSegLib.vocabulary.map_scales import SCALES
 
 LOADING_PAUSE_MS = 300
 """The scan is looked at anew when no node has been added to the scene for this long."""
@@ -88,8 +81,8 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         slicer.modules.terminologies.logic().LoadTerminologyFromFile(self.resourcePath("StrokeSeg-terminology.json"))
 
         self.logic = SegmentationLogic(self.library_root, self)
-        self.options = OptionsSection(self.ui, self._refresh)
-        self.results = ResultSection(self.ui, self.logic, self._say)
+        self.options = OptionsSection(self.ui, self._refresh, self.logic.make_default)
+        self.results = ResultSection(self.ui, self._say)
         self.installer = Installer(self.ui, self.on_log, self.enter)
         self.export = ExportSection(self.resourcePath("UI/Export.ui"), self.library_root, self.on_log)
         ui_widget.layout().insertWidget(ui_widget.layout().indexOf(self.ui.options), self.export.widget)
@@ -156,7 +149,8 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def on_models(self, models: list[dict]) -> None:
         self.options.models = models
-        self.options.offer_methods(self._is_perfusion())
+        if not self.options.offer_methods(self._is_perfusion()):
+            self.options.offer_models()
         self._refresh()
         if not models:
             self._say(_("No model is installed. See the documentation on how to install one."))
@@ -174,12 +168,6 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameters.resultSegmentation = results.segmentation
         self._refresh()
         self.results.views.present()
-
-    def on_criteria(self, identity: str, judged_ml: dict[str, float], criteria: dict) -> None:
-        self.results.live.on_criteria(identity, judged_ml, criteria)
-
-    def on_aspects(self, identity: str, request: dict, aspects: dict) -> None:
-        self.results.live.on_aspects(identity, request, aspects)
 
     def on_stopped(self, message: str, cancelled: bool) -> None:
         self._running = None

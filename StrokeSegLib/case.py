@@ -33,7 +33,7 @@ class Case:
         input: DICOM folder or file, NIfTI, NRRD or MetaImage file, or a case folder of ISLES 2018.
         output: folder for the results.
         methods: ids; empty takes those of the models, or else what the input allows.
-        models: names or paths of bundles, at most one for each method; a method without takes its newest installed one.
+        models: names or paths of bundles, at most one for each method; a method without takes its default.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         side: ``left`` or ``right`` of the patient reports that hemisphere alone; ``auto`` both.
         settings: ``preparation.…=value`` and ``prediction.…=value`` that override the bundles' for this run; of several
@@ -132,7 +132,7 @@ def _bundles(case: Case, chosen: tuple[str, ...]) -> tuple[ModelBundle, ...]:
     stray = [bundle for bundle in named if chosen and bundle.method not in chosen]
     if stray:
         raise BundleError(f"The model “{stray[0].name}” is made for {stray[0].method}, not for {', '.join(chosen)}.")
-    bundles = tuple(by_method.get(method) or models.find_bundle(None, method) for method in chosen or by_method)
+    bundles = tuple(by_method.get(method) or models.default_bundle(method) for method in chosen or by_method)
     if len({methods.wanted(bundle.method) for bundle in bundles}) > 1:
         raise StrokeSegError(f"{' and '.join(chosen or by_method)} read different scans; run them one by one.")
     return tuple(bundle.overridden(_settings_for(bundle.method, case.settings)) for bundle in bundles)

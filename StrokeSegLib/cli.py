@@ -124,7 +124,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="BUNDLE",
-        help="name or path; the newest of each method by default",
+        help="name or path; without it each method takes its default, see “models list”",
     )
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     command.add_argument(
@@ -163,6 +163,9 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="what a bundle says of itself")
     show.add_argument("name")
     show.set_defaults(command=_models_show)
+    default = actions.add_parser("default", help="let a method run with this model where none is named")
+    default.add_argument("name", metavar="NAME")
+    default.set_defaults(command=_models_default)
     verify = actions.add_parser("verify", help="check a bundle's files, hashes and network")
     verify.add_argument("bundle", type=Path)
     verify.set_defaults(command=_models_verify)
@@ -403,8 +406,19 @@ def _truth(phantom: Path) -> str:
 def _models_list(options: argparse.Namespace) -> None:
     from StrokeSegLib import models
 
+    defaults = models.default_hashes()
     for bundle in models.list_bundles():
-        sys.stdout.write(f"{bundle.name:<40} {bundle.version:<10} {bundle.method}\n")
+        mark = "*" if bundle.sha256 in defaults else " "
+        sys.stdout.write(f"{mark} {bundle.name:<40} {bundle.version:<10} {bundle.method}\n")
+    sys.stdout.write("* runs where no model is named; change it with “strokeseg models default NAME”.\n")
+
+
+def _models_default(options: argparse.Namespace) -> None:
+    from StrokeSegLib import models
+
+    bundle = models.find_bundle(options.name)
+    models.make_default(bundle)
+    sys.stdout.write(f"{bundle.method} runs with {bundle.name} {bundle.version} from now on.\n")
 
 
 def _models_show(options: argparse.Namespace) -> None:

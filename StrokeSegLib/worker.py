@@ -4,13 +4,9 @@ A request is ``{"id", "command": "segment", "input", "output"}`` with, where wan
 "side", "settings", "save_probabilities", "save_scan", "stack", "maps", "units", "times_s", "clinical", "files"``, or
 ``{"id", "command": "export", "case", "kind", "output"}`` with, where wanted, ``"name", "source", "empty_patient"``, or
 ``{"id", "command": "phantom", "output", "seed"}`` with, where wanted, ``"kind", "lesion", "side", "spacing_mm"``, or
-``{"id", "command": "cancel" | "models"}``, or, for trial criteria of corrected volumes, ``{"id", "command": "judge",
-"core_ml", "hypoperfused_ml", "clinical"}``, or, for ASPECTS of corrected regions, ``{"id", "command": "score",
-"regions": [{"name", "side", "volume_ml", "affected_ml", "mean_hu"}]}`` with, where wanted, ``"rule", "side",
-"overrides": [{"name", "side", "affected"}]``. Events carry the request's ``id`` and ``event``: ``ready`` (``pid``)
+``{"id", "command": "cancel" | "models"}``. Events carry the request's ``id`` and ``event``: ``ready`` (``pid``)
 once at the start, ``progress`` (``fraction``, ``stage``), ``exported`` (``name``, ``files``), ``log`` (``message``),
-``memory`` (``peak_mb`` of a run), ``models``, ``criteria`` (``core_ml``, ``hypoperfused_ml``, ``criteria``),
-``aspects`` (``aspects`` as in `results.json`), ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled``
+``memory`` (``peak_mb`` of a run), ``models``, ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled``
 or ``bug``). The process ends when stdin closes.
 """
 
@@ -126,8 +122,9 @@ class Worker:
         write_phantom(Path(request["output"]), request["seed"], format="nrrd", **options)
 
     def _models(self, request: dict) -> None:
-        from StrokeSegLib.models import list_bundles
+        from StrokeSegLib.models import default_hashes, list_bundles
 
+        defaults = default_hashes()
         bundles = [
             {
                 "name": bundle.name,
@@ -137,39 +134,11 @@ class Worker:
                 "intended_use": bundle.intended_use,
                 "licence": bundle.licence,
                 "evaluation": dict(bundle.evaluation),
+                "is_default": bundle.sha256 in defaults,
             }
             for bundle in list_bundles()
         ]
         self._send(request["id"], "models", models=bundles)
-
-    def _judge(self, request: dict) -> None:
-        from StrokeSegLib.cases.results import ANSWERS
-        from StrokeSegLib.measures.mismatch import CoreAndHypoperfusion
-        from StrokeSegLib.measures.trial_criteria import ClinicalInputs, trial_criteria
-
-        volumes = {name: request[name] for name in ("core_ml", "hypoperfused_ml")}
-        criteria = trial_criteria(CoreAndHypoperfusion(**volumes), ClinicalInputs(**request["clinical"]))
-        answers = {criterion.name: ANSWERS[criterion.answer] for criterion in criteria}
-        self._send(request["id"], "criteria", criteria=answers, **volumes)
-
-    def _score(self, request: dict) -> None:
-        from StrokeSegLib.cases.aspects_content import aspects_content
-        from StrokeSegLib.measures import aspects as score
-        from StrokeSegLib.measures.aspects import AffectedRule
-        from StrokeSegLib.measures.regions import RegionMeasurement
-        from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
-
-        def region(entry: dict) -> AspectsRegion:
-            return AspectsRegion(entry["name"], Side(entry["side"]))
-
-        measurements = [
-            RegionMeasurement(region(entry), entry["volume_ml"], entry["affected_ml"], entry["mean_hu"])
-            for entry in request["regions"]
-        ]
-        overrides = {region(entry): entry["affected"] for entry in request.get("overrides", ())}
-        rule = AffectedRule(**request.get("rule", {}))
-        aspects = score(measurements, rule, request.get("side", "auto"), overrides)
-        self._send(request["id"], "aspects", aspects=aspects_content(aspects))
 
     def _send(self, identity: str | None, event: str, **content) -> None:
         with self._writing:
@@ -182,8 +151,6 @@ COMMANDS = {
     "export": Worker._export,
     "phantom": Worker._phantom,
     "models": Worker._models,
-    "judge": Worker._judge,
-    "score": Worker._score,
 }
 
 

@@ -20,8 +20,9 @@ def choose_method(desktop, method: str, model: str = "") -> None:
     combo.setCurrentIndex(combo.findData(method))
     assert desktop.panel._parameters.method == method
     if model:
-        desktop.ui.modelCombo.setCurrentText(model)
-        assert desktop.panel._parameters.model == model
+        combo = desktop.ui.modelCombo
+        names = [combo.itemText(index).removesuffix(" (default)") for index in range(combo.count)]
+        combo.setCurrentIndex(names.index(model))
 
 
 def methods_offered(desktop) -> list[str]:

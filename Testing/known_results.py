@@ -1,6 +1,6 @@
 """A result in the scene whose truth is known: the head of the atlas with an infarct."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,10 @@ from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging import Acquisition, Study
-from StrokeSegLib.measures import aspects as score
-from StrokeSegLib.measures.aspects import AffectedRule
+from StrokeSegLib.measures.aspects import AffectedRule, score
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, BRAIN_TISSUES, GREY_TISSUES, AspectsRegion, Side, Tissue
-from StrokeSegLib.vocabulary.terminology import aspects_segment_name
+from StrokeSegLib.vocabulary.names import aspects_segment_name
 
 STEP = (8, 2, 2)
 """Slices, rows and columns of the atlas, of 1 mm, from one that is scanned to the next."""
@@ -62,7 +61,8 @@ def patient(side: Side = Side.LEFT) -> Patient:
 def true_findings(patient: Patient) -> Findings:
     """The truth as findings: core and penumbra, infarct, the regions and the score that they give."""
     infarct = (patient.labels > 0).astype(np.uint8)
-    aspects = score(measure_regions(patient.ct, patient.regions, infarct > 0), AffectedRule())
+    measured = measure_regions(patient.ct, patient.regions, infarct > 0)
+    aspects = replace(score(measured, AffectedRule()), scored_on=("infarct",))
     regions = tuple(Segment(aspects_segment_name(region), region.label) for region in ASPECTS_REGIONS)
     return Findings(
         study=Study(ct=patient.ct, acquisition=Acquisition(modality="CT", manufacturer="none")),

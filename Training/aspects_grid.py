@@ -19,8 +19,7 @@ import numpy as np
 
 from StrokeSegLib import methods, models
 from StrokeSegLib.errors import StrokeSegError
-from StrokeSegLib.measures import aspects as score
-from StrokeSegLib.measures.aspects import AffectedRule, AspectsScore
+from StrokeSegLib.measures.aspects import AffectedRule, AspectsScore, score
 from StrokeSegLib.measures.regions import RegionMeasurement, measure_regions
 from Training.data.case import Case
 from Training.data.synthetic import VALIDATION_SEED, synthetic_head

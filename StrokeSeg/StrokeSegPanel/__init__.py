@@ -1,1 +1,11 @@
-"""What stands behind the StrokeSeg panel; imports nothing beyond Slicer's own Python at file scope."""
+"""The panel's parts; below the window of Slicer, they stand on the ground floor of the library."""
+
+import sys
+from pathlib import Path
+
+LIBRARY_ROOT = next(
+    folder for folder in Path(__file__).resolve().parents if (folder / "StrokeSegLib" / "__init__.py").exists()
+)
+"""Holds `StrokeSegLib`: the module's own folder when installed, the repository in a source tree."""
+if str(LIBRARY_ROOT) not in sys.path:
+    sys.path.append(str(LIBRARY_ROOT))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from slicer.util import NodeModify
 
-from StrokeSegPanel.measuring import HYPOPERFUSED, REGION_PREFIX
+from StrokeSegLib.vocabulary.names import HYPOPERFUSED, REGION_PREFIX
 from StrokeSegPanel.record import Record
 
 FILL = 0.4

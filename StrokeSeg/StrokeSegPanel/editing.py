@@ -3,7 +3,7 @@
 import slicer
 from slicer.util import NodeModify, VTKObservationMixin
 
-from StrokeSegPanel.measuring import REGION_PREFIX
+from StrokeSegLib.vocabulary.names import REGION_PREFIX
 from StrokeSegPanel.results import Results
 from StrokeSegPanel.views import show_in_stroke_window
 

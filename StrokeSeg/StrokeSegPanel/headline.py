@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import qt
 from slicer.i18n import tr as _
 
-from StrokeSegPanel.measuring import CORE, HYPOPERFUSED, INFARCT, PENUMBRA, Measured
+from StrokeSegLib.vocabulary.names import CORE, HYPOPERFUSED, INFARCT, PENUMBRA
+from StrokeSegPanel.measuring import Measured
 from StrokeSegPanel.record import Record
 from StrokeSegPanel.table import mismatch_ratio, not_evaluable, one_decimal
 
@@ -77,7 +78,7 @@ class Headline:
         self._widget.visible = bool(figures)
 
 
-def figures_of(measured: Measured, record: Record, is_scored: bool, segmentation) -> list[Figure]:
+def figures_of(measured: Measured, record: Record, segmentation) -> list[Figure]:
     """The main results of what is there: core, penumbra or infarct, mismatch, ASPECTS."""
     names = {segment.name: segment for segment in measured.segments}
     lesions = [name for name in (CORE, PENUMBRA) if name in names] or [
@@ -113,7 +114,7 @@ def figures_of(measured: Measured, record: Record, is_scored: bool, segmentation
     elif record.criteria:
         figures += [Figure(title, NOTHING, note=not_evaluable()) for title in (_("Core"), _("Mismatch"))]
     if record.aspects is not None:
-        figures.append(_aspects(record, is_scored))
+        figures.append(_aspects(record))
     return figures
 
 
@@ -124,12 +125,9 @@ def _mismatch(measured: Measured, perfusion: dict) -> Figure:
     return Figure(_("Mismatch"), one_decimal(measured.volumes_ml.get(PENUMBRA, 0.0)), _("ml"), note)
 
 
-def _aspects(record: Record, is_scored: bool) -> Figure:
+def _aspects(record: Record) -> Figure:
     aspects, names = record.aspects, {"left": _("left"), "right": _("right")}
-    points = {
-        side: "…" if not is_scored else NOTHING if aspects[side]["score"] is None else str(aspects[side]["score"])
-        for side in names
-    }
+    points = {side: NOTHING if aspects[side]["score"] is None else str(aspects[side]["score"]) for side in names}
     side = aspects["side"]
     if side is None:
         both = f"{_('R')} {points['right']} · {_('L')} {points['left']}"

@@ -24,7 +24,7 @@ CANCEL_MS = 4000
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is asked for; an empty model takes the newest of each method, no replaced node makes a new one.
+    """What is asked for; an empty model takes the default of each method, no replaced node makes a new one.
 
     Args:
         volume: the scan's node, on whose grid the results lie.
@@ -67,8 +67,6 @@ class Listener(Protocol):
     def on_progress(self, fraction: float, stage: str) -> None: ...
     def on_log(self, text: str) -> None: ...
     def on_done(self, results: Results) -> None: ...
-    def on_criteria(self, identity: str, judged_ml: dict[str, float], criteria: dict) -> None: ...
-    def on_aspects(self, identity: str, request: dict, aspects: dict) -> None: ...
     def on_stopped(self, message: str, cancelled: bool) -> None: ...
 
 
@@ -94,7 +92,6 @@ class SegmentationLogic:
         self._listener = listener
         self._process = process_class(library_root, self._on_event, listener.on_log, self._on_process_ended)
         self._run: _Run | None = None
-        self._questions: dict[str, tuple[str, dict]] = {}
         self._parts: Generator[None, None, dict] | None = None
         self._bringing_in: Generator[None, None, Results] | None = None
         self._handing_over = timer(self._hand_over_a_part)
@@ -114,17 +111,9 @@ class SegmentationLogic:
         if not self._process.is_running:
             self._process.send({"id": "models", "command": "models"})
 
-    def judge(self, identity: str, volumes_ml: Mapping[str, float], clinical: Mapping[str, float]) -> None:
-        """Ask for the trials' criteria of corrected volumes of core and penumbra; answered to `on_criteria`."""
-        core_ml = volumes_ml["core"]
-        volumes = {"core_ml": core_ml, "hypoperfused_ml": core_ml + volumes_ml["penumbra"]}
-        self._process.send({"id": identity, "command": "judge", "clinical": dict(clinical), **volumes})
-
-    def score(self, identity: str, request: dict) -> None:
-        """Ask for ASPECTS of corrected regions or boxes; the answer comes to `on_aspects` with the request."""
-        question = uuid.uuid4().hex
-        self._questions[question] = (identity, request)
-        self._process.send({"id": question, "command": "score", **request})
+    def make_default(self, name: str) -> None:
+        """Let its method run with this model by default; the models are then told anew."""
+        self._process.send({"id": "default", "command": "default", "name": name})
 
     def start(self, request: RunRequest) -> None:
         """Begin a run; whatever stops it is told to the listener."""
@@ -175,12 +164,6 @@ class SegmentationLogic:
     def _on_event(self, event: dict) -> None:
         if event["event"] == "models":
             self._listener.on_models(event["models"])
-        elif event["event"] == "criteria":
-            core_ml = event["core_ml"]
-            judged_ml = {"core": core_ml, "penumbra": event["hypoperfused_ml"] - core_ml}
-            self._listener.on_criteria(event["id"], judged_ml, event["criteria"])
-        elif event["event"] == "aspects":
-            self._listener.on_aspects(*self._questions.pop(event["id"]), event["aspects"])
         elif event["event"] == "log":
             self._listener.on_log(event["message"])
         elif self._run is None or event["id"] != self._run.identity:

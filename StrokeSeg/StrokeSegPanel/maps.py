@@ -1,58 +1,22 @@
 """A run's perfusion maps as volumes of the scene, always on the same colour scales."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import slicer
+
+from StrokeSegLib.vocabulary.map_scales import RAINBOW, MapScale
 
 COLOUR_TAG = "StrokeSegPerfusion"
 """Singleton tag of the one colour node that all maps share."""
 
 COLOURS = 256
 
-RAINBOW = (
-    (0.0, (0, 0, 0)),
-    (0.06, (48, 18, 120)),
-    (0.22, (30, 60, 220)),
-    (0.4, (0, 190, 220)),
-    (0.55, (40, 200, 60)),
-    (0.7, (240, 225, 30)),
-    (0.85, (250, 120, 0)),
-    (1.0, (200, 0, 0)),
-)
-"""Part of the scale and its red, green, blue; as in `StrokeSegLib.reports.map_pictures`."""
-
 TITLE_POINTS, LABEL_POINTS = 12, 11
 """Text of a legend."""
 
 NOTHING_MEASURED, LARGEST_VALUE = 1e-6, 1e6
 """Maps are 0 where nothing was measured; there the scan shows through."""
-
-
-@dataclass(frozen=True)
-class MapScale:
-    """How a map is shown, as in `StrokeSegLib.reports.map_pictures`; its colours begin at 0.
-
-    Args:
-        name: of its file.
-        title: for people.
-        unit: of the values.
-        maximum: value of the last colour.
-    """
-
-    name: str
-    title: str
-    unit: str
-    maximum: float
-
-
-SCALES = (
-    MapScale("cbf", "CBF", "ml/100 g/min", 60.0),
-    MapScale("cbv", "CBV", "ml/100 g", 6.0),
-    MapScale("mtt", "MTT", "s", 20.0),
-    MapScale("tmax", "Tmax", "s", 12.0),
-)
 
 
 def read_map(path: Path, volume) -> None:

@@ -18,8 +18,8 @@ TOGETHER = " + "
 USUAL_METHODS = (("ncct-core-penumbra", "ncct-aspects"), ("ctp-threshold",))
 """Listed first, and so the default, each for its kind of scan."""
 
-CARD = "card"
-"""Link in the line on the model."""
+CARD, DEFAULT = "card", "default"
+"""Links in the line on the model."""
 
 LINK_COLOUR = "#3d8fdc"
 """Readable on light and on dark."""
@@ -44,10 +44,11 @@ class OptionsSection:
     Args:
         ui: the panel's widgets.
         changed: called after a choice.
+        make_default: called with the name of a model that its method is to run with by default.
     """
 
-    def __init__(self, ui, changed: Callable[[], None]):
-        self._ui, self._changed = ui, changed
+    def __init__(self, ui, changed: Callable[[], None], make_default: Callable[[str], None]):
+        self._ui, self._changed, self._make_default = ui, changed, make_default
         self._parameters = None
         self._card_folder = qt.QTemporaryDir()
         self.models: list[dict] = []
@@ -84,8 +85,11 @@ class OptionsSection:
         origins = dict.fromkeys(_shortened(model["training_data"]) for model in chosen)
         licences = dict.fromkeys(model["licence"] for model in chosen)
         line = _("Trained on: {origins} · {licences}").format(origins=", ".join(origins), licences=", ".join(licences))
-        link = f' · <a href="{CARD}" style="color:{LINK_COLOUR}">{_("model card")}</a>'
-        self._ui.modelLabel.text = html.escape(line) + link if chosen else ""
+        links = {CARD: _("model card")}
+        if self._parameters and self._parameters.model:
+            links[DEFAULT] = _("use by default")
+        linked = "".join(f' · <a href="{key}" style="color:{LINK_COLOUR}">{text}</a>' for key, text in links.items())
+        self._ui.modelLabel.text = html.escape(line) + linked if chosen else ""
         device = self._parameters.device if self._parameters else "auto"
         parts = [
             title_of(self._parameters.method) if self._parameters and self._parameters.method else "",
@@ -99,24 +103,33 @@ class OptionsSection:
         return self._parameters.side if self._parameters else "auto"
 
     def _chosen_models(self) -> list[dict]:
-        method = self._parameters.method if self._parameters else ""
-        if TOGETHER in method:
-            newest = {model["method"]: model for model in reversed(self.models)}
-            return [newest[one] for one in method.split(TOGETHER) if one in newest]
-        return [model for model in self.models if model["name"] == self._parameters.model][:1] if method else []
+        methods = self._parameters.method.split(TOGETHER) if self._parameters else []
+        if self._parameters and self._parameters.model:
+            return [model for model in self.models if model["name"] == self._parameters.model][:1]
+        return [
+            model for method in methods for model in self.models if model["method"] == method and model["is_default"]
+        ]
 
     def _on_method_chosen(self, _index=None) -> None:
-        method = self._ui.methodCombo.currentData or ""
-        names = dict.fromkeys(model["name"] for model in self.models if model["method"] == method)
-        offer(self._ui.modelCombo, [(name, name) for name in names], self._parameters.model)
-        self._parameters.method = method
+        self._parameters.method = self._ui.methodCombo.currentData or ""
+        self.offer_models()
+
+    def offer_models(self) -> None:
+        """Offer the models of the chosen method, its default first."""
+        own = [model for model in self.models if model["method"] == self._parameters.method]
+        default = [(_("{name} (default)").format(name=model["name"]), "") for model in own if model["is_default"]]
+        others = dict.fromkeys(model["name"] for model in own if not model["is_default"])
+        offer(self._ui.modelCombo, [*default, *((name, name) for name in others)], self._parameters.model)
         self._on_model_chosen()
 
     def _on_model_chosen(self, _index=None) -> None:
-        self._parameters.model = self._ui.modelCombo.currentText
+        self._parameters.model = self._ui.modelCombo.currentData or ""
         self._changed()
 
-    def _on_link(self, _link: str) -> None:
+    def _on_link(self, link: str) -> None:
+        if link == DEFAULT:
+            self._make_default(self._parameters.model)
+            return
         path = Path(self._card_folder.path()) / "models.html"
         path.write_text(card(self._chosen_models()), encoding="utf-8")
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))

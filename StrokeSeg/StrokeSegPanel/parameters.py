@@ -32,7 +32,7 @@ class StrokeSegParameterNode:
         outputSegmentation: replaced by a run's segments; None makes a new segmentation.
         resultSegmentation: the one whose volumes the table shows.
         method: id of the method, empty for the first.
-        model: name of the model, empty for the newest of the method.
+        model: name of the model, empty for the default of the method.
         device: where the network runs.
         side: hemisphere of the patient that is reported; auto for both.
         cbfMap, cbvMap, mttMap, tmaxMap: perfusion maps made elsewhere, on the grid of the scan.

@@ -4,7 +4,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from StrokeSegPanel.maps import SCALES, show_legend
+from StrokeSegLib.vocabulary.map_scales import SCALES
+from StrokeSegPanel.maps import show_legend
 from StrokeSegPanel.results import Results
 
 LAYOUT = 85021

@@ -77,9 +77,14 @@ class Planes:
         self._voxels = voxels[tuple(inside)]
         self._first = [max(0, start) for start in first]
 
+    @property
+    def filled(self) -> range:
+        """The slices that may hold labels."""
+        return range(self._first[0], self._first[0] + len(self._voxels)) if self._voxels is not None else range(0)
+
     def __getitem__(self, index: int) -> np.ndarray:
         plane = np.zeros(self.shape[1:], np.uint8)
-        if self._voxels is None or not 0 <= index - self._first[0] < len(self._voxels):
+        if index not in self.filled:
             return plane
         part = self._voxels[index - self._first[0]]
         if part.shape == plane.shape:

@@ -1,9 +1,18 @@
 """What the scene keeps of a run: its results as they came, and what the reader's corrections made of them."""
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from slicer.i18n import tr as _
+
+from StrokeSegLib.cases.aspects_content import aspects_content, aspects_of
+from StrokeSegLib.measures.aspects import EDITED, scored_anew
+from StrokeSegLib.measures.mismatch import CoreAndHypoperfusion
+from StrokeSegLib.measures.trial_criteria import ClinicalInputs, trial_criteria
+from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
+from StrokeSegLib.vocabulary.names import CORE, PENUMBRA, REGION_OF_NAME
+from StrokeSegPanel.measuring import Measured
 
 RECORD_ATTRIBUTE = "StrokeSeg.results"
 
@@ -17,18 +26,14 @@ class Record:
     Args:
         run: `results.json` of the run, as it came.
         criteria: the trials' criteria as they are now; empty where there are none.
-        judged_ml: volumes of core and penumbra that ``criteria`` were judged by.
         aspects: ASPECTS as it is now, in the form of `results.json`; None where no regions were looked for.
-        scored: the request that ``aspects`` answers; None as long as it is the run's own.
         side: the symptomatic side that the reader chose, ``left`` or ``right``, or ``auto``.
-        overrides: ASPECTS regions that the reader decided, as the request ``score`` names them.
+        overrides: ASPECTS regions that the reader decided: ``name``, ``side`` and ``affected``.
     """
 
     run: dict
     criteria: dict
-    judged_ml: dict
     aspects: dict | None
-    scored: dict | None = None
     side: str = AUTO
     overrides: tuple[dict, ...] = ()
 
@@ -36,18 +41,46 @@ class Record:
     def of_run(cls, run: dict) -> "Record":
         """The record of a run that nobody has corrected."""
         aspects = run.get("aspects")
-        side = aspects["side"] if aspects and aspects["side_source"] == "edited" else AUTO
-        return cls(run, run.get("criteria", {}), run["volumes_ml"], aspects, side=side)
+        side = aspects["side"] if aspects and aspects["side_source"] == EDITED else AUTO
+        return cls(run, run.get("criteria", {}), aspects, side)
 
     @classmethod
     def of(cls, segmentation) -> "Record":
         """The record of a result in the scene."""
         content = json.loads(segmentation.GetAttribute(RECORD_ATTRIBUTE))
-        return cls(**content | {"overrides": tuple(content["overrides"])})
+        overrides = tuple(content["overrides"])
+        return cls(content["run"], content["criteria"], content["aspects"], content["side"], overrides)
 
     def keep(self, segmentation) -> None:
         """Write the record onto its segmentation node."""
         segmentation.SetAttribute(RECORD_ATTRIBUTE, json.dumps(asdict(self)))
+
+    def following(self, measured: Measured) -> "Record":
+        """With criteria and ASPECTS as they follow from segments and decisions; the run's own where nothing changed."""
+        edited = set(measured.edited)
+        criteria, aspects = self.run.get("criteria", {}), self.run.get("aspects")
+        if criteria and edited & {CORE, PENUMBRA} and self.run["perfusion"].get("mismatch_ml") is not None:
+            criteria = self._criteria(measured.volumes_ml)
+        if aspects is not None and (self.decisions or self.touches_aspects(edited)):
+            aspects = self._aspects(measured, edited)
+        return replace(self, criteria=criteria, aspects=aspects)
+
+    def touches_aspects(self, edited: Collection[str]) -> bool:
+        """Whether a region or the tissue that is scored is among edited segments."""
+        return any(name in REGION_OF_NAME or name in self.run["aspects"]["scored_on"] for name in edited)
+
+    def _criteria(self, volumes_ml: Mapping[str, float]) -> dict:
+        core_ml, penumbra_ml = (volumes_ml.get(name, 0.0) for name in (CORE, PENUMBRA))
+        clinical = ClinicalInputs(**self.run.get("clinical", {}))
+        criteria = trial_criteria(CoreAndHypoperfusion(core_ml, core_ml + penumbra_ml), clinical)
+        return {criterion.name: criterion.answer.as_content for criterion in criteria}
+
+    def _aspects(self, measured: Measured, edited: Collection[str]) -> dict:
+        automatic = aspects_of(self.run["aspects"])
+        # As they were measured where nothing was edited: a stored score names its regions to four digits.
+        regions = measured.regions if self.touches_aspects(edited) else automatic.measurements
+        overrides = {AspectsRegion(one["name"], Side(one["side"])): one["affected"] for one in self.overrides}
+        return aspects_content(scored_anew(automatic, regions, self.side, overrides))
 
     @property
     def as_it_came(self) -> "Record":
@@ -77,24 +110,3 @@ class Record:
         """Without the reader's word on one region."""
         others = (one for one in self.overrides if (one["name"], one["side"]) != (name, side))
         return replace(self, overrides=tuple(others))
-
-    def score_request(self, regions: tuple[dict, ...], regions_edited: bool) -> dict | None:
-        """What the worker is to score; None where the run's own score holds.
-
-        Args:
-            regions: as they measure now.
-            regions_edited: whether the reader changed regions or infarct.
-        """
-        if self.run.get("aspects") is None or not (regions_edited or self.decisions):
-            return None
-        request = {"rule": self.run["aspects"]["rule"], "side": self.side, "overrides": list(self.overrides)}
-        return request | {"regions": list(regions if regions_edited else measured_by(self.run["aspects"]))}
-
-
-def measured_by(aspects: dict) -> list[dict]:
-    """What a score was made from, as the request ``score`` names it."""
-    return [
-        {"name": name, "side": side, **{key: region[key] for key in ("volume_ml", "affected_ml", "mean_hu")}}
-        for side in ("left", "right")
-        for name, region in aspects[side]["regions"].items()
-    ]

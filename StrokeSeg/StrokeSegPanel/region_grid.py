@@ -5,7 +5,7 @@ from collections.abc import Callable
 import qt
 from slicer.i18n import tr as _
 
-from StrokeSegPanel.measuring import REGION_PREFIX
+from StrokeSegLib.vocabulary.names import REGION_PREFIX
 from StrokeSegPanel.parameters import SIDES
 from StrokeSegPanel.record import Record
 
@@ -74,12 +74,11 @@ class RegionGrid:
         self.last_widget = previous
         ui.symptomaticCombo.connect("activated(int)", lambda index: choose_side(SIDES[index]))
 
-    def show(self, record: Record | None, is_scored: bool) -> None:
+    def show(self, record: Record | None) -> None:
         """Show a result's regions, or nothing where it has none.
 
         Args:
             record: the result's numbers; None without a result.
-            is_scored: whether they belong to the segments and boxes as they are now.
         """
         has_regions = record is not None and record.aspects is not None
         self._ui.regions.visible = has_regions
@@ -88,7 +87,7 @@ class RegionGrid:
         self._symptomatic = record.aspects["side"] or SHOWN_SIDES[0]
         self._ui.symptomaticCombo.setCurrentIndex(SIDES.index(record.side))
         for side, label in (("right", self._ui.rightScoreLabel), ("left", self._ui.leftScoreLabel)):
-            label.text = _score_text(side, record.aspects, is_scored)
+            label.text = _score_text(side, record.aspects)
         decided = {(one["name"], one["side"]): one["affected"] for one in record.overrides}
         for (name, side), box in self.boxes.items():
             region = record.aspects[side]["regions"][name]
@@ -108,10 +107,10 @@ class RegionGrid:
         self._show_segments((f"{REGION_PREFIX}{name} {side}",))
 
 
-def _score_text(side: str, aspects: dict, is_scored: bool) -> str:
+def _score_text(side: str, aspects: dict) -> str:
     titles = {"right": _("Right: {score}"), "left": _("Left: {score}")}
     points = aspects[side]["score"]
-    text = titles[side].format(score="…" if not is_scored else _("not scoreable") if points is None else points)
+    text = titles[side].format(score=_("not scoreable") if points is None else points)
     return f"<b>{text}</b>" if side == aspects["side"] else text
 
 

@@ -5,9 +5,9 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import NodeModify
 
+from StrokeSegLib.vocabulary.names import REGION_PREFIX
 from StrokeSegPanel.display import AFFECTED_COLOUR
 from StrokeSegPanel.geometry import centre_of_slice
-from StrokeSegPanel.measuring import REGION_PREFIX
 from StrokeSegPanel.planes import Planes, grid_of, layers_of
 from StrokeSegPanel.results import LABELS_ROLE, Results
 

@@ -3,10 +3,8 @@
 import qt
 from slicer.i18n import tr as _
 
-from StrokeSegPanel.geometry import stack_of_run
-from StrokeSegPanel.measuring import Measuring
 from StrokeSegPanel.record import Record
-from StrokeSegPanel.results import Results
+from StrokeSegPanel.results import Results, measuring_of
 
 REPLACE, MAKE_NEW = "replace", "new"
 
@@ -20,10 +18,7 @@ def corrections_of(segmentation) -> list[str]:
     content = segmentation.GetSegmentation()
     if results is None or results.scan is None:
         return [content.GetSegment(segment_id).GetName() for segment_id in content.GetSegmentIDs()]
-    record = Record.of(segmentation)
-    stack = stack_of_run(record.run, results.scan)
-    measured = Measuring(segmentation, results.automatic, results.scan, stack).measure()
-    return [*measured.edited, *record.decisions]
+    return [*measuring_of(results).measure().edited, *Record.of(segmentation).decisions]
 
 
 def ask_before_replacing(name: str, corrections: list[str]) -> str | None:

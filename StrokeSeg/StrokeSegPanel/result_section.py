@@ -11,7 +11,6 @@ from slicer.i18n import tr as _
 from StrokeSegPanel.editing import Correction
 from StrokeSegPanel.headline import Headline, figures_of
 from StrokeSegPanel.live import LiveNumbers
-from StrokeSegPanel.logic import SegmentationLogic
 from StrokeSegPanel.record import Record
 from StrokeSegPanel.region_grid import RegionGrid
 from StrokeSegPanel.view_section import ViewSection
@@ -28,15 +27,14 @@ class ResultSection:
 
     Args:
         ui: the panel's widgets.
-        logic: asks the worker.
         say: called with a sentence for the reader.
     """
 
-    def __init__(self, ui, logic: SegmentationLogic, say: Callable[[str], None]):
+    def __init__(self, ui, say: Callable[[str], None]):
         self._ui = ui
         self._report_folder = qt.QTemporaryDir()
         self._all_warnings = False
-        self.live = LiveNumbers(logic, self._show_numbers, say)
+        self.live = LiveNumbers(self._show_numbers, say)
         self.views = ViewSection(ui, self.live, say)
         self.grid = RegionGrid(ui, self.live.decide, self.live.choose_side, self.views.jump_to)
         self.headline = Headline(ui.headline)
@@ -87,12 +85,11 @@ class ResultSection:
         results, measured = self.live.results, self.live.measured
         record = self.live.record if results else None
         known = measured is not None and record is not None
-        scored = self.live.is_scored
-        self.headline.show(figures_of(measured, record, scored, results.segmentation) if known else [])
+        self.headline.show(figures_of(measured, record, results.segmentation) if known else [])
         self._show_warnings(record)
         self._size_table(results.table.GetNumberOfRows() if results else 0)
         self._ui.undoButton.enabled = bool(self.live.corrections)
-        self.grid.show(record, scored)
+        self.grid.show(record)
         self.views.refresh()
 
     def _show_warnings(self, record: Record | None) -> None:

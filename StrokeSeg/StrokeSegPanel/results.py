@@ -10,10 +10,12 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from StrokeSegLib.vocabulary.map_scales import SCALES, MapScale
 from StrokeSegPanel.curves import add_plot, has_curves
 from StrokeSegPanel.display import hide, show_as_usual
-from StrokeSegPanel.geometry import box_ijk_to_ras, ijk_to_ras, is_sheared
-from StrokeSegPanel.maps import SCALES, MapScale, read_map, show_on_scale
+from StrokeSegPanel.geometry import box_ijk_to_ras, ijk_to_ras, is_sheared, stack_of_run
+from StrokeSegPanel.maps import read_map, show_on_scale
+from StrokeSegPanel.measuring import Measuring
 from StrokeSegPanel.planes import layers_of
 from StrokeSegPanel.record import Record
 
@@ -70,6 +72,14 @@ def newest_result_of(volume):
     """The segmentation node that the latest run on a volume made; None without any."""
     own = [results.segmentation for results in results_in_scene() if results.scan is volume]
     return own[-1] if own else None
+
+
+def measuring_of(results: Results) -> Measuring:
+    """What measures a result whose scan is in the scene."""
+    run = Record.of(results.segmentation).run
+    scored_on = run.get("aspects", {}).get("scored_on", ())
+    stack = stack_of_run(run, results.scan)
+    return Measuring(results.segmentation, results.automatic, results.scan, scored_on, stack)
 
 
 def import_results(folder: Path, volume, replaced=None, warnings: Sequence[str] = ()) -> Generator[None, None, Results]:

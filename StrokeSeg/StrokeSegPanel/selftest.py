@@ -14,10 +14,10 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
+from StrokeSegLib.vocabulary.map_scales import SCALES
+from StrokeSegLib.vocabulary.names import CORE
 from StrokeSegPanel.display import affected_regions
 from StrokeSegPanel.geometry import ijk_to_ras, is_sheared
-from StrokeSegPanel.maps import SCALES
-from StrokeSegPanel.measuring import CORE
 from StrokeSegPanel.perfusion_layout import LAYOUT, VIEWS
 from StrokeSegPanel.results import LABELS_ROLE, Results, results_in_scene
 from StrokeSegPanel.selftest_scans import add_tilted, draw

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import vtk
 from slicer.i18n import tr as _
 
-from StrokeSegPanel.measuring import CORE, HYPOPERFUSED, PENUMBRA, REGION_PREFIX, Measured
+from StrokeSegLib.vocabulary.names import CORE, HYPOPERFUSED, PENUMBRA, REGION_PREFIX
+from StrokeSegPanel.measuring import Measured
 from StrokeSegPanel.record import Record
-
-SAME_ML = 0.02
-"""Volumes that differ by less are the same; `results.json` rounds its own."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +31,14 @@ class Row:
     segments: tuple[str, ...] = ()
 
 
-def rows_of(measured: Measured, record: Record, is_scored: bool) -> list[Row]:
+def rows_of(measured: Measured, record: Record) -> list[Row]:
     """The rows of the table.
 
     Args:
         measured: the segments as they are now.
-        record: of the run and of what was judged and scored since.
-        is_scored: whether the record's ASPECTS belongs to the segments and boxes as they are now.
+        record: of the run and of what followed from corrections.
     """
-    rows = _aspects(record, is_scored)
+    rows = _aspects(record)
     automatic_ml = record.run["volumes_ml"]
     for segment in measured.segments:
         if not segment.is_region:
@@ -66,10 +63,10 @@ def rows_of(measured: Measured, record: Record, is_scored: bool) -> list[Row]:
     elif record.criteria:
         titles = (_("Core"), _("Mismatch volume"), _("Mismatch ratio"))
         rows += [Row(title, not_evaluable(), "", not_evaluable()) for title in titles]
-    return rows + _criteria(record, is_judged(measured.volumes_ml, record))
+    return rows + _criteria(record)
 
 
-def _aspects(record: Record, is_scored: bool) -> list[Row]:
+def _aspects(record: Record) -> list[Row]:
     """A row for each side, the one that counts first."""
     if record.aspects is None:
         return []
@@ -79,9 +76,8 @@ def _aspects(record: Record, is_scored: bool) -> list[Row]:
     for side in sides:
         title = _("ASPECTS, {side}")
         now, automatic = record.aspects[side], record.run["aspects"][side]
-        points = _points(now) if is_scored else _("updating…")
         regions = tuple(f"{REGION_PREFIX}{name} {side}" for name in _affected_first(now))
-        row = Row(title.format(side=names[side]), points, "", _points(automatic), now != automatic, regions)
+        row = Row(title.format(side=names[side]), _points(now), "", _points(automatic), now != automatic, regions)
         rows.append(row)
     return rows
 
@@ -129,23 +125,10 @@ def _thresholds(perfusion: dict) -> list[Row]:
     return rows
 
 
-def is_judged(volumes_ml: dict[str, float], record: Record) -> bool:
-    """Whether the trials' criteria, if there are any, were judged by these volumes."""
-    return not record.criteria or all(
-        abs(volumes_ml.get(name, 0.0) - (record.judged_ml.get(name) or 0.0)) <= SAME_ML for name in (CORE, PENUMBRA)
-    )
-
-
-def _criteria(record: Record, judged: bool) -> list[Row]:
+def _criteria(record: Record) -> list[Row]:
     automatic = record.run.get("criteria", {})
     return [
-        Row(
-            name,
-            _answer(answer) if judged else _("updating…"),
-            "",
-            _answer(automatic.get(name)),
-            answer != automatic.get(name),
-        )
+        Row(name, _answer(answer), "", _answer(automatic.get(name)), answer != automatic.get(name))
         for name, answer in record.criteria.items()
     ]
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import slicer
 from slicer.i18n import tr as _
 
+from StrokeSegLib.vocabulary.map_scales import SCALES
+from StrokeSegLib.vocabulary.names import CORE, HYPOPERFUSED, PENUMBRA
 from StrokeSegPanel.choices import offer
 from StrokeSegPanel.display import outline_regions, show_segments, show_surfaces, shows_surfaces
 from StrokeSegPanel.live import LiveNumbers
-from StrokeSegPanel.maps import SCALES, show_legend
-from StrokeSegPanel.measuring import CORE, HYPOPERFUSED, PENUMBRA
+from StrokeSegPanel.maps import show_legend
 from StrokeSegPanel.perfusion_layout import PerfusionLayout
 from StrokeSegPanel.region_labels import show_labels
 from StrokeSegPanel.results import Results

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 
+from StrokeSegLib.vocabulary.names import REGION_PREFIX
 from StrokeSegPanel.geometry import box_ijk_to_ras, centre_of_slice, ijk_to_ras, is_sheared, slice_stack
-from StrokeSegPanel.measuring import REGION_PREFIX, Measured, MeasuredSegment
+from StrokeSegPanel.measuring import Measured, MeasuredSegment
 from StrokeSegPanel.planes import Planes, grid_of, layers_of
 
 STROKE_WINDOW, STROKE_LEVEL = 40.0, 40.0

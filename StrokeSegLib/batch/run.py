@@ -195,7 +195,7 @@ def _kept(request: dict) -> dict:
 
 
 def _settings(usual: Case) -> dict:
-    """What all cases have in common, and the models that are newest now: a resumed batch must not mix two."""
+    """What all cases have in common, and the models that run by default now: a resumed batch must not mix two."""
     return {
         "schema_version": SCHEMA_VERSION,
         "settings": _kept(request_of(usual)),
@@ -204,19 +204,19 @@ def _settings(usual: Case) -> dict:
 
 
 def _models(usual: Case) -> list[models.ModelBundle]:
-    """Those that were named, and the newest of every other method that is asked for, or that a scan could choose.
+    """Those that were named, and the default of every other method that is asked for, or that a scan could choose.
 
     Raises:
         BundleError: a model that was named, or of a method that was, is missing.
     """
     named = [models.find_bundle(name) for name in usual.models]
     known = {bundle.method for bundle in named}
-    found = [models.find_bundle(None, method) for method in usual.methods if method not in known]
+    found = [models.default_bundle(method) for method in usual.methods if method not in known]
     if usual.models or usual.methods:
         return named + found
     for method in methods.METHODS:
         try:
-            found.append(models.find_bundle(None, method))
+            found.append(models.default_bundle(method))
         except BundleError:
             continue
     return found

@@ -13,7 +13,6 @@ from StrokeSegLib.findings import Findings, MethodRun
 from StrokeSegLib.geometry.regular_grid import RegularGrid
 from StrokeSegLib.geometry.slices import POSITION_TOLERANCE_MM, SliceGeometry
 from StrokeSegLib.measures.mismatch import Mismatch
-from StrokeSegLib.measures.trial_criteria import Answer
 from StrokeSegLib.perfusion import BloodCurve, Motion, Perfusion
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
@@ -21,8 +20,6 @@ SCHEMA_VERSION = 1
 
 UNDEFINED = "undefined"
 """A ratio whose denominator is 0: never infinity in a file."""
-
-ANSWERS = {Answer.MET: True, Answer.NOT_MET: False, Answer.NOT_EVALUABLE: "not evaluable"}
 
 
 def write_results(findings: Findings, path: Path) -> None:
@@ -56,7 +53,7 @@ def _perfusion_parts(findings: Findings) -> dict:
         if findings.mismatch is not None:
             parts["perfusion"] |= _mismatch(findings.mismatch)
     if findings.criteria:
-        parts["criteria"] = {criterion.name: ANSWERS[criterion.answer] for criterion in findings.criteria}
+        parts["criteria"] = {criterion.name: criterion.answer.as_content for criterion in findings.criteria}
     given = {name: value for name, value in asdict(findings.clinical).items() if value is not None}
     if given:
         parts["clinical"] = given

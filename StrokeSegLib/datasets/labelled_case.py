@@ -12,7 +12,7 @@ from StrokeSegLib.findings import Findings, SegmentLayer
 from StrokeSegLib.findings.correction import mask
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
-from StrokeSegLib.vocabulary.terminology import aspects_segment_name
+from StrokeSegLib.vocabulary.names import aspects_segment_name
 
 LABELS = {"core": 1, "infarct": 1, "penumbra": 2}
 """What training learns, and its values there."""

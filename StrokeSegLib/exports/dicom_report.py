@@ -16,7 +16,8 @@ from StrokeSegLib.findings.correction import mask
 from StrokeSegLib.measures.aspects import EDITED, HemisphereScore, RegionFinding
 from StrokeSegLib.measures.mismatch import Mismatch
 from StrokeSegLib.vocabulary.anatomy import Side
-from StrokeSegLib.vocabulary.terminology import LATERALITY, OWN_SCHEME, TERMS, Code, aspects_segment_name
+from StrokeSegLib.vocabulary.names import aspects_segment_name
+from StrokeSegLib.vocabulary.terminology import LATERALITY, OWN_SCHEME, TERMS, Code
 
 CT_HEAD = Code("LN", "24725-4", "CT Head")
 VOLUME = Code("SCT", "118565006", "Volume")

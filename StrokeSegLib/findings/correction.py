@@ -7,12 +7,12 @@ import numpy as np
 
 from StrokeSegLib.findings.findings import Findings, SegmentLayer
 from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
-from StrokeSegLib.measures.aspects import EDITED, AspectsScore, score
+from StrokeSegLib.measures.aspects import AspectsScore, scored_anew
 from StrokeSegLib.measures.mismatch import Mismatch
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.measures.trial_criteria import trial_criteria
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion
-from StrokeSegLib.vocabulary.terminology import aspects_segment_name
+from StrokeSegLib.vocabulary.names import aspects_segment_name
 
 CORE, PENUMBRA = "core", "penumbra"
 """The segments that together are the hypoperfused tissue of a mismatch."""
@@ -93,7 +93,4 @@ def _aspects(
     affected = findings.mask(*automatic.scored_on)
     bleeding = likely_haemorrhage(findings.study)
     measured = measure_regions(findings.study.ct, regions, affected, bleeding.mask if bleeding else None)
-    if side == "auto" and automatic.side_source == EDITED:
-        side = automatic.side.value
-    anew = score(measured, automatic.rule, side, overrides)
-    return replace(anew, scored_on=automatic.scored_on, anatomy=automatic.anatomy, agreement=automatic.agreement)
+    return scored_anew(automatic, measured, side, overrides)

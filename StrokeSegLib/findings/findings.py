@@ -13,7 +13,8 @@ from StrokeSegLib.measures.trial_criteria import NOTHING_GIVEN, ClinicalInputs, 
 from StrokeSegLib.measures.volumes import volumes_ml
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import Perfusion
-from StrokeSegLib.vocabulary.terminology import TERMS, aspects_segment_name
+from StrokeSegLib.vocabulary.names import aspects_segment_name
+from StrokeSegLib.vocabulary.terminology import TERMS
 
 
 @dataclass(frozen=True)

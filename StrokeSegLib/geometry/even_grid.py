@@ -4,14 +4,19 @@ Planes and slices share the directions of rows and columns, so that each axis is
 matrix ``(new place, old place)`` of linear interpolation.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from StrokeSegLib.geometry.slices import SliceGeometry
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 SAME_PLACE = 1e-3
 """Places that differ by less, in voxels, are one: nothing is interpolated between them."""
@@ -39,7 +44,7 @@ class EvenGrid:
     @classmethod
     def around(
         cls, mask: np.ndarray, stack: SliceGeometry, spacing_mm: tuple[float, float, float] | None = None
-    ) -> "EvenGrid":
+    ) -> EvenGrid:
         """The smallest grid that holds a mask.
 
         Args:
@@ -149,6 +154,8 @@ def _heights_mm(stack: SliceGeometry) -> np.ndarray:
 
 def _linear(places: np.ndarray, size: int) -> sparse.csr_array:
     """``(places, size)`` weights of linear interpolation at fractional places; none beyond 0 and ``size − 1``."""
+    from scipy import sparse
+
     whole = np.rint(places)
     places = np.where(np.abs(places - whole) < SAME_PLACE, whole, places)
     below = np.floor(places)

@@ -4,7 +4,7 @@ Barber et al. 2000, Lancet 355:1670: ten points less one for each affected regio
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.measures.regions import RegionMeasurement
@@ -164,6 +164,14 @@ class AspectsScore:
         """All twenty regions by ascending label."""
         return self.right.regions + self.left.regions
 
+    @property
+    def measurements(self) -> tuple[RegionMeasurement, ...]:
+        """What it was scored from."""
+        return tuple(
+            RegionMeasurement(finding.region, finding.volume_ml, finding.affected_ml, finding.mean_hu)
+            for finding in self.findings
+        )
+
 
 def score(
     measurements: Sequence[RegionMeasurement],
@@ -200,6 +208,25 @@ def score(
         side_source=AUTOMATIC if side == "auto" else EDITED,
         warnings=_warnings(hemispheres, rule, chosen if side == "auto" else None),
     )
+
+
+def scored_anew(
+    automatic: AspectsScore,
+    measurements: Sequence[RegionMeasurement],
+    side: str = "auto",
+    overrides: Mapping[AspectsRegion, bool] | None = None,
+) -> AspectsScore:
+    """The score after a correction, by the rule of the automatic one and on the same segments and anatomy.
+
+    Args:
+        automatic: as the run scored; a side that was named for it stays.
+        measurements: of the regions as they are now.
+        side, overrides: the reader's decisions, as for `score`.
+    """
+    if side == "auto" and automatic.side_source == EDITED:
+        side = automatic.side.value
+    anew = score(measurements, automatic.rule, side, overrides)
+    return replace(anew, scored_on=automatic.scored_on, anatomy=automatic.anatomy, agreement=automatic.agreement)
 
 
 def _judged(

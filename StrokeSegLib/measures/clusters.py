@@ -1,7 +1,6 @@
 """The shape of masks: connected parts that are large enough to mean something, and the gaps within them."""
 
 import numpy as np
-from scipy import ndimage
 
 
 def large_clusters(mask: np.ndarray, voxel_volumes_ml: np.ndarray, minimum_ml: float) -> np.ndarray:
@@ -12,6 +11,8 @@ def large_clusters(mask: np.ndarray, voxel_volumes_ml: np.ndarray, minimum_ml: f
         voxel_volumes_ml: ``(slices,)`` volume of a voxel of each slice.
         minimum_ml: parts of exactly this volume stay.
     """
+    from scipy import ndimage  # A third of a second, which who only reads numbers need not wait for.
+
     if not mask.any():
         return mask
     (box,) = ndimage.find_objects(mask.view(np.uint8))
@@ -32,6 +33,8 @@ def filled(mask: np.ndarray, radius_mm: float, pixel_spacing_mm: tuple[float, fl
         radius_mm: of the disc that closes bays; 0 returns the mask as it is.
         pixel_spacing_mm: between rows, between columns.
     """
+    from scipy import ndimage
+
     if radius_mm == 0:
         return mask
     result = mask.copy()

@@ -28,6 +28,10 @@ class RegionMeasurement:
     mean_hu: float | None
 
 
+VOXELS, AFFECTED, HU, TISSUE = range(4)
+"""Rows of the sums of a slice: voxels, affected voxels, HU of tissue and its voxels."""
+
+
 def measure_regions(
     ct: Volume,
     regions: np.ndarray,
@@ -42,24 +46,44 @@ def measure_regions(
         affected: boolean ``(slice, row, column)``, infarct.
         blood: boolean ``(slice, row, column)``, haemorrhage, which no density is measured across.
     """
+    sums = [
+        region_sums(ct.voxels[index], regions[index], affected[index], None if blood is None else blood[index])
+        for index in range(len(regions))
+    ]
+    return measurements_of(np.array(sums), ct.geometry.voxel_volumes_ml)
+
+
+def region_sums(hu: np.ndarray, regions: np.ndarray, affected: np.ndarray, blood: np.ndarray | None) -> np.ndarray:
+    """``(4, 21)`` sums over one slice, by what is summed (`VOXELS`, `AFFECTED`, `HU`, `TISSUE`) and by label.
+
+    Args:
+        hu, regions, affected, blood: ``(row, column)``, as in `measure_regions`.
+    """
     labels = len(ASPECTS_REGIONS) + 1
-    volumes_ml, affected_ml, hu_sums, hu_counts = np.zeros((4, labels))
-    for index, voxel_ml in enumerate(ct.geometry.voxel_volumes_ml):
-        inside = regions[index] > 0
-        found, hu = regions[index][inside], ct.voxels[index][inside]
-        volumes_ml += voxel_ml * np.bincount(found, minlength=labels)
-        affected_ml += voxel_ml * np.bincount(found[affected[index][inside]], minlength=labels)
-        tissue = (hu >= TISSUE_HU[0]) & (hu <= TISSUE_HU[1])
-        if blood is not None:
-            tissue &= ~blood[index][inside]
-        hu_sums += np.bincount(found[tissue], hu[tissue], minlength=labels) * voxel_ml
-        hu_counts += np.bincount(found[tissue], minlength=labels) * voxel_ml
+    sums = np.zeros((4, labels))
+    inside = regions > 0
+    found, hu = regions[inside], hu[inside]
+    sums[VOXELS] = np.bincount(found, minlength=labels)
+    sums[AFFECTED] = np.bincount(found[affected[inside]], minlength=labels)
+    tissue = (hu >= TISSUE_HU[0]) & (hu <= TISSUE_HU[1])
+    if blood is not None:
+        tissue &= ~blood[inside]
+    sums[HU] = np.bincount(found[tissue], hu[tissue], minlength=labels)
+    sums[TISSUE] = np.bincount(found[tissue], minlength=labels)
+    return sums
+
+
+def measurements_of(sums: np.ndarray, voxel_volumes_ml: np.ndarray) -> tuple[RegionMeasurement, ...]:
+    """The regions of a scan from the sums ``(slice, 4, 21)`` of its slices and the volume of a voxel in each."""
+    totals = np.tensordot(voxel_volumes_ml, sums, axes=1)
     return tuple(
         RegionMeasurement(
             region,
-            float(volumes_ml[region.label]),
-            float(affected_ml[region.label]),
-            float(hu_sums[region.label] / hu_counts[region.label]) if hu_counts[region.label] else None,
+            volume_ml=float(totals[VOXELS, region.label]),
+            affected_ml=float(totals[AFFECTED, region.label]),
+            mean_hu=float(totals[HU, region.label] / totals[TISSUE, region.label])
+            if totals[TISSUE, region.label]
+            else None,
         )
         for region in ASPECTS_REGIONS
     )

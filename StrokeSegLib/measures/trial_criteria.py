@@ -77,6 +77,11 @@ class Answer(Enum):
     NOT_MET = "not met"
     NOT_EVALUABLE = "not evaluable"
 
+    @property
+    def as_content(self) -> bool | str:
+        """As `results.json` holds it."""
+        return {Answer.MET: True, Answer.NOT_MET: False}.get(self, self.value)
+
 
 @dataclass(frozen=True)
 class Requirement:

@@ -29,7 +29,7 @@ from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.preparation.slices import NO_BRAIN, Preparation, PreparedSlices, prepare
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
-from StrokeSegLib.vocabulary.terminology import aspects_segment_name
+from StrokeSegLib.vocabulary.names import aspects_segment_name
 
 ID = "ncct-aspects"
 

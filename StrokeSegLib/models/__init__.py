@@ -2,16 +2,20 @@
 
 from StrokeSegLib.models.bundle import ModelBundle, open_bundle, verify
 from StrokeSegLib.models.checkpoint import import_checkpoint
+from StrokeSegLib.models.defaults import default_bundle, default_hashes, make_default
 from StrokeSegLib.models.store import find_bundle, install, installed_folder, list_bundles
 from StrokeSegLib.models.writing import write_bundle
 
 __all__ = [
     "ModelBundle",
+    "default_bundle",
+    "default_hashes",
     "find_bundle",
     "import_checkpoint",
     "install",
     "installed_folder",
     "list_bundles",
+    "make_default",
     "open_bundle",
     "verify",
     "write_bundle",

@@ -51,27 +51,18 @@ def list_bundles() -> list[ModelBundle]:
     return sorted(bundles, key=lambda bundle: (bundle.name, _version(bundle)), reverse=True)
 
 
-def find_bundle(name_or_path: str | Path | None, method: str | None = None) -> ModelBundle:
-    """A bundle by path, by name (the newest version), or, without either, the newest of a method.
+def find_bundle(name_or_path: str | Path) -> ModelBundle:
+    """A bundle by path, or by name the newest version of it.
 
     Raises:
-        BundleError: there is none; the sentence says how to get one.
+        BundleError: there is none; the sentence says which there are.
     """
-    if name_or_path is not None and Path(name_or_path).exists():
-        bundle = open_bundle(name_or_path)
-        if method not in (None, bundle.method):
-            raise BundleError(f"The model “{bundle.name}” is made for {bundle.method}, not for {method}.")
-        return bundle
+    if Path(name_or_path).exists():
+        return open_bundle(name_or_path)
     known = list_bundles()
-    matching = [
-        bundle
-        for bundle in known
-        if (name_or_path is None or bundle.name == str(name_or_path)) and method in (None, bundle.method)
-    ]
-    if matching:
-        return max(matching, key=_version)
-    if name_or_path is None:
-        raise BundleError(f"No model for {method} is installed; see “strokeseg models install” and “models import”.")
+    named = [bundle for bundle in known if bundle.name == str(name_or_path)]
+    if named:
+        return max(named, key=_version)
     names = ", ".join(sorted({bundle.name for bundle in known})) or "none"
     raise BundleError(f"There is no model “{name_or_path}”, neither as a path nor among the installed ones ({names}).")
 

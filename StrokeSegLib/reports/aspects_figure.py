@@ -10,7 +10,8 @@ from StrokeSegLib.findings import Findings
 from StrokeSegLib.measures.aspects import RegionFinding
 from StrokeSegLib.reports.pictures import data_uri, mark_sides, picture_size, stroke_window
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
-from StrokeSegLib.vocabulary.terminology import TERMS, aspects_segment_name
+from StrokeSegLib.vocabulary.names import REGION_OF_NAME, aspects_segment_name
+from StrokeSegLib.vocabulary.terminology import TERMS
 
 WIDTH = 540
 """Pixels of a level across; two lie beside each other."""
@@ -23,11 +24,8 @@ FILL_OPACITY = 0.3
 SMALLEST_NAMED_MM2 = 20.0
 """Smaller parts of a region in the slice are outlined without a name."""
 
-
 NAME_STEP = 3
 """Pixels between the places where a name may stand."""
-
-REGION_OF_SEGMENT = {aspects_segment_name(region): region for region in ASPECTS_REGIONS}
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ def aspects_figure(findings: Findings) -> tuple[AspectsLevel, AspectsLevel]:
     for layer in findings.layers:
         label_of = np.zeros(256, np.uint8)
         for segment in layer.segments:
-            if segment.name in REGION_OF_SEGMENT:
-                label_of[segment.label] = REGION_OF_SEGMENT[segment.name].label
+            if segment.name in REGION_OF_NAME:
+                label_of[segment.label] = REGION_OF_NAME[segment.name].label
         if label_of.any():
             np.maximum(regions, label_of[layer.labels], out=regions)
     return tuple(_level(findings, regions, name) for name in ("ganglionic", "supraganglionic"))

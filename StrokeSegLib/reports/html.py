@@ -11,8 +11,9 @@ from StrokeSegLib.cases.results import distinct_mm
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.reports.aspects_figure import aspects_figure
 from StrokeSegLib.reports.curves import curve_plot, vessel_places
-from StrokeSegLib.reports.map_pictures import CORE_OUTLINE, HYPOPERFUSED_OUTLINE, SCALES, map_picture
+from StrokeSegLib.reports.map_pictures import CORE_OUTLINE, HYPOPERFUSED_OUTLINE, map_picture
 from StrokeSegLib.reports.pictures import key_slices, slice_picture
+from StrokeSegLib.vocabulary.map_scales import SCALES
 from StrokeSegLib.vocabulary.terminology import TERMS
 
 KEY_SLICES = 9

@@ -19,8 +19,9 @@ from StrokeSegLib import __version__
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.measures.aspects import EDITED, HemisphereScore, RegionFinding
 from StrokeSegLib.reports.aspects_figure import aspects_figure
-from StrokeSegLib.reports.map_pictures import SCALES, map_picture
+from StrokeSegLib.reports.map_pictures import map_picture
 from StrokeSegLib.reports.pictures import key_slices, slice_picture
+from StrokeSegLib.vocabulary.map_scales import SCALES
 from StrokeSegLib.vocabulary.terminology import TERMS
 
 MARGIN_MM, WIDTH_MM = 16.0, 178.0

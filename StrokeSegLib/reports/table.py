@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from StrokeSegLib.cases.results import ANSWERS, UNDEFINED
+from StrokeSegLib.cases.results import UNDEFINED
 from StrokeSegLib.datasets.case_index import read_rows, write_rows
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.storage.atomic import appearing
@@ -35,7 +35,7 @@ def table_row(findings: Findings, name: str) -> dict[str, object]:
         row |= {"mismatch_ml": _rounded(now.mismatch_ml), "mismatch_ml_automatic": _rounded(then.mismatch_ml)}
         row |= {"mismatch_ratio": _rounded(now.ratio), "mismatch_ratio_automatic": _rounded(then.ratio)}
         row["hypoperfusion_intensity_ratio"] = _rounded(now.hypoperfusion_intensity_ratio)
-        row |= {criterion.name: ANSWERS[criterion.answer] for criterion in findings.criteria}
+        row |= {criterion.name: criterion.answer.as_content for criterion in findings.criteria}
     if findings.aspects is not None:
         row["aspects_side"] = findings.aspects.side.value if findings.aspects.side else ""
         for after, first in zip(

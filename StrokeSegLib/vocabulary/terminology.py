@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion, Side
+from StrokeSegLib.vocabulary.names import CORE, HYPOPERFUSED, INFARCT, PENUMBRA, aspects_segment_name
 
 SCT = "SCT"
 OWN_SCHEME = "99STROKESEG"
@@ -54,7 +55,7 @@ class Term:
 
 ALTERED_STRUCTURE = Code(SCT, "49755003", "Morphologically Altered Structure")
 ANATOMICAL_STRUCTURE = Code(SCT, "123037004", "Anatomical Structure")
-INFARCT = Code(SCT, "55641003", "Infarct")
+INFARCT_CODE = Code(SCT, "55641003", "Infarct")
 
 LATERALITY = {Side.LEFT: Code(SCT, "7771000", "Left"), Side.RIGHT: Code(SCT, "24028007", "Right")}
 
@@ -87,11 +88,6 @@ ASPECTS_COLOURS = {
 """Right, left: ten hues apart from the infarct's, neighbours far from each other, the left side lighter."""
 
 
-def aspects_segment_name(region: AspectsRegion) -> str:
-    """As ``ASPECTS M1 left``."""
-    return f"ASPECTS {region.name} {region.side.value}"
-
-
 def _aspects_term(region: AspectsRegion) -> Term:
     right, left = ASPECTS_COLOURS[region.name]
     return Term(
@@ -104,15 +100,15 @@ def _aspects_term(region: AspectsRegion) -> Term:
 
 
 TERMS = {
-    "core": Term("Ischaemic core", (216, 27, 96), ALTERED_STRUCTURE, Code(OWN_SCHEME, "core", "Ischaemic core")),
-    "penumbra": Term("Penumbra", (255, 193, 7), ALTERED_STRUCTURE, Code(OWN_SCHEME, "penumbra", "Ischaemic penumbra")),
-    "hypoperfused": Term(
+    CORE: Term("Ischaemic core", (216, 27, 96), ALTERED_STRUCTURE, Code(OWN_SCHEME, "core", "Ischaemic core")),
+    PENUMBRA: Term("Penumbra", (255, 193, 7), ALTERED_STRUCTURE, Code(OWN_SCHEME, "penumbra", "Ischaemic penumbra")),
+    HYPOPERFUSED: Term(
         "Hypoperfused tissue",
         (30, 136, 229),
         ALTERED_STRUCTURE,
         Code(OWN_SCHEME, "hypoperfused", "Critically hypoperfused tissue"),
     ),
-    "infarct": Term("Infarct", (230, 81, 0), ALTERED_STRUCTURE, INFARCT),
+    INFARCT: Term("Infarct", (230, 81, 0), ALTERED_STRUCTURE, INFARCT_CODE),
     **{aspects_segment_name(region): _aspects_term(region) for region in ASPECTS_REGIONS},
 }
 

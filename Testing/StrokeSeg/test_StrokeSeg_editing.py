@@ -9,8 +9,7 @@ import vtk
 from desktop_use import nodes_of
 from known_results import add_result, add_scan, patient
 
-from StrokeSegLib.measures import aspects as score
-from StrokeSegLib.measures.aspects import AffectedRule
+from StrokeSegLib.measures.aspects import AffectedRule, score
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
 
@@ -103,15 +102,13 @@ def test_only_what_was_edited_is_measured_anew(desktop, results, monkeypatch):
     from StrokeSegPanel.measuring import Measuring
 
     measured = []
-    of_layer = Measuring._segments
+    measure = Measuring._measure_slice
     monkeypatch.setattr(
-        Measuring,
-        "_segments",
-        lambda self, layer, *rest: measured.append(list(layer.labels)) or of_layer(self, layer, *rest),
+        Measuring, "_measure_slice", lambda self, index, *rest: measured.append(index) or measure(self, index, *rest)
     )
     correct(desktop, results, "infarct").paint(RIGHT_M5)
     settle(desktop, lambda: rows(results)["infarct"][2] == "edited")
-    assert measured == [["infarct"]]
+    assert set(measured) == set(range(*RIGHT_M5[0].indices(1000)))
 
 
 def test_core_takes_from_penumbra_and_from_nothing_else(desktop, results):
@@ -242,12 +239,12 @@ def test_twenty_edits_leak_no_observer_and_no_node(desktop, results, left_stroke
         settle(desktop, lambda: rows(results)["core"][0] == f"{core.sum() * 0.032:.2f}")
 
     edit(0)
-    nodes, observers, kept = nodes_of(desktop.scene), len(live.Observations), len(live._measuring._kept)
+    nodes, observers, kept = nodes_of(desktop.scene), len(live.Observations), sum(map(len, live._measuring._seen))
     objects = vtk_objects()
     for number in range(1, 21):
         edit(number)
     assert nodes_of(desktop.scene) == nodes
     assert len(live.Observations) == observers == 4
-    assert len(live._measuring._kept) == kept
+    assert sum(map(len, live._measuring._seen)) == kept
     assert vtk_objects() <= objects
     assert results.segmentation.GetSegmentation().GetNumberOfSegments() == 23

@@ -12,7 +12,7 @@ from checkpoints import import_random_cpaisd
 
 from StrokeSegLib import methods
 from StrokeSegLib.errors import DataError
-from StrokeSegLib.measures import aspects as score
+from StrokeSegLib.measures.aspects import score
 from StrokeSegLib.measures.region_classes import classes_of_regions
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.methods import ncct_aspects as method

@@ -100,7 +100,7 @@ def meets_defuse_3(volumes: CoreAndHypoperfusion) -> bool:
 
 def row_of(scan: SyntheticPerfusion, seed: int, settings: list[str]) -> dict[str, object]:
     """What is measured of one scan, beside the truth."""
-    bundle = models.find_bundle(None, methods.ctp_threshold.ID).overridden(settings)
+    bundle = models.default_bundle(methods.ctp_threshold.ID).overridden(settings)
     started = time.process_time()
     findings = methods.run(scan.study, bundle.method, bundle)
     seconds, truth, found, perfusion = (

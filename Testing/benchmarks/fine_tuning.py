@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
-from StrokeSegLib import methods, models
+from StrokeSegLib import models
 from StrokeSegLib.case import Case as ScanCase
 from StrokeSegLib.case import segment_case
 from StrokeSegLib.cases.reading import read_case
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    old = models.find_bundle(options.model, methods.ncct_core_penumbra.ID)
+    old = models.find_bundle(options.model)
     lesions = list(islice(cycle(LESIONS), 2 * options.patients))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

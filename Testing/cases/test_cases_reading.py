@@ -11,7 +11,7 @@ from StrokeSegLib.cases.writing import write
 from StrokeSegLib.errors import CaseError
 from StrokeSegLib.measures.trial_criteria import ClinicalInputs
 from StrokeSegLib.methods import ctp_threshold, run
-from StrokeSegLib.models import find_bundle
+from StrokeSegLib.models import default_bundle
 
 VOXEL_ML = 2.0 * 2.0 * 8.0 / 1000
 
@@ -182,7 +182,7 @@ def test_a_damaged_folder_is_one_sentence(regular_case, file, content, sentence)
 
 def test_a_corrected_core_moves_mismatch_and_criteria(tmp_path):
     study = perfused_study((6, 72, 80))
-    bundle = find_bundle(None, ctp_threshold.ID)
+    bundle = default_bundle(ctp_threshold.ID)
     findings = run(study, ctp_threshold.ID, bundle, clinical=ClinicalInputs(hours=7))
     write(findings, tmp_path, True)
     correct(tmp_path, lambda layers: np.place(layers[..., 0], layers[..., 0] == 1, 2))

@@ -15,7 +15,7 @@ from StrokeSegLib.measures.aspects import AffectedRule, score
 from StrokeSegLib.measures.mismatch import Mismatch
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion, Side
-from StrokeSegLib.vocabulary.terminology import aspects_segment_name
+from StrokeSegLib.vocabulary.names import aspects_segment_name
 
 M1_LEFT, M2_LEFT = AspectsRegion("M1", Side.LEFT), AspectsRegion("M2", Side.LEFT)
 

@@ -86,34 +86,6 @@ def test_given_maps_are_thresholded_as_on_the_command_line(worker, tmp_path):
     assert results["criteria"]["DEFUSE 3"] is False
 
 
-def test_corrected_volumes_are_judged_by_the_trials_criteria(worker):
-    ask(worker, id="j", command="judge", core_ml=40.0, hypoperfused_ml=80.0, clinical={"hours": 7})
-    judged, done = events(worker, "j")
-    assert (judged["event"], judged["core_ml"], done["event"]) == ("criteria", 40.0, "done")
-    assert judged["criteria"]["DEFUSE 3"] is True
-    assert judged["criteria"]["DAWN"] == "not evaluable"
-
-
-def test_corrected_regions_are_scored_as_the_reader_decides(worker):
-    regions = [
-        {"name": name, "side": side, "volume_ml": 90.0, "affected_ml": 40.0 * (side == "left"), "mean_hu": 30.0}
-        for side in ("left", "right")
-        for name in ("C", "L", "IC", "I", "M1", "M2", "M3", "M4", "M5", "M6")
-    ]
-    regions[0]["mean_hu"] = None
-    overrides = [{"name": "M6", "side": "left", "affected": False}, {"name": "C", "side": "right", "affected": True}]
-    ask(worker, id="s", command="score", regions=regions, overrides=overrides, side="auto")
-    scored, done = events(worker, "s")
-    assert (scored["event"], done["event"]) == ("aspects", "done")
-    aspects = scored["aspects"]
-    assert (aspects["side"], aspects["left"]["score"], aspects["right"]["score"]) == ("left", 1, 9)
-    assert aspects["left"]["regions"]["M6"]["source"] == "edited"
-    # What came back can be sent again as it is.
-    ask(worker, id="t", command="score", regions=regions, rule=aspects["rule"], side="right")
-    again, _ = events(worker, "t")
-    assert (again["aspects"]["side"], again["aspects"]["right"]["score"]) == ("right", 10)
-
-
 def test_a_cancel_ends_the_run_at_once_and_leaves_nothing(worker, bundle, scan, tmp_path):
     ask(worker, id="b", command="segment", input=str(scan), output=str(tmp_path / "out"), model=str(bundle))
     for event in events(worker, "b"):

@@ -5,8 +5,7 @@ import pytest
 
 from StrokeSegLib.atlas import load
 from StrokeSegLib.errors import StrokeSegError
-from StrokeSegLib.measures import aspects as score
-from StrokeSegLib.measures.aspects import ATLAS_ML, AffectedRule, AspectsScore
+from StrokeSegLib.measures.aspects import ATLAS_ML, AffectedRule, AspectsScore, score
 from StrokeSegLib.measures.regions import RegionMeasurement
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, REGION_NAMES, AspectsRegion, Side
 

@@ -3,8 +3,7 @@ import pytest
 from scans import centred_geometry, tilted_geometry
 
 from StrokeSegLib.geometry.volume import Volume
-from StrokeSegLib.measures import aspects as score
-from StrokeSegLib.measures.aspects import AffectedRule
+from StrokeSegLib.measures.aspects import AffectedRule, score
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.phantom import PhantomOptions, acquire, aspects_regions, axial_geometry, draw_patient, draw_scanner
 from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side

@@ -26,7 +26,8 @@ from StrokeSegLib.atlas.registration import register_head  # noqa: E402
 from StrokeSegLib.imaging import Study, read_study  # noqa: E402
 from StrokeSegLib.reports.pictures import mark_sides  # noqa: E402
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS  # noqa: E402
-from StrokeSegLib.vocabulary.terminology import TERMS, aspects_segment_name  # noqa: E402
+from StrokeSegLib.vocabulary.names import aspects_segment_name  # noqa: E402
+from StrokeSegLib.vocabulary.terminology import TERMS  # noqa: E402
 from Training.data import png_slices  # noqa: E402
 from Training.recipes.recipe import DataSettings  # noqa: E402
 

@@ -22,7 +22,7 @@ RIGHT_BOX = (slice(2, 6), slice(38, 58), slice(23, 38))
 
 @pytest.fixture(scope="module")
 def bundle():
-    return models.find_bundle(None, method.ID)
+    return models.default_bundle(method.ID)
 
 
 def study(changes=()) -> Study:

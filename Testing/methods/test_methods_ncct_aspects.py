@@ -290,7 +290,7 @@ def test_the_bundles_settings_are_the_methods(bundle):
 
 
 def test_the_model_that_comes_with_strokeseg_finds_side_and_regions_of_a_patient_it_never_saw(patient):
-    findings = methods.run(patient.study, method.ID, models.find_bundle(None, method.ID), device="cpu")
+    findings = methods.run(patient.study, method.ID, models.default_bundle(method.ID), device="cpu")
     assert findings.runs[0].model_name == "ncct-aspects-synthetic"
     assert findings.aspects.side is Side.LEFT
     assert dice(findings.layers[0].labels == 1, patient.labels > 0) > 0.6

@@ -158,7 +158,7 @@ def test_the_command_line_writes_infarct_of_a_thin_dicom_series(tmp_path, bundle
 def test_the_model_that_comes_with_strokeseg_marks_a_large_infarct_it_never_saw_on_its_side():
     patient = draw_patient(950_100_007, PhantomOptions(lesion="m1", side=Side.LEFT, hours=(20, 24)))
     scan = acquire(patient, axial_geometry((78, 160, 144), (2.0, 1.4, 1.4)), draw_scanner(950_100_007))
-    findings = methods.run(scan.study, method.ID, models.find_bundle(None, method.ID), device="cpu")
+    findings = methods.run(scan.study, method.ID, models.default_bundle(method.ID), device="cpu")
     assert findings.runs[0].model_name == "ncct-infarct-synthetic"
     marked, infarct = findings.layers[0].labels > 0, scan.labels > 0
     left = scan.study.midsagittal_plane.left_side(scan.study.ct.geometry)

@@ -202,8 +202,7 @@ def test_of_several_versions_the_newest_is_found(original, store, tmp_path):
         description = {**description_of(original), "version": version}
         models.install(models.write_bundle(tmp_path / version, description, [state]).path)
     assert models.find_bundle("cpaisd-imported").version == "1.10.0"
-    with pytest.raises(BundleError, match="made for"):
-        models.find_bundle(tmp_path / "1.9.0", "ctp-core")
+    assert models.find_bundle(tmp_path / "1.9.0").version == "1.9.0"
 
 
 def test_a_zip_can_be_used_where_it_lies(bundle, tmp_path):

@@ -16,12 +16,12 @@ from StrokeSegLib.cases.writing import write
 from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging import Study
-from StrokeSegLib.measures import aspects as score
-from StrokeSegLib.measures.aspects import ATLAS_ML, AffectedRule
+from StrokeSegLib.measures.aspects import ATLAS_ML, AffectedRule, score
 from StrokeSegLib.measures.regions import RegionMeasurement, measure_regions
 from StrokeSegLib.reports.aspects_figure import aspects_figure, best_slice
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion, Side
-from StrokeSegLib.vocabulary.terminology import TERMS, aspects_segment_name
+from StrokeSegLib.vocabulary.names import aspects_segment_name
+from StrokeSegLib.vocabulary.terminology import TERMS
 
 SHAPE = (24, 80, 80)
 LENTIFORM = AspectsRegion("L", Side.LEFT)

@@ -14,7 +14,7 @@ from StrokeSegLib.imaging import PerfusionMaps, PerfusionSeries, Study
 from StrokeSegLib.measures.mismatch import Mismatch
 from StrokeSegLib.measures.trial_criteria import ClinicalInputs, trial_criteria
 from StrokeSegLib.perfusion import BloodCurve, Motion, Perfusion
-from StrokeSegLib.reports.map_pictures import SCALES
+from StrokeSegLib.vocabulary.map_scales import SCALES
 
 SHAPE = (4, 80, 72)
 TIMES_S = np.arange(30) * 1.5
@@ -134,7 +134,7 @@ def test_maps_without_a_mismatch_are_a_report_without_segments(tmp_path):
 
 @pytest.mark.parametrize(("value", "part"), [(0.0, 0), (60.0, -1), (1000.0, -1)])
 def test_a_scale_is_fixed_from_0_to_its_maximum(value, part):
-    from StrokeSegLib.reports.map_pictures import RAINBOW
+    from StrokeSegLib.vocabulary.map_scales import RAINBOW
 
     cbf = SCALES[0]
     assert tuple(cbf.coloured(np.array([[value]]))[0, 0]) == RAINBOW[part][1]

@@ -2,7 +2,8 @@ import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
-from StrokeSegLib.vocabulary.terminology import TERMS, aspects_segment_name, slicer_terminology
+from StrokeSegLib.vocabulary.names import aspects_segment_name
+from StrokeSegLib.vocabulary.terminology import TERMS, slicer_terminology
 
 MCA_VESSEL_CODES = {"414722000", "414723005"}
 TELL_APART = 8.0

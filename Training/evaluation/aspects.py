@@ -8,8 +8,7 @@ import numpy as np
 from StrokeSegLib import methods
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.measures import aspects as score
-from StrokeSegLib.measures.aspects import AffectedRule, AspectsScore
+from StrokeSegLib.measures.aspects import AffectedRule, AspectsScore, score
 from StrokeSegLib.measures.region_classes import classes_of_regions
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.models import ModelBundle

@@ -1,0 +1,77 @@
+"""The model that a method runs with where none is named: the shipped one, or the one that the user has chosen."""
+
+import contextlib
+import json
+from pathlib import Path
+
+from StrokeSegLib.errors import BundleError
+from StrokeSegLib.models.bundle import ModelBundle
+from StrokeSegLib.models.store import SHIPPED, find_bundle, installed_folder, list_bundles
+from StrokeSegLib.storage.atomic import appearing
+
+FILE = "defaults.json"
+"""Name and version by method, beside the bundles, shipped or installed."""
+
+
+def default_bundle(method: str) -> ModelBundle:
+    """The user's default for a method, or else the shipped one, or else the only model that there is for it.
+
+    Raises:
+        BundleError: there is none, the chosen one is gone, or there are several and none was chosen.
+    """
+    chosen = {**_read(SHIPPED), **_read(installed_folder())}.get(method)
+    candidates = [bundle for bundle in list_bundles() if bundle.method == method]
+    if chosen is not None:
+        found = next((bundle for bundle in candidates if _identity(bundle) == chosen), None)
+        if found is None:
+            raise BundleError(
+                f"The default model for {method}, {chosen['name']} {chosen['version']}, is not installed any more; "
+                "choose another with “strokeseg models default NAME”."
+            )
+        return found
+    if not candidates:
+        raise BundleError(f"No model for {method} is installed; see “strokeseg models install” and “models import”.")
+    names = {bundle.name for bundle in candidates}
+    if len(names) > 1:
+        raise BundleError(
+            f"Several models for {method} are installed ({', '.join(sorted(names))}); name one, or choose the default "
+            "with “strokeseg models default NAME”."
+        )
+    return find_bundle(names.pop())
+
+
+def default_hashes() -> set[str]:
+    """SHA-256 of every bundle that is the default of its method."""
+    hashes = set()
+    for method in {bundle.method for bundle in list_bundles()}:
+        with contextlib.suppress(BundleError):
+            hashes.add(default_bundle(method).sha256)
+    return hashes
+
+
+def make_default(bundle: ModelBundle) -> None:
+    """Let a method run with this version of this model from now on, for this user.
+
+    Raises:
+        BundleError: the bundle is not among the shipped and installed ones.
+        OutputError: the choice cannot be written.
+    """
+    if all(bundle.sha256 != known.sha256 for known in list_bundles()):
+        raise BundleError(f"{bundle.name} {bundle.version} is not installed; install it first.")
+    store = installed_folder()
+    content = {**_read(store), bundle.method: _identity(bundle)}
+    with appearing(store) as place:
+        place(FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _read(folder: Path) -> dict[str, dict[str, str]]:
+    try:
+        return json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{folder / FILE} cannot be read ({error}); remove it to return to the defaults.") from error
+
+
+def _identity(bundle: ModelBundle) -> dict[str, str]:
+    return {"name": bundle.name, "version": bundle.version}
