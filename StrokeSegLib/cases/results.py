@@ -97,6 +97,7 @@ def _mismatch(mismatch: Mismatch) -> dict:
     return {
         "core_ml": round(mismatch.core_ml, 4),
         "hypoperfused_ml": round(mismatch.hypoperfused_ml, 4),
+        "severe_ml": round(mismatch.severe_ml, 4),
         "tmax_ml": {f"{level_s:g}": round(volume_ml, 4) for level_s, volume_ml in mismatch.tmax_ml.items()},
         "mismatch_ml": round(mismatch.mismatch_ml, 4),
         "mismatch_ratio": _or_undefined(mismatch.ratio),

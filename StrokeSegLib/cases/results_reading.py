@@ -76,12 +76,11 @@ def mismatch(content: Mapping) -> Mismatch | None:
     """The volumes in ``perfusion``, where thresholds were applied."""
     if "mismatch_ml" not in content:
         return None
-    severe_part = _or_none(content["hypoperfusion_intensity_ratio"]) or 0.0
     return Mismatch(
         core_ml=content["core_ml"],
         hypoperfused_ml=content["hypoperfused_ml"],
         delayed_ml=content["hypoperfused_ml"],
-        severe_ml=severe_part * content["hypoperfused_ml"],
+        severe_ml=content["severe_ml"],
         tmax_ml={float(level_s): volume_ml for level_s, volume_ml in content["tmax_ml"].items()},
         cbv_index=_or_none(content["cbv_index"]),
         normal_cbf=content["normal_cbf"],

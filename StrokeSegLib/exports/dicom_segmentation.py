@@ -111,7 +111,6 @@ def _description(findings: Findings, name: str, tracking_uid: str) -> hd.seg.Seg
 
 
 def _algorithm(run: MethodRun) -> AlgorithmIdentificationSequence:
-    # A model without training data of its own is a rule, and thresholds are what DICOM's list has for it.
-    is_network = not str(run.provenance.get("training_data", "")).startswith("none")
-    family = codes.DCM.ArtificialIntelligence if is_network else codes.DCM.HistogramAnalysis
+    # Of what is no network, thresholds are the nearest in DICOM's list.
+    family = codes.DCM.ArtificialIntelligence if run.is_network else codes.DCM.HistogramAnalysis
     return AlgorithmIdentificationSequence(name=run.model_name, family=family, version=run.model_version)

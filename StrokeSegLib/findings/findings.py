@@ -51,6 +51,11 @@ class MethodRun:
     segments: tuple[str, ...] = ()
     """Names of what the model marks."""
 
+    @property
+    def is_network(self) -> bool:
+        """Whether the model learned from data; a bundle of a rule says ``none`` or ``none: <what it is>`` instead."""
+        return str(self.provenance.get("training_data", "")).partition(":")[0].strip() != "none"
+
     @classmethod
     def of(cls, bundle: ModelBundle) -> "MethodRun":
         return cls(
