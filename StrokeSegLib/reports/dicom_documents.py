@@ -71,6 +71,7 @@ def secondary_captures(pictures: Sequence[Image.Image], source: SourceImages) ->
             manufacturer="StrokeSeg",
         )
         capture.SeriesDescription = "StrokeSeg pictures, research"
+        capture.ConversionType = "WSD"
         capture.BurnedInAnnotation = "NO"  # DICOM asks for text that identifies the patient.
         made.append(capture)
     return made

@@ -47,3 +47,4 @@ def test_the_pictures_are_one_series_and_keep_every_pixel_below_the_burnt_in_lin
         assert same_study(read, images.headers[0])
         np.testing.assert_array_equal(read.pixel_array[BANNER_HEIGHT:], np.asarray(picture))
         assert read.pixel_array[:BANNER_HEIGHT].any()
+        assert read.ConversionType == "WSD"
