@@ -140,8 +140,10 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 def _add_exports(commands) -> None:
     labels = commands.add_parser("export-labels", help="add corrected cases to a data set for training")
     labels.add_argument("--layout", dest="kind", choices=["nifti", "nnunet", "cpaisd"], required=True)
-    documents = commands.add_parser("export", help="write cases as DICOM SEG and SR, a table, pictures or a report")
-    documents.add_argument("--as", dest="kind", choices=["dicom", "csv", "pictures", "pdf", "html"], required=True)
+    documents = commands.add_parser("export", help="write cases as DICOM, a table, pictures or a report")
+    documents.add_argument(
+        "--as", dest="kind", choices=["dicom", "dicom-report", "csv", "pictures", "pdf", "html"], required=True
+    )
     documents.add_argument("--empty-patient", action="store_true", help="leave the patient out of DICOM objects")
     for command in (labels, documents):
         command.add_argument("cases", type=Path, nargs="+", metavar="CASE_DIR", help="output of a run, as corrected")
@@ -208,23 +210,14 @@ def _segment(options: argparse.Namespace) -> None:
 def _segmented(case, quiet: bool) -> None:
     """Run a case with progress on stderr and its volumes and report on stdout."""
     from StrokeSegLib.case import segment_case
+    from StrokeSegLib.measures.rows import rows_of
+    from StrokeSegLib.reports.text import printed
 
     findings = segment_case(case, _silence if quiet else _show_progress)
     for warning in findings.warnings:
         sys.stdout.write(f"warning: {warning}\n")
-    for name, volume_ml in findings.lesion_volumes_ml.items():
-        sys.stdout.write(f"{name:<12} {volume_ml:8.1f} ml\n")
-    if findings.aspects is not None:
-        for hemisphere in findings.aspects.hemispheres:
-            points = "not scoreable" if hemisphere.score is None else hemisphere.score
-            affected = ", ".join(hemisphere.affected_names) or "no region"
-            sys.stdout.write(f"{'ASPECTS':<12} {hemisphere.side.value} {points} ({affected} affected)\n")
-    if findings.mismatch is not None:
-        ratio = findings.mismatch.ratio
-        said = "ratio undefined" if ratio is None else f"ratio {ratio:.1f}"
-        sys.stdout.write(f"{'mismatch':<12} {findings.mismatch.mismatch_ml:8.1f} ml, {said}\n")
-    for criterion in findings.criteria:
-        sys.stdout.write(f"{criterion.name:<12} {criterion.answer.value}\n")
+    for line in printed(rows_of(findings)):
+        sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"report       {case.output / 'report.html'}\n")
 
 

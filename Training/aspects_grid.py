@@ -6,7 +6,6 @@ all patients pooled, and with it the rule of the highest kappa of affected regio
 
 import argparse
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from StrokeSegLib import methods, models
-from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.measures.aspects import AffectedRule, AspectsScore, score
 from StrokeSegLib.measures.regions import RegionMeasurement, measure_regions
+from Training import command
 from Training.data.case import Case
 from Training.data.synthetic import VALIDATION_SEED, synthetic_head
 from Training.evaluation import metrics
@@ -62,15 +61,13 @@ class Best:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING)
+    return command.main(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
     cases = [synthetic_head(VALIDATION_SEED + number) for number in range(options.patients)]
-    try:
-        bundle = models.find_bundle(options.model)
-        patients = [measured(case, bundle, options.device) for case in cases]
-    except StrokeSegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    bundle = models.find_bundle(options.model)
+    patients = [measured(case, bundle, options.device) for case in cases]
     best = search(patients)
     prediction = {name: getattr(best, name) for name in ("infarct_threshold", "minimum_fraction", "minimum_ml")}
     dice = pooled_dice(patients)
@@ -83,7 +80,6 @@ def main(arguments: list[str] | None = None) -> int:
     }
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps(result["best"]) + "\n")
-    return 0
 
 
 def measured(case: Case, bundle: models.ModelBundle, device: str = "auto") -> Patient:

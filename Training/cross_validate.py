@@ -6,7 +6,6 @@ patients, and mean and standard deviation over the folds. With --output also wri
 
 import argparse
 import json
-import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from StrokeSegLib.errors import DataError, StrokeSegError
-from Training.evaluate import EVALUATIONS, print_progress
+from StrokeSegLib.errors import DataError
+from Training import command
+from Training.evaluate import EVALUATIONS
 from Training.evaluation import metrics
 from Training.evaluation.core_penumbra import evaluate
 from Training.export_bundle import export
@@ -76,19 +76,16 @@ class Folds:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING)
-    try:
-        folds = measure(options.runs, options.last, options.device, options.set)
-    except StrokeSegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    return command.main(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
+    folds = measure(options.runs, options.last, options.device, options.set)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(folds.summary(), indent=2) + "\n", encoding="utf-8")
     sys.stderr.write("\n")
     sys.stdout.write(folds.table())
-    return 0
 
 
 def measure(runs: Sequence[Path], last: bool = False, device: str = "auto", settings: Sequence[str] = ()) -> Folds:
@@ -112,7 +109,7 @@ def measure(runs: Sequence[Path], last: bool = False, device: str = "auto", sett
     for run, recipe in zip(runs, recipes, strict=True):
         with tempfile.TemporaryDirectory() as folder:
             bundle = export([chosen_checkpoint(run, last)], Path(folder) / "bundle").overridden(settings)
-            measured = evaluated(bundle, held_out(recipe), device, print_progress)
+            measured = evaluated(bundle, held_out(recipe), device, command.print_progress)
         summaries.append(measured.summary())
     columns = tuple(name for name in measured.table if any(name in summary["mean"] for summary in summaries))
     means = np.array([[summary["mean"].get(name, np.nan) for name in columns] for summary in summaries], float)

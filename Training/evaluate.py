@@ -7,15 +7,15 @@ import argparse
 import csv
 import dataclasses
 import json
-import logging
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from StrokeSegLib import models
-from StrokeSegLib.errors import DataError, StrokeSegError
+from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods import ncct_aspects, ncct_infarct
+from Training import command
 from Training.data.case import Case
 from Training.data.sources import open_source
 from Training.data.splits import split
@@ -33,23 +33,20 @@ EVALUATIONS = {ncct_aspects.ID: aspects.evaluate, ncct_infarct.ID: infarct.evalu
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING)
-    try:
-        bundle = models.find_bundle(options.model).overridden(options.set)
-        measure = EVALUATIONS.get(bundle.method, core_penumbra.evaluate)
-        measured = measure(bundle, _cases(options, bundle.method), options.device, print_progress)
-        summary = {"model": bundle.name, "model_version": bundle.version, "model_sha256": bundle.sha256}
-        summary |= {"data": str(options.data or options.source), "part": options.part, "overrides": bundle.overrides}
-        summary |= measured.summary()
-        if options.output:
-            write(measured, summary, options.output)
-    except StrokeSegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    return command.main(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
+    bundle = models.find_bundle(options.model).overridden(options.set)
+    measure = EVALUATIONS.get(bundle.method, core_penumbra.evaluate)
+    measured = measure(bundle, _cases(options, bundle.method), options.device, command.print_progress)
+    summary = {"model": bundle.name, "model_version": bundle.version, "model_sha256": bundle.sha256}
+    summary |= {"data": str(options.data or options.source), "part": options.part, "overrides": bundle.overrides}
+    summary |= measured.summary()
+    if options.output:
+        write(measured, summary, options.output)
     sys.stderr.write("\n")
     sys.stdout.write(table(measured, summary))
-    return 0
 
 
 def table(measured: Evaluation | AspectsEvaluation | InfarctEvaluation, summary: dict) -> str:
@@ -96,12 +93,6 @@ def _cases(options: argparse.Namespace, method: str) -> list[Case]:
     if not chosen:
         raise DataError(f"The data set has no case in the part “{options.part}”.")
     return chosen
-
-
-def print_progress(fraction: float, stage: str) -> None:
-    """A line on stderr, written over the last one."""
-    sys.stderr.write(f"\r{fraction:4.0%} {stage:<40}")
-    sys.stderr.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,19 +7,17 @@ bootstrap intervals; --output keeps a row for each scan, the summary and a figur
 import argparse
 import csv
 import json
-import logging
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from StrokeSegLib import models
-from StrokeSegLib.errors import StrokeSegError
+from Training import command
 from Training.data import png_slices
 from Training.data.case import Case
 from Training.data.painted import painted_case
 from Training.data.synthetic import EVALUATION_SEED, VALIDATION_SEED, synthetic_ct
-from Training.evaluate import print_progress
 from Training.evaluation import lesions
 from Training.recipes.recipe import read_recipe
 
@@ -29,22 +27,19 @@ THRESHOLDS = ("affected_threshold", "infarct_threshold", "threshold")
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING)
-    try:
-        bundle = models.find_bundle(options.model).overridden(options.set)
-        measured = []
-        for kind, cases in _cases(options).items():
-            measured += lesions.measured(kind, bundle, cases, options.device, print_progress)
-    except StrokeSegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    return command.main(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
+    bundle = models.find_bundle(options.model).overridden(options.set)
+    measured = []
+    for kind, cases in _cases(options).items():
+        measured += lesions.measured(kind, bundle, cases, options.device, command.print_progress)
     values = lesions.summary(measured)
     if options.output:
         _write(bundle, measured, values, options.output)
     sys.stderr.write("\n")
     sys.stdout.write(lesions.table(values))
-    return 0
 
 
 def _cases(options: argparse.Namespace) -> dict[str, list[Case]]:

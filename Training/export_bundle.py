@@ -6,7 +6,6 @@ Several checkpoints, as of the folds of a cross-validation, become an ensemble, 
 import argparse
 import dataclasses
 import json
-import logging
 import pickle
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from StrokeSegLib import __version__, models, networks
-from StrokeSegLib.errors import DataError, StrokeSegError
+from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods import METHODS
+from Training import command
 from Training.data.synthetic import REHEARSAL_SEED
 from Training.learning import calibration
 from Training.recipes.recipe import Recipe, read_recipe
@@ -37,27 +37,23 @@ NOTHING: Mapping[str, object] = MappingProxyType({})
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING)
-    try:
-        evaluation = _evaluation(options.evaluation) if options.evaluation else {}
-        bundle = export(
-            options.checkpoints,
-            options.output,
-            half=options.half,
-            average=options.average,
-            calibrated=options.calibrate,
-            data=options.data,
-            version=options.model_version,
-            licence=options.licence,
-            prediction=_prediction(options),
-            evaluation=evaluation,
-        )
-    except StrokeSegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    return command.main(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
+    bundle = export(
+        options.checkpoints,
+        options.output,
+        half=options.half,
+        average=options.average,
+        calibrated=options.calibrate,
+        data=options.data,
+        version=options.model_version,
+        licence=options.licence,
+        prediction=_prediction(options),
+        evaluation=_evaluation(options.evaluation or []),
+    )
     sys.stdout.write(f"{bundle.path} {bundle.sha256}\n")
-    return 0
 
 
 def export(

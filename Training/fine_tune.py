@@ -17,7 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from StrokeSegLib import models
-from StrokeSegLib.errors import DataError, StrokeSegError
+from StrokeSegLib.errors import DataError
+from Training import command
 from Training.data.case import Case
 from Training.data.sources import open_source
 from Training.data.splits import split
@@ -128,31 +129,27 @@ class FineTuned:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    return command.main(_parser(), _run, arguments, logging.INFO)
+
+
+def _run(options: argparse.Namespace) -> None:
     settings = [*options.set]
     if options.max_minutes:
         settings.append(f"optimisation.max_minutes={options.max_minutes}")
-    try:
-        tuned = fine_tune(
-            models.find_bundle(options.model),
-            options.data,
-            SOURCES[options.layout],
-            options.output,
-            settings=settings,
-            rehearsed_patients=options.rehearse,
-            even_if_not_better=options.even_if_not_better,
-            resume=options.resume,
-        )
-    except StrokeSegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    tuned = fine_tune(
+        models.find_bundle(options.model),
+        options.data,
+        SOURCES[options.layout],
+        options.output,
+        settings=settings,
+        rehearsed_patients=options.rehearse,
+        even_if_not_better=options.even_if_not_better,
+        resume=options.resume,
+    )
     sys.stdout.write(table(tuned))
     if tuned.bundle is None:
-        sys.stderr.write("The model did not get better on the held-out corrections, so no bundle was written.\n")
-        return 2
+        raise DataError("The model did not get better on the held-out corrections, so no bundle was written.")
     sys.stdout.write(f"{tuned.bundle.path} {tuned.bundle.name} {tuned.bundle.version} {tuned.bundle.sha256}\n")
-    return 0
 
 
 def fine_tune(

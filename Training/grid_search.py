@@ -6,7 +6,6 @@ is the best (Clèrigues et al. 2019, section 3.4). Nothing marked in a patient w
 
 import argparse
 import json
-import logging
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,8 +18,9 @@ import numpy as np
 from scipy import ndimage
 
 from StrokeSegLib import methods
-from StrokeSegLib.errors import DataError, StrokeSegError
+from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods import ctp_core, ncct_infarct
+from Training import command
 from Training.export_bundle import export
 from Training.recipes.recipe import Recipe, read_recipe
 from Training.tasks.trainable import held_out
@@ -90,13 +90,11 @@ class Grid:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING)
-    try:
-        grid = search(options.runs, options.last, options.device)
-    except StrokeSegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    return command.main(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
+    grid = search(options.runs, options.last, options.device)
     threshold, size, dice = grid.best()
     result = {
         "cases": list(grid.cases),
@@ -111,7 +109,6 @@ def main(arguments: list[str] | None = None) -> int:
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     unit = "ml" if grid.sought.in_ml else "voxels"
     sys.stdout.write(f"threshold {threshold}, at least {size} {unit}: mean Dice {dice:.3f}\n")
-    return 0
 
 
 def search(runs: Sequence[Path], last: bool = False, device: str = "auto") -> Grid:

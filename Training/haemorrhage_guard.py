@@ -14,7 +14,6 @@ place where what is named touches the reference.
 import argparse
 import csv
 import dataclasses
-import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_scanner
+from Training import command
 from Training.data import png_slices
 
 PIXEL_MM, THICKNESS_MM = 0.45, 5.0
@@ -69,13 +69,10 @@ class Row:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="real scans, as above")
-    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="synthetic heads without blood")
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED, metavar="SEED")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="a line for each scan")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING)
+    return command.main(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
     rows = [
         measured(group, name, study, reference)
         for group, name, study, reference in scans(options.data, options.synthetic, options.first_seed)
@@ -87,7 +84,6 @@ def main(arguments: list[str] | None = None) -> int:
             writer.writerows(map(dataclasses.asdict, rows))
     for group in dict.fromkeys(row.group for row in rows):
         sys.stdout.write(summary(group, [row for row in rows if row.group == group]) + "\n")
-    return 0
 
 
 def scans(data: Path | None, synthetic: int, first_seed: int) -> Iterator[tuple[str, str, Study, np.ndarray | None]]:
@@ -156,6 +152,15 @@ def _single_slice(path: Path) -> Study:
     hu = np.rot90(hu).astype(np.int16)[None]
     geometry = SliceGeometry.regular(hu.shape, (THICKNESS_MM, PIXEL_MM, PIXEL_MM))
     return Study(ct=Volume(hu, geometry))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="real scans, as above")
+    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="synthetic heads without blood")
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED, metavar="SEED")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="a line for each scan")
+    return parser
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ import torch
 import yaml
 from lightning.pytorch import callbacks, loggers
 
-from StrokeSegLib.errors import DataError, StrokeSegError
+from StrokeSegLib.errors import DataError
+from Training import command
 from Training.data import cpaisd
 from Training.data.splits import split
 from Training.data.synthetic import REHEARSAL_SEED
@@ -36,19 +37,16 @@ logger = logging.getLogger("Training")
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    return command.main(_parser(), _run, arguments, logging.INFO)
+
+
+def _run(options: argparse.Namespace) -> None:
     settings = [*options.set]
     if options.data:
         settings.append(f"data.path={options.data}")
     if options.max_minutes:
         settings.append(f"optimisation.max_minutes={options.max_minutes}")
-    try:
-        train(read_recipe(options.recipe, settings), options.output, options.resume, options.prepared)
-    except StrokeSegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+    train(read_recipe(options.recipe, settings), options.output, options.resume, options.prepared)
 
 
 def train(recipe: Recipe, output: Path, resume: bool = False, prepared: Path | None = None) -> None:

@@ -13,8 +13,8 @@ from StrokeSegLib import __version__
 from StrokeSegLib.exports.dicom_segmentation import BRAIN, SERIES_NUMBER, coded, run_of
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.correction import mask
-from StrokeSegLib.measures.aspects import EDITED, HemisphereScore, RegionFinding
-from StrokeSegLib.measures.mismatch import Mismatch
+from StrokeSegLib.measures.aspects import EDITED, RegionFinding
+from StrokeSegLib.measures.rows import Group, Row, rows_in, rows_of
 from StrokeSegLib.vocabulary.anatomy import Side
 from StrokeSegLib.vocabulary.names import aspects_segment_name
 from StrokeSegLib.vocabulary.terminology import LATERALITY, OWN_SCHEME, TERMS, Code
@@ -64,10 +64,10 @@ def structured_report(
         _segment(findings, name, volume_ml, left, segmentations.get(name), tracking_uids[name])
         for name, volume_ml in findings.volumes_ml.items()
     ]
-    if findings.aspects is not None:
-        groups += [_score(hemisphere) for hemisphere in findings.aspects.hemispheres if hemisphere.score is not None]
+    rows = rows_of(findings)
+    groups += [_score(row) for row in rows_in(rows, Group.ASPECTS) if row.value is not None]
     if findings.mismatch is not None:
-        groups.append(_mismatch(findings.mismatch))
+        groups.append(_mismatch(rows))
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(
             observer_device_context=sr.ObserverContext(
@@ -131,28 +131,25 @@ def _region(findings: Findings, name: str) -> RegionFinding | None:
     return next((one for one in regions if aspects_segment_name(one.region) == name), None)
 
 
-def _score(hemisphere: HemisphereScore) -> sr.MeasurementsAndQualitativeEvaluations:
-    edited = any(finding.source == EDITED for finding in hemisphere.regions)
+def _score(row: Row) -> sr.MeasurementsAndQualitativeEvaluations:
     return sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(
-            uid=generate_uid(prefix=None), identifier=f"ASPECTS {hemisphere.side.value}"
-        ),
+        tracking_identifier=sr.TrackingIdentifier(uid=generate_uid(prefix=None), identifier=row.title),
         finding_type=coded(ASPECTS),
-        finding_sites=[sr.FindingSite(coded(BRAIN), laterality=coded(LATERALITY[hemisphere.side]))],
-        measurements=[_measurement(ASPECTS, hemisphere.score, POINTS)],
-        qualitative_evaluations=[_evaluation(SOURCE, SOURCES["edited" if edited else "automatic"])],
+        finding_sites=[sr.FindingSite(coded(BRAIN), laterality=coded(LATERALITY[row.hemisphere.side]))],
+        measurements=[_measurement(ASPECTS, row.value, POINTS)],
+        qualitative_evaluations=[_evaluation(SOURCE, SOURCES[row.source])],
     )
 
 
-def _mismatch(mismatch: Mismatch) -> sr.MeasurementsAndQualitativeEvaluations:
-    measurements = [_measurement(MISMATCH, mismatch.mismatch_ml, MILLILITRE)]
-    if mismatch.ratio is not None:
-        measurements.append(_measurement(MISMATCH_RATIO, mismatch.ratio, NO_UNITS))
+def _mismatch(rows: Sequence[Row]) -> sr.MeasurementsAndQualitativeEvaluations:
+    """A ratio that is undefined is left out."""
+    by_key = {row.key: row.value for row in rows}
+    values = ((MISMATCH, by_key["mismatch_ml"], MILLILITRE), (MISMATCH_RATIO, by_key["mismatch_ratio"], NO_UNITS))
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=generate_uid(prefix=None), identifier="mismatch"),
         finding_type=coded(MISMATCH),
         finding_sites=[sr.FindingSite(coded(BRAIN))],
-        measurements=measurements,
+        measurements=[_measurement(*value) for value in values if value[1] is not None],
     )
 
 

@@ -1,8 +1,9 @@
 """One case folder out into the world: the one way in for command line and worker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from StrokeSegLib.cases.reading import read_case
 from StrokeSegLib.datasets.labelled_case import case_name
@@ -10,13 +11,19 @@ from StrokeSegLib.errors import CaseError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.storage.atomic import appearing
 
+if TYPE_CHECKING:
+    import PIL.Image
+
 LAYOUTS = ("nifti", "nnunet", "cpaisd")
 """Data sets for training, to which a case is added."""
 
-DOCUMENTS = ("dicom", "csv", "pictures", "pdf", "html")
+DOCUMENTS = ("dicom", "dicom-report", "csv", "pictures", "pdf", "html")
 """What a case is written as, under its name."""
 
 KINDS = (*LAYOUTS, *DOCUMENTS)
+
+OF_A_SERIES = ("dicom", "dicom-report")
+"""What refers to the series that was segmented."""
 
 READ = 0.3
 """Progress fraction at which the case has been read."""
@@ -33,7 +40,7 @@ class Export:
         kind: one of `KINDS`.
         output: the data set, or the folder in which files of the case's name are made.
         name: of the case there; a pseudonym from the scan's voxels if not given.
-        source: the scan, where the case folder does not hold it; for ``dicom`` the series that the objects refer to.
+        source: the scan, where the case folder does not hold it; for DICOM the series that the objects refer to.
         empty_patient: leave the patient out of DICOM objects.
     """
 
@@ -47,7 +54,7 @@ class Export:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise CaseError(f"A case cannot be exported as “{self.kind}”; choose one of: {', '.join(KINDS)}.")
-        if self.kind == "dicom" and self.source is None:
+        if self.kind in OF_A_SERIES and self.source is None:
             raise CaseError(
                 "DICOM objects refer to the series that was segmented; give it by --source. A case whose scan was no "
                 "DICOM has none."
@@ -107,16 +114,24 @@ def _document(asked: Export, findings: Findings, name: str, progress: Callable[[
             from StrokeSegLib.exports.dicom_objects import write_dicom
 
             write_dicom(findings, asked.source, lambda file: folder / file, asked.empty_patient, progress)
+        elif asked.kind == "dicom-report":
+            from StrokeSegLib.exports.dicom_documents import write_documents
+
+            pictures = [picture for _, picture in _key_pictures(findings, progress)]
+            write_documents(findings, name, pictures, asked.source, folder, asked.empty_patient)
         else:
-            _write_pictures(findings, folder, progress)
+            for index, picture in _key_pictures(findings, progress):
+                picture.save(folder / f"slice-{index + 1:03d}.png")
     return sorted((asked.output / name).iterdir())
 
 
-def _write_pictures(findings: Findings, folder: Path, progress: Callable[[float, str], None]) -> None:
-    """Write the key slices as ``slice-NNN.png``, counted from 1 at the lowest slice."""
+def _key_pictures(
+    findings: Findings, progress: Callable[[float, str], None]
+) -> Iterator[tuple[int, "PIL.Image.Image"]]:
+    """The key slices with their index, from the lowest up."""
     from StrokeSegLib.reports.pictures import key_slices, slice_image
 
     shown = key_slices(findings, KEY_PICTURES)
     for number, index in enumerate(shown):
         progress(number / len(shown), f"drawing slice {index + 1}")
-        slice_image(findings, index, PICTURE_WIDTH).save(folder / f"slice-{index + 1:03d}.png")
+        yield index, slice_image(findings, index, PICTURE_WIDTH)

@@ -9,6 +9,7 @@ import numpy as np
 from StrokeSegLib import __version__
 from StrokeSegLib.cases.results import distinct_mm
 from StrokeSegLib.findings import Findings
+from StrokeSegLib.measures.rows import Group, region_texts, rows_in, rows_of
 from StrokeSegLib.reports.aspects_figure import aspects_figure
 from StrokeSegLib.reports.curves import curve_plot, vessel_places
 from StrokeSegLib.reports.map_pictures import CORE_OUTLINE, HYPOPERFUSED_OUTLINE, map_picture
@@ -37,8 +38,11 @@ def write_html(findings: Findings, path: Path) -> None:
         }
         for index in key_slices(findings, KEY_SLICES)
     ]
+    rows = rows_of(findings)
     text = _template().render(
         findings=findings,
+        rows={group.name.lower(): rows_in(rows, group) for group in Group},
+        region_texts=region_texts,
         terms=TERMS,
         affected_ml=_affected_ml(findings),
         maps=_maps(findings),

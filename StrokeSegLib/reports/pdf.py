@@ -17,7 +17,8 @@ from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleD
 
 from StrokeSegLib import __version__
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.measures.aspects import EDITED, HemisphereScore, RegionFinding
+from StrokeSegLib.measures.aspects import EDITED, RegionFinding
+from StrokeSegLib.measures.rows import MILLILITRES, Group, Row, region_texts, rows_in, rows_of
 from StrokeSegLib.reports.aspects_figure import aspects_figure
 from StrokeSegLib.reports.map_pictures import map_picture
 from StrokeSegLib.reports.pictures import key_slices, slice_picture
@@ -44,14 +45,15 @@ def write_pdf(findings: Findings, name: str, path: Path) -> None:
         OSError: the file cannot be written.
     """
     _register_fonts()
+    rows = rows_of(findings)
     story = [
         Paragraph("StrokeSeg – acute ischaemic stroke on CT", TITLE),
         Paragraph(f"{escape(name)} · {_status(findings)}", QUIET_TEXT),
         _box(RESEARCH, LINE),
         *(_box(warning, NOTE) for warning in findings.warnings),
-        *_volumes(findings),
-        *_mismatch(findings),
-        *_aspects(findings),
+        *_volumes(rows),
+        *_mismatch(findings, rows),
+        *_aspects(findings, rows),
         *_slices(findings),
         *_maps(findings),
         *_origin(findings),
@@ -103,74 +105,65 @@ def _status(findings: Findings) -> str:
     return f"corrected by a reader: {', '.join(findings.changes)}"
 
 
-def _volumes(findings: Findings) -> list[Flowable]:
-    rows = [["", "", "Volume", "Automatic", ""]]
-    before = (findings.automatic or findings).volumes_ml
+def _volumes(rows: Sequence[Row]) -> list[Flowable]:
+    lines = [["", "", "Volume", "Automatic", ""]]
     styles = []
-    for name, volume_ml in findings.lesion_volumes_ml.items():
-        colour = colors.Color(*(channel / 255 for channel in TERMS[name].colour))
-        styles.append(("BACKGROUND", (0, len(rows)), (0, len(rows)), colour))
-        edited = "edited" if name in findings.edited else ""
-        automatic = f"{before.get(name, 0.0):.1f} ml"
-        rows.append(["", TERMS[name].display_name, _bold(f"{volume_ml:.1f} ml"), automatic, edited])
-    if len(rows) == 1:
+    for row in rows_in(rows, Group.VOLUMES):
+        colour = colors.Color(*(channel / 255 for channel in TERMS[row.segment].colour))
+        styles.append(("BACKGROUND", (0, len(lines)), (0, len(lines)), colour))
+        lines.append(["", row.title, _bold(row.text), row.automatic_text, "edited" if row.edited else ""])
+    if len(lines) == 1:
         return []
-    return _section("Volumes", _table(rows, (4, 66, 32, 32, 44), styles))
+    return _section("Volumes", _table(lines, (4, 66, 32, 32, 44), styles))
 
 
-def _mismatch(findings: Findings) -> list[Flowable]:
-    now = findings.mismatch
-    if now is None:
-        return _not_evaluable(findings)
-    then = (findings.automatic or findings).mismatch
-    rows = [
-        ["", "Now", "Automatic"],
-        ["Mismatch volume", _bold(f"{now.mismatch_ml:.1f} ml"), f"{then.mismatch_ml:.1f} ml"],
-        ["Mismatch ratio", _bold(_ratio(now.ratio)), _ratio(then.ratio)],
-        [
-            "Hypoperfusion intensity ratio",
-            _ratio(now.hypoperfusion_intensity_ratio),
-            _ratio(then.hypoperfusion_intensity_ratio),
-        ],
-        ["CBV index", _ratio(now.cbv_index), _ratio(then.cbv_index)],
-        *([f"Tmax > {level_s:g} s, of the maps", f"{ml:.1f} ml", ""] for level_s, ml in now.tmax_ml.items()),
-    ]
+def _mismatch(findings: Findings, rows: Sequence[Row]) -> list[Flowable]:
+    if findings.mismatch is None:
+        return _not_evaluable(findings, rows)
+    lines = [["", "Now", "Automatic"]]
+    for row in rows_in(rows, Group.MISMATCH, Group.MAPS):
+        is_volume_of_maps = row.of_maps and row.quantity is MILLILITRES
+        title = f"{row.title}, of the maps" if is_volume_of_maps else row.title
+        text = row.text if row.of_maps else _bold(row.text)
+        lines.append([title, text, "" if is_volume_of_maps else row.automatic_text])
     criteria = [
-        [one.name, one.answer.value, Paragraph(escape("; ".join(part.text for part in one.requirements)), SMALL)]
-        for one in findings.criteria
+        [row.title, row.text, _small("; ".join(part.text for part in row.requirements))]
+        for row in rows_in(rows, Group.CRITERIA)
     ]
     return [
-        *_section("Mismatch", _table(rows, (70, 40, 68))),
+        *_section("Mismatch", _table(lines, (70, 40, 68))),
         *_section("Criteria of the trials, by these volumes alone", _table(criteria, (30, 30, 118), header=False)),
     ]
 
 
-def _not_evaluable(findings: Findings) -> list[Flowable]:
+def _not_evaluable(findings: Findings, rows: Sequence[Row]) -> list[Flowable]:
     if findings.perfusion is None or not findings.perfusion.not_evaluable:
         return []
     reasons = [Paragraph(escape(reason), SMALL) for reason in findings.perfusion.not_evaluable]
-    criteria = [[one.name, one.answer.value] for one in findings.criteria]
+    criteria = [[row.title, row.text] for row in rows_in(rows, Group.CRITERIA)]
     return [
         *_section("Volumes and mismatch: not evaluable", *reasons),
         *(_section("Criteria of the trials", _table(criteria, (40, 138), header=False)) if criteria else ()),
     ]
 
 
-def _aspects(findings: Findings) -> list[Flowable]:
+def _aspects(findings: Findings, rows: Sequence[Row]) -> list[Flowable]:
     aspects = findings.aspects
     if aspects is None:
         return []
-    before = (findings.automatic or findings).aspects
     scores = [["", "ASPECTS", "Automatic", "Affected regions"]]
-    for hemisphere in aspects.hemispheres:
+    for row in rows_in(rows, Group.ASPECTS):
+        hemisphere = row.hemisphere
         side = hemisphere.side.value.capitalize()
         if hemisphere.side is aspects.side:
             side += ", symptomatic " + ("as the reader says" if aspects.side_source == EDITED else "as proposed")
         affected = ", ".join(hemisphere.affected_names) or "none"
-        scores.append([side, _bold(_points(hemisphere)), _points(before.hemisphere(hemisphere.side)), affected])
+        scores.append([side, _bold(row.text), row.automatic_text, affected])
     regions = [["Region", *(f"{side.side.value}: {title}" for side in aspects.hemispheres for title in REGION_TITLES)]]
     for pair in zip(*(side.regions for side in aspects.hemispheres), strict=True):
-        regions.append([pair[0].region.name, *(cell for finding in pair for cell in _region_cells(finding))])
+        regions.append(
+            [pair[0].region.name, *(cell for one in pair for cell in _region_cells(one, bool(aspects.scored_on)))]
+        )
     levels = [level for level in aspects_figure(findings) if level.image]
     pictures = [(level.image, f"{level.name.capitalize()} level, slice {level.slice_number}") for level in levels]
     return [
@@ -184,16 +177,11 @@ def _aspects(findings: Findings) -> list[Flowable]:
 REGION_TITLES = ("", "%", "HU", "ratio", "by")
 
 
-def _region_cells(finding: RegionFinding) -> list[str]:
+def _region_cells(finding: RegionFinding, has_tissue: bool) -> list[str]:
     if not finding.in_view:
         return ["affected" if finding.affected else "not in view", "", "", "", finding.source]
-    hu = "–" if finding.mean_hu is None else f"{finding.mean_hu:.1f}"
-    ratio = "–" if finding.hu_ratio is None else f"{finding.hu_ratio:.3f}"
-    return ["affected" if finding.affected else "–", f"{100 * finding.fraction:.0f}", hu, ratio, finding.source]
-
-
-def _points(hemisphere: HemisphereScore) -> str:
-    return "not scoreable" if hemisphere.score is None else str(hemisphere.score)
+    told = region_texts(finding, has_tissue)
+    return [told.affected, told.percent, told.mean_hu, told.hu_ratio, finding.source]
 
 
 def _slices(findings: Findings) -> list[Flowable]:
@@ -230,10 +218,6 @@ def _origin(findings: Findings) -> list[Flowable]:
         settings = ", ".join(f"{key} {value}" for key, value in run.prediction.items())
         lines.append(["Settings", _small(settings)])
     return _section("How it was made", _table(lines, (22, 156), header=False))
-
-
-def _ratio(ratio: float | None) -> str:
-    return "undefined" if ratio is None else f"{ratio:.2f}"
 
 
 def _bold(text: str) -> Paragraph:

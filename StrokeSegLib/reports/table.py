@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from StrokeSegLib.cases.results import UNDEFINED
 from StrokeSegLib.datasets.case_index import read_rows, write_rows
 from StrokeSegLib.findings import Findings
+from StrokeSegLib.measures.rows import Group, Row, rows_in, rows_of
 from StrokeSegLib.storage.atomic import appearing
+from StrokeSegLib.vocabulary.anatomy import Side
 
 FILE = "findings.csv"
 
@@ -25,31 +26,22 @@ def add_to_table(findings: Findings, name: str, folder: Path) -> Path:
 
 def table_row(findings: Findings, name: str) -> dict[str, object]:
     """Numbers as the reader left them, those of the method beside them as ``…_automatic``."""
-    automatic = findings.automatic or findings
+    rows = rows_of(findings)
     row = {"case": name, "edited": ", ".join(findings.changes)}
-    before = automatic.lesion_volumes_ml
-    for segment, volume_ml in findings.lesion_volumes_ml.items():
-        row |= {f"{segment}_ml": _rounded(volume_ml), f"{segment}_ml_automatic": _rounded(before.get(segment, 0.0))}
+    for one in rows_in(rows, Group.VOLUMES, Group.MISMATCH):
+        row |= {one.key: one.content} if one.of_maps else _with_automatic(one)
     if findings.mismatch is not None:
-        now, then = findings.mismatch, automatic.mismatch
-        row |= {"mismatch_ml": _rounded(now.mismatch_ml), "mismatch_ml_automatic": _rounded(then.mismatch_ml)}
-        row |= {"mismatch_ratio": _rounded(now.ratio), "mismatch_ratio_automatic": _rounded(then.ratio)}
-        row["hypoperfusion_intensity_ratio"] = _rounded(now.hypoperfusion_intensity_ratio)
-        row |= {criterion.name: criterion.answer.as_content for criterion in findings.criteria}
+        row |= {one.key: one.content for one in rows_in(rows, Group.CRITERIA)}
     if findings.aspects is not None:
         row["aspects_side"] = findings.aspects.side.value if findings.aspects.side else ""
-        for after, first in zip(
-            (findings.aspects.right, findings.aspects.left),
-            (automatic.aspects.right, automatic.aspects.left),
-            strict=True,
-        ):
-            key = f"aspects_{after.side.value}"
-            row |= {key: after.score, f"{key}_automatic": first.score}
+        # The columns of a table do not change places with the symptomatic side.
+        for one in sorted(rows_in(rows, Group.ASPECTS), key=lambda one: one.hemisphere.side is Side.LEFT):
+            row |= _with_automatic(one)
     row["methods"] = " + ".join(run.method for run in findings.runs)
     row["models"] = " + ".join(f"{run.model_name} {run.model_version}" for run in findings.runs)
     row["warnings"] = len(findings.warnings)
     return row
 
 
-def _rounded(value: float | None) -> float | str:
-    return UNDEFINED if value is None else round(value, 4)
+def _with_automatic(row: Row) -> dict[str, object]:
+    return {row.key: row.content, f"{row.key}_automatic": row.automatic_content}

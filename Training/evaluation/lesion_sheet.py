@@ -15,13 +15,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from StrokeSegLib import methods, models
-from StrokeSegLib.errors import ImageError, StrokeSegError
+from StrokeSegLib.errors import ImageError
 from StrokeSegLib.phantom import LabelledStudy
+from Training import command
 from Training.data import png_slices
 from Training.data.case import Case
 from Training.data.painted import painted_case
 from Training.data.synthetic import EVALUATION_SEED
-from Training.evaluate import print_progress
 from Training.recipes.recipe import read_recipe
 
 logger = logging.getLogger("Training")
@@ -39,28 +39,25 @@ VIEWS = 4
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING)
-    try:
-        bundle = models.find_bundle(options.model).overridden(options.set)
-        cases = _cases(options)
-        rows = -(-len(cases) // COLUMNS)
-        figure = Figure(figsize=(COLUMNS * VIEWS * 1.7, rows * 2.1), layout="constrained")
-        axes = figure.subplots(rows, COLUMNS * VIEWS, squeeze=False)
-        for number, case in enumerate(cases):
-            print_progress(number / len(cases), case.name)
-            row, column = divmod(number, COLUMNS)
-            try:
-                _draw(axes[row, column * VIEWS : (column + 1) * VIEWS], case, bundle)
-            except ImageError as error:  # A head that the atlas cannot be registered to stays empty.
-                logger.warning("%s is left out: %s", case.name, error)
-    except StrokeSegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    return command.main(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
+    bundle = models.find_bundle(options.model).overridden(options.set)
+    cases = _cases(options)
+    rows = -(-len(cases) // COLUMNS)
+    figure = Figure(figsize=(COLUMNS * VIEWS * 1.7, rows * 2.1), layout="constrained")
+    axes = figure.subplots(rows, COLUMNS * VIEWS, squeeze=False)
+    for number, case in enumerate(cases):
+        command.print_progress(number / len(cases), case.name)
+        row, column = divmod(number, COLUMNS)
+        try:
+            _draw(axes[row, column * VIEWS : (column + 1) * VIEWS], case, bundle)
+        except ImageError as error:  # A head that the atlas cannot be registered to stays empty.
+            logger.warning("%s is left out: %s", case.name, error)
     for each in axes.flat:
         each.axis("off")
     figure.savefig(options.sheet, dpi=options.dpi)
-    return 0
 
 
 def _cases(options: argparse.Namespace) -> list[Case]:

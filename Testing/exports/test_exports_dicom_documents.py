@@ -4,10 +4,11 @@ import numpy as np
 import pydicom
 import pytest
 from cases import REGULAR, head_series, write_case
-from StrokeSegLib.reports.dicom_headers import save, source_images
-from StrokeSegLib.reports.dicom_source import find_source
 
-from StrokeSegLib.reports.dicom_documents import BANNER_HEIGHT, encapsulated_pdf, secondary_captures
+from StrokeSegLib.cli import main as strokeseg
+from StrokeSegLib.exports.dicom_documents import BANNER_HEIGHT, encapsulated_pdf, secondary_captures
+from StrokeSegLib.exports.dicom_headers import save, source_images
+from StrokeSegLib.exports.dicom_source import find_source
 from StrokeSegLib.reports.pdf import write_pdf
 from StrokeSegLib.reports.pictures import key_slices, slice_image
 
@@ -48,3 +49,15 @@ def test_the_pictures_are_one_series_and_keep_every_pixel_below_the_burnt_in_lin
         np.testing.assert_array_equal(read.pixel_array[BANNER_HEIGHT:], np.asarray(picture))
         assert read.pixel_array[:BANNER_HEIGHT].any()
         assert read.ConversionType == "WSD"
+
+
+def test_the_command_line_writes_the_report_and_its_pictures_for_the_archive(tmp_path):
+    series = head_series(tmp_path / "series", REGULAR)
+    write_case(tmp_path / "case", series)
+    asked = ["export", str(tmp_path / "case"), "--as", "dicom-report", "--output", str(tmp_path / "out"), "--quiet"]
+    assert strokeseg([*asked, "--source", str(series), "--name", "one"]) == 0
+    made = {file.name: pydicom.dcmread(file) for file in (tmp_path / "out" / "one").iterdir()}
+    assert made.pop("report.dcm").SOPClassUID == pydicom.uid.EncapsulatedPDFStorage
+    assert {one.SOPClassUID for one in made.values()} == {pydicom.uid.SecondaryCaptureImageStorage}
+    assert sorted(one.InstanceNumber for one in made.values()) == [*range(1, len(made) + 1)]
+    assert strokeseg(asked) == 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import highdicom as hd
 import numpy as np
@@ -10,8 +11,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian, generate_uid
 
 from StrokeSegLib import __version__
-from StrokeSegLib.reports.dicom_headers import PATIENT, STUDY, SourceImages
-from StrokeSegLib.reports.dicom_segmentation import SERIES_NUMBER
+from StrokeSegLib.exports.dicom_headers import PATIENT, STUDY, SourceImages, save, source_images
+from StrokeSegLib.exports.dicom_segmentation import SERIES_NUMBER
+from StrokeSegLib.exports.dicom_source import find_source
+from StrokeSegLib.findings import Findings
+from StrokeSegLib.imaging.archives import unpacked
+from StrokeSegLib.reports.pdf import write_pdf
 
 PDF_SERIES_NUMBER, PICTURES_SERIES_NUMBER = SERIES_NUMBER + 2, SERIES_NUMBER + 3
 
@@ -19,6 +24,38 @@ BURNT_IN = "StrokeSeg · RESEARCH USE ONLY · not for diagnosis"
 
 BANNER_HEIGHT, FONT_SIZE = 26, 15
 """Pixels of the line above each picture."""
+
+
+def write_documents(
+    findings: Findings,
+    name: str,
+    pictures: Sequence[Image.Image],
+    source: Path,
+    folder: Path,
+    empty_patient: bool,
+) -> None:
+    """Write ``report.dcm``, the PDF report, and ``picture-NN.dcm`` for each picture into a folder.
+
+    Args:
+        findings: of a case, as corrected.
+        name: of the case in the report.
+        pictures: as for `secondary_captures`.
+        source: DICOM folder or file with the series that was segmented.
+        folder: which exists.
+        empty_patient: leave patient and study attributes empty but for the study's UID.
+
+    Raises:
+        CaseError: the source is not DICOM, or not the series of this case.
+    """
+    with unpacked(source) as files:
+        series = find_source(files, findings.study.ct.geometry, findings.perfusion is not None)
+        images = source_images(series, empty_patient)
+    pdf = folder / "report.pdf"
+    write_pdf(findings, name, pdf)
+    save(encapsulated_pdf(pdf.read_bytes(), images), images, folder / "report.dcm")
+    pdf.unlink()
+    for number, capture in enumerate(secondary_captures(pictures, images), start=1):
+        save(capture, images, folder / f"picture-{number:02d}.dcm")
 
 
 def encapsulated_pdf(pdf: bytes, source: SourceImages) -> Dataset:
