@@ -16,7 +16,6 @@ from StrokeSegLib.cases.aspects_content import aspects_of
 from StrokeSegLib.cases.segmentation_reading import SegmentationFile, read_segmentation, read_volume
 from StrokeSegLib.cases.writing import CORRECTED, DECISIONS
 from StrokeSegLib.errors import CaseError
-from StrokeSegLib.exports.dicom_source import find_source
 from StrokeSegLib.findings import Findings, Segment, SegmentLayer
 from StrokeSegLib.findings.correction import corrected
 from StrokeSegLib.geometry.slices import SliceGeometry
@@ -25,6 +24,7 @@ from StrokeSegLib.imaging import PerfusionMaps, Study, read_study
 from StrokeSegLib.imaging.archives import unpacked
 from StrokeSegLib.imaging.dicom import study_of
 from StrokeSegLib.imaging.dicom_choice import Choice
+from StrokeSegLib.imaging.dicom_source import find_source
 from StrokeSegLib.imaging.file_arrays import PAIR_SUFFIXES, SUFFIXES
 from StrokeSegLib.measures.trial_criteria import ClinicalInputs, criteria_not_evaluable, trial_criteria
 from StrokeSegLib.perfusion import Perfusion

@@ -11,7 +11,7 @@ import numpy as np
 from StrokeSegLib.cases.aspects_content import aspects_content
 from StrokeSegLib.findings import Findings, MethodRun
 from StrokeSegLib.geometry.regular_grid import RegularGrid
-from StrokeSegLib.geometry.slices import POSITION_TOLERANCE_MM, SliceGeometry
+from StrokeSegLib.geometry.slices import POSITION_TOLERANCE_MM, SliceGeometry, distinct_mm
 from StrokeSegLib.measures.mismatch import Mismatch
 from StrokeSegLib.perfusion import BloodCurve, Motion, Perfusion
 
@@ -174,11 +174,6 @@ def _lies_as_written(geometry: SliceGeometry, grid: RegularGrid) -> bool:
         and bool(np.abs(written.positions_mm[0] + steps_mm - geometry.positions_mm).max() <= POSITION_TOLERANCE_MM)
         and np.allclose(written.direction[:, :2].T, (geometry.row_direction, geometry.column_direction))
     )
-
-
-def distinct_mm(distances_mm: np.ndarray) -> list[float]:
-    """Distances that differ by more than 0.01 mm, ascending."""
-    return np.unique(np.round(distances_mm, 2)).tolist()
 
 
 @lru_cache(maxsize=1)

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from StrokeSegLib.cases.segmentation import AIR_HU
-from StrokeSegLib.datasets import case_index, cpaisd
+from StrokeSegLib.datasets import cpaisd
 from StrokeSegLib.datasets.labelled_case import LabelledCase, labelled_case
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.imaging import Study
+from StrokeSegLib.storage import case_index
 from StrokeSegLib.storage.atomic import appearing
 from StrokeSegLib.storage.nifti import write_nifti
 

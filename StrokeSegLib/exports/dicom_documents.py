@@ -13,9 +13,9 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian, generate
 from StrokeSegLib import __version__
 from StrokeSegLib.exports.dicom_headers import PATIENT, STUDY, SourceImages, save, source_images
 from StrokeSegLib.exports.dicom_segmentation import SERIES_NUMBER
-from StrokeSegLib.exports.dicom_source import find_source
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.imaging.archives import unpacked
+from StrokeSegLib.imaging.dicom_source import find_source
 from StrokeSegLib.reports.pdf import write_pdf
 
 PDF_SERIES_NUMBER, PICTURES_SERIES_NUMBER = SERIES_NUMBER + 2, SERIES_NUMBER + 3

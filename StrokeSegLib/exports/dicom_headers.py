@@ -13,8 +13,8 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from StrokeSegLib.errors import CaseError
-from StrokeSegLib.exports.dicom_source import SourceSeries
 from StrokeSegLib.imaging.dicom_files import shown_name
+from StrokeSegLib.imaging.dicom_source import SourceSeries
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 

@@ -11,10 +11,10 @@ from pydicom.uid import generate_uid
 from StrokeSegLib.exports.dicom_headers import save, source_images
 from StrokeSegLib.exports.dicom_report import structured_report
 from StrokeSegLib.exports.dicom_segmentation import segmentation
-from StrokeSegLib.exports.dicom_source import find_source
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.correction import mask
 from StrokeSegLib.imaging.archives import unpacked
+from StrokeSegLib.imaging.dicom_source import find_source
 
 logging.getLogger("highdicom").setLevel(logging.ERROR)
 

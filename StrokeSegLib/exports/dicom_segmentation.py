@@ -11,8 +11,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from StrokeSegLib import __version__
-from StrokeSegLib.exports.dicom_source import SourceSeries
 from StrokeSegLib.findings import Findings, MethodRun
+from StrokeSegLib.imaging.dicom_source import SourceSeries
 from StrokeSegLib.vocabulary.terminology import TERMS, Code
 
 SERIES_NUMBER = 7001

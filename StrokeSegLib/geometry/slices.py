@@ -185,3 +185,8 @@ class SliceGeometry:
         offsets = points_mm @ np.stack([self.column_direction, self.row_direction], axis=1)
         offsets -= origins[below] + (slices - below)[..., None] * steps[below]
         return np.concatenate([slices[..., None], offsets / self.pixel_spacing_mm], axis=-1)
+
+
+def distinct_mm(distances_mm: np.ndarray) -> list[float]:
+    """Distances that differ by more than 0.01 mm, ascending."""
+    return np.unique(np.round(distances_mm, 2)).tolist()

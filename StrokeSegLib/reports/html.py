@@ -7,8 +7,8 @@ import jinja2
 import numpy as np
 
 from StrokeSegLib import __version__
-from StrokeSegLib.cases.results import distinct_mm
 from StrokeSegLib.findings import Findings
+from StrokeSegLib.geometry.slices import distinct_mm
 from StrokeSegLib.measures.rows import Group, region_texts, rows_in, rows_of
 from StrokeSegLib.reports.aspects_figure import aspects_figure
 from StrokeSegLib.reports.curves import curve_plot, vessel_places

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from StrokeSegLib.datasets.case_index import read_rows, write_rows
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.measures.rows import Group, Row, rows_in, rows_of
 from StrokeSegLib.storage.atomic import appearing
+from StrokeSegLib.storage.case_index import read_rows, write_rows
 from StrokeSegLib.vocabulary.anatomy import Side
 
 FILE = "findings.csv"

@@ -8,7 +8,7 @@ from cases import REGULAR, head_series, write_case
 from StrokeSegLib.cli import main as strokeseg
 from StrokeSegLib.exports.dicom_documents import BANNER_HEIGHT, encapsulated_pdf, secondary_captures
 from StrokeSegLib.exports.dicom_headers import save, source_images
-from StrokeSegLib.exports.dicom_source import find_source
+from StrokeSegLib.imaging.dicom_source import find_source
 from StrokeSegLib.reports.pdf import write_pdf
 from StrokeSegLib.reports.pictures import key_slices, slice_image
 
