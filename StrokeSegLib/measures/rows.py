@@ -25,7 +25,7 @@ FILE_DECIMALS = 4
 
 
 class Group(Enum):
-    """Rows that stand together, in the order of the list."""
+    """Rows that stand together, in the order of the list; those of the maps are the same whatever a reader corrects."""
 
     VOLUMES = auto()
     ASPECTS = auto()
@@ -87,7 +87,6 @@ class Row:
         quantity: how a number is told; None for a criterion's answer.
         edited: whether a reader's correction made the value.
         segment: whose volume it is.
-        of_maps: whether it comes from the maps alone, whatever a reader corrects.
         hemisphere: whose score it is.
         requirements: of a criterion.
     """
@@ -100,7 +99,6 @@ class Row:
     quantity: Quantity | None = None
     edited: bool = False
     segment: str | None = None
-    of_maps: bool = False
     hemisphere: HemisphereScore | None = None
     requirements: tuple[Requirement, ...] = ()
 
@@ -190,24 +188,12 @@ def _aspects(case: CaseNumbers, before: CaseNumbers) -> list[Row]:
 
 
 def _mismatch(case: CaseNumbers, before: CaseNumbers) -> list[Row]:
-    now, then = case.mismatch, before.mismatch
-    if now is None:
+    """What a correction moves, then what comes from the maps alone."""
+    if case.mismatch is None:
         return []
-    volume_edited = PENUMBRA in case.edited
-    ratio_edited = volume_edited or CORE in case.edited
-    hir = "hypoperfusion_intensity_ratio"
-    of_maps = [
-        Row(
-            Group.MAPS,
-            f"tmax_{level_s:g}_s_ml",
-            f"Tmax > {level_s:g} s",
-            volume_ml,
-            volume_ml,
-            MILLILITRES,
-            of_maps=True,
-        )
-        for level_s, volume_ml in now.tmax_ml.items()
-    ]
+    volume_edited, ratio_edited = PENUMBRA in case.edited, bool({CORE, PENUMBRA} & set(case.edited))
+    now, then = case.mismatch, before.mismatch
+    hir, hir_before = now.hypoperfusion_intensity_ratio, then.hypoperfusion_intensity_ratio
     return [
         Row(
             Group.MISMATCH,
@@ -219,17 +205,12 @@ def _mismatch(case: CaseNumbers, before: CaseNumbers) -> list[Row]:
             volume_edited,
         ),
         Row(Group.MISMATCH, "mismatch_ratio", "Mismatch ratio", now.ratio, then.ratio, RATIO, ratio_edited),
-        Row(
-            Group.MISMATCH,
-            hir,
-            "Hypoperfusion intensity ratio",
-            now.hypoperfusion_intensity_ratio,
-            then.hypoperfusion_intensity_ratio,
-            RATIO,
-            of_maps=True,
+        Row(Group.MAPS, "hypoperfusion_intensity_ratio", "Hypoperfusion intensity ratio", hir, hir_before, RATIO),
+        Row(Group.MAPS, "cbv_index", "CBV index", now.cbv_index, then.cbv_index, RATIO),
+        *(
+            Row(Group.MAPS, f"tmax_{level_s:g}_s_ml", f"Tmax > {level_s:g} s", volume_ml, volume_ml, MILLILITRES)
+            for level_s, volume_ml in now.tmax_ml.items()
         ),
-        Row(Group.MAPS, "cbv_index", "CBV index", now.cbv_index, then.cbv_index, RATIO, of_maps=True),
-        *of_maps,
     ]
 
 

@@ -121,11 +121,11 @@ def _mismatch(findings: Findings, rows: Sequence[Row]) -> list[Flowable]:
     if findings.mismatch is None:
         return _not_evaluable(findings, rows)
     lines = [["", "Now", "Automatic"]]
-    for row in rows_in(rows, Group.MISMATCH, Group.MAPS):
-        is_volume_of_maps = row.of_maps and row.quantity is MILLILITRES
-        title = f"{row.title}, of the maps" if is_volume_of_maps else row.title
-        text = row.text if row.of_maps else _bold(row.text)
-        lines.append([title, text, "" if is_volume_of_maps else row.automatic_text])
+    lines += [[row.title, _bold(row.text), row.automatic_text] for row in rows_in(rows, Group.MISMATCH)]
+    for row in rows_in(rows, Group.MAPS):
+        is_volume = row.quantity is MILLILITRES
+        title = f"{row.title}, of the maps" if is_volume else row.title
+        lines.append([title, row.text, "" if is_volume else row.automatic_text])
     criteria = [
         [row.title, row.text, _small("; ".join(part.text for part in row.requirements))]
         for row in rows_in(rows, Group.CRITERIA)
@@ -161,9 +161,8 @@ def _aspects(findings: Findings, rows: Sequence[Row]) -> list[Flowable]:
         scores.append([side, _bold(row.text), row.automatic_text, affected])
     regions = [["Region", *(f"{side.side.value}: {title}" for side in aspects.hemispheres for title in REGION_TITLES)]]
     for pair in zip(*(side.regions for side in aspects.hemispheres), strict=True):
-        regions.append(
-            [pair[0].region.name, *(cell for one in pair for cell in _region_cells(one, bool(aspects.scored_on)))]
-        )
+        cells = (cell for finding in pair for cell in _region_cells(finding, bool(aspects.scored_on)))
+        regions.append([pair[0].region.name, *cells])
     levels = [level for level in aspects_figure(findings) if level.image]
     pictures = [(level.image, f"{level.name.capitalize()} level, slice {level.slice_number}") for level in levels]
     return [

@@ -10,6 +10,8 @@ from StrokeSegLib.vocabulary.anatomy import Side
 
 FILE = "findings.csv"
 
+COLUMNS_OF_MAPS = ("hypoperfusion_intensity_ratio",)
+
 
 def add_to_table(findings: Findings, name: str, folder: Path) -> Path:
     """Add the case to `findings.csv`; a row of the same name is replaced, columns that are new follow the others.
@@ -29,8 +31,9 @@ def table_row(findings: Findings, name: str) -> dict[str, object]:
     rows = rows_of(findings)
     row = {"case": name, "edited": ", ".join(findings.changes)}
     for one in rows_in(rows, Group.VOLUMES, Group.MISMATCH):
-        row |= {one.key: one.content} if one.of_maps else _with_automatic(one)
+        row |= _with_automatic(one)
     if findings.mismatch is not None:
+        row |= {one.key: one.content for one in rows_in(rows, Group.MAPS) if one.key in COLUMNS_OF_MAPS}
         row |= {one.key: one.content for one in rows_in(rows, Group.CRITERIA)}
     if findings.aspects is not None:
         row["aspects_side"] = findings.aspects.side.value if findings.aspects.side else ""
