@@ -177,8 +177,9 @@ class Measuring:
                 regions[inside] = REGION_OF_NAME[name].label
             elif name in self._scored_on:
                 affected |= inside
-        hu = voxels_of(self._volume)[index][labelled]
-        self._region_sums[index] = region_sums(hu, regions, affected, blood=None)
+        if regions.any() or self._region_sums[index].any():
+            hu = voxels_of(self._volume)[index][labelled]
+            self._region_sums[index] = region_sums(hu, regions, affected, blood=None)
 
     def _names_now(self) -> dict[str, str]:
         """The run's name of each segment by ID: by its name, else by its ID, as exports find them."""
