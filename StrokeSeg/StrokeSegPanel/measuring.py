@@ -101,7 +101,7 @@ class Measuring:
         self._before = {self._names[segment_id]: place for segment_id, place in _places(layers).items()}
         counts = [_pixels_by_label(planes) for planes in self._automatic]
         self._pixels_before = {name: counts[place.layer][place.label] for name, place in self._before.items()}
-        self._segments: tuple = ()
+        self._segments: tuple | None = None
 
     def measure(self) -> Measured:
         """What the segments measure now.
