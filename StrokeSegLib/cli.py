@@ -401,9 +401,8 @@ def _models_list(options: argparse.Namespace) -> None:
 
     defaults = models.default_hashes()
     for bundle in models.list_bundles():
-        mark = "*" if bundle.sha256 in defaults else " "
-        sys.stdout.write(f"{mark} {bundle.name:<40} {bundle.version:<10} {bundle.method}\n")
-    sys.stdout.write("* runs where no model is named; change it with “strokeseg models default NAME”.\n")
+        mark = "default" if bundle.sha256 in defaults else ""
+        sys.stdout.write(f"{bundle.name:<40} {bundle.version:<10} {bundle.method:<20} {mark}".rstrip() + "\n")
 
 
 def _models_default(options: argparse.Namespace) -> None:

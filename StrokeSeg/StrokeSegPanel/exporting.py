@@ -15,8 +15,8 @@ from StrokeSegPanel.dicom_slices import dicom_files
 from StrokeSegPanel.jobs import Job
 from StrokeSegPanel.results import Results
 
-DICOM = "dicom"
-"""The one kind that refers to the images of a DICOM series."""
+OF_A_SERIES = ("dicom", "dicom-report")
+"""Kinds that refer to the images of a DICOM series."""
 
 HANDED_OVER = 0.2
 """Progress fraction at which the worker begins."""
@@ -59,9 +59,14 @@ def kinds() -> list[Kind]:
             _("Adds the case to a data set laid out as CPAISD, in train, val or test.") + " " + kept,
         ),
         Kind(
-            DICOM,
+            "dicom",
             _("DICOM SEG and SR"),
             _("Makes a segmentation and a measurement report that refer to the images of the scan."),
+        ),
+        Kind(
+            "dicom-report",
+            _("DICOM report and pictures"),
+            _("Makes the PDF report and the key pictures as objects of the scan's study, for the archive."),
         ),
         Kind("csv", _("Table of the numbers, CSV"), _("Adds one row with all numbers to a table for many cases.")),
         Kind("pictures", _("Key pictures, PNG"), _("Draws the slices that show most, with the segments' outlines.")),
@@ -168,8 +173,8 @@ class ExportSection(VTKObservationMixin):
             "output": self.ui.folderEdit.currentPath,
             "name": self.ui.nameEdit.text.strip() or None,
         }
-        files = dicom_files(results.scan) if kind == DICOM else []
-        if kind == DICOM:
+        files = dicom_files(results.scan) if kind in OF_A_SERIES else []
+        if kind in OF_A_SERIES:
             request |= {"source": self.ui.sourceEdit.currentPath, "empty_patient": self.ui.emptyPatientBox.checked}
 
         def hand_over(folder: Path) -> Generator[None, None, dict]:
@@ -206,7 +211,7 @@ class ExportSection(VTKObservationMixin):
 
     def _refresh(self, _changed=None) -> None:
         running, kind = self.is_running, self._kinds[self.ui.kindCombo.currentData]
-        is_dicom = kind.name == DICOM
+        is_dicom = kind.name in OF_A_SERIES
         files = dicom_files(self._results.scan) if is_dicom and self._results else []
         self.ui.hintLabel.text = kind.hint
         self.ui.sourceText.visible = is_dicom

@@ -101,7 +101,7 @@ class Measuring:
         self._before = {self._names[segment_id]: place for segment_id, place in _places(layers).items()}
         counts = [_pixels_by_label(planes) for planes in self._automatic]
         self._pixels_before = {name: counts[place.layer][place.label] for name, place in self._before.items()}
-        self._segments: tuple = ()
+        self._segments: tuple | None = None
 
     def measure(self) -> Measured:
         """What the segments measure now.
@@ -177,8 +177,9 @@ class Measuring:
                 regions[inside] = REGION_OF_NAME[name].label
             elif name in self._scored_on:
                 affected |= inside
-        hu = voxels_of(self._volume)[index][labelled]
-        self._region_sums[index] = region_sums(hu, regions, affected, blood=None)
+        if regions.any() or self._region_sums[index].any():
+            hu = voxels_of(self._volume)[index][labelled]
+            self._region_sums[index] = region_sums(hu, regions, affected, blood=None)
 
     def _names_now(self) -> dict[str, str]:
         """The run's name of each segment by ID: by its name, else by its ID, as exports find them."""

@@ -45,9 +45,8 @@ def test_the_user_chooses_the_default_for_good(store, tmp_path, capsys):
     installed(tmp_path, "ours", "0.0.2")
     assert models.default_bundle(METHOD).sha256 == ours.sha256
     strokeseg(["models", "list"])
-    marked = [line for line in capsys.readouterr().out.splitlines() if line.startswith("* ours")]
-    assert len(marked) == 1
-    assert "0.0.1" in marked[0]
+    listed = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("ours")]
+    assert listed == [["ours", "0.0.2", METHOD], ["ours", "0.0.1", METHOD, "default"]]
 
 
 def test_a_default_that_is_gone_is_said_and_nothing_else_runs_in_its_place(store, tmp_path):
