@@ -37,6 +37,9 @@ CORRECTED = {"ncct-m1": "ncct", "ctp-m1": "ctp-threshold"}
 PASSING = ("timings_s", "software", "version", "created", "sha256", "input", "source", "device", "seconds")
 """Keys of results.json that may differ between two runs of the same program."""
 
+FRESH = ("UID", "Group Length", "ersion", " TM:", " DA:", " DT:")
+"""Lines of a DICOM object that differ with identifiers (and their length), versions and times."""
+
 UIDS_AND_TIMES = re.compile(r"\b\d+(\.\d+){5,}\b|\d+(\.\d+)? s\b|\d{4}-\d{2}-\d{2}( \d{2}:\d{2}(:\d{2})?)?")
 
 
@@ -103,8 +106,7 @@ def _of_export(file: Path) -> object:
     if file.suffix == ".dcm":
         text = str(pydicom.dcmread(file)) if file.stat().st_size < 10_000_000 else ""
         # Of a segmentation the frames are checked by the voxels above; of a structured report every item counts.
-        kept = [line for line in text.splitlines() if "UID" not in line and " TM:" not in line and " DA:" not in line]
-        return _text_digests("\n".join(line for line in kept if "ersion" not in line and " DT:" not in line))
+        return _text_digests("\n".join(line for line in text.splitlines() if not any(part in line for part in FRESH)))
     return _text_digests(file.read_text("utf-8", errors="replace"))
 
 
@@ -115,14 +117,14 @@ def _text_digests(text: str) -> str:
 
 
 def _correct(file: Path) -> None:
-    """Make the first segment one pixel larger along the rows."""
+    """Let a reader have made the first segment one pixel larger along the rows."""
     voxels, header = nrrd.read(str(file))
     layers = voxels if voxels.ndim == 4 else voxels[None]
     label = int(header["Segment0_LabelValue"])
     layer = layers[int(header["Segment0_Layer"])]
     shifted = np.roll(layer == label, 1, axis=0)
     layer[shifted & (layer == 0)] = label
-    nrrd.write(str(file), voxels, header)
+    nrrd.write(str(file.with_name("corrected.seg.nrrd")), voxels, header)
 
 
 def _without_passing(value: object) -> object:
