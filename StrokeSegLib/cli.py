@@ -399,8 +399,9 @@ def _truth(phantom: Path) -> str:
 def _models_list(options: argparse.Namespace) -> None:
     from StrokeSegLib import models
 
-    defaults = models.default_hashes()
-    for bundle in models.list_bundles():
+    known = models.list_bundles()
+    defaults = models.default_hashes(known)
+    for bundle in known:
         mark = "default" if bundle.sha256 in defaults else ""
         sys.stdout.write(f"{bundle.name:<40} {bundle.version:<10} {bundle.method:<20} {mark}".rstrip() + "\n")
 

@@ -4,6 +4,7 @@ A request is ``{"id", "command": "segment", "input", "output"}`` with, where wan
 "side", "settings", "save_probabilities", "save_scan", "stack", "maps", "units", "times_s", "clinical", "files"``, or
 ``{"id", "command": "export", "case", "kind", "output"}`` with, where wanted, ``"name", "source", "empty_patient"``, or
 ``{"id", "command": "phantom", "output", "seed"}`` with, where wanted, ``"kind", "lesion", "side", "spacing_mm"``, or
+``{"id", "command": "default", "name"}``, which makes a model the default of its method and tells the models anew, or
 ``{"id", "command": "cancel" | "models"}``. Events carry the request's ``id`` and ``event``: ``ready`` (``pid``)
 once at the start, ``progress`` (``fraction``, ``stage``), ``exported`` (``name``, ``files``), ``log`` (``message``),
 ``memory`` (``peak_mb`` of a run), ``models``, ``done``, and ``error`` (``message``, ``kind``: ``user``, ``cancelled``
@@ -124,7 +125,8 @@ class Worker:
     def _models(self, request: dict) -> None:
         from StrokeSegLib.models import default_hashes, list_bundles
 
-        defaults = default_hashes()
+        known = list_bundles()
+        defaults = default_hashes(known)
         bundles = [
             {
                 "name": bundle.name,
@@ -136,9 +138,15 @@ class Worker:
                 "evaluation": dict(bundle.evaluation),
                 "is_default": bundle.sha256 in defaults,
             }
-            for bundle in list_bundles()
+            for bundle in known
         ]
         self._send(request["id"], "models", models=bundles)
+
+    def _default(self, request: dict) -> None:
+        from StrokeSegLib.models import find_bundle, make_default
+
+        make_default(find_bundle(request["name"]))
+        self._models(request)
 
     def _send(self, identity: str | None, event: str, **content) -> None:
         with self._writing:
@@ -151,6 +159,7 @@ COMMANDS = {
     "export": Worker._export,
     "phantom": Worker._phantom,
     "models": Worker._models,
+    "default": Worker._default,
 }
 
 

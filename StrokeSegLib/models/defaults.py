@@ -2,11 +2,12 @@
 
 import contextlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from StrokeSegLib.errors import BundleError
 from StrokeSegLib.models.bundle import ModelBundle
-from StrokeSegLib.models.store import SHIPPED, find_bundle, installed_folder, list_bundles
+from StrokeSegLib.models.store import SHIPPED, installed_folder, list_bundles
 from StrokeSegLib.storage.atomic import appearing
 
 FILE = "defaults.json"
@@ -19,33 +20,15 @@ def default_bundle(method: str) -> ModelBundle:
     Raises:
         BundleError: there is none, the chosen one is gone, or there are several and none was chosen.
     """
-    chosen = {**_read(SHIPPED), **_read(installed_folder())}.get(method)
-    candidates = [bundle for bundle in list_bundles() if bundle.method == method]
-    if chosen is not None:
-        found = next((bundle for bundle in candidates if _identity(bundle) == chosen), None)
-        if found is None:
-            raise BundleError(
-                f"The default model for {method}, {chosen['name']} {chosen['version']}, is not installed any more; "
-                "choose another with “strokeseg models default NAME”."
-            )
-        return found
-    if not candidates:
-        raise BundleError(f"No model for {method} is installed; see “strokeseg models install” and “models import”.")
-    names = {bundle.name for bundle in candidates}
-    if len(names) > 1:
-        raise BundleError(
-            f"Several models for {method} are installed ({', '.join(sorted(names))}); name one, or choose the default "
-            "with “strokeseg models default NAME”."
-        )
-    return find_bundle(names.pop())
+    return _default_among(list_bundles(), method)
 
 
-def default_hashes() -> set[str]:
-    """SHA-256 of every bundle that is the default of its method."""
+def default_hashes(bundles: Sequence[ModelBundle]) -> set[str]:
+    """SHA-256 of those of the bundles, all that are known, that are the default of their method."""
     hashes = set()
-    for method in {bundle.method for bundle in list_bundles()}:
+    for method in {bundle.method for bundle in bundles}:
         with contextlib.suppress(BundleError):
-            hashes.add(default_bundle(method).sha256)
+            hashes.add(_default_among(bundles, method).sha256)
     return hashes
 
 
@@ -62,6 +45,29 @@ def make_default(bundle: ModelBundle) -> None:
     content = {**_read(store), bundle.method: _identity(bundle)}
     with appearing(store) as place:
         place(FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _default_among(bundles: Sequence[ModelBundle], method: str) -> ModelBundle:
+    """See `default_bundle`; the newest version within a name comes first among the bundles."""
+    chosen = {**_read(SHIPPED), **_read(installed_folder())}.get(method)
+    candidates = [bundle for bundle in bundles if bundle.method == method]
+    if chosen is not None:
+        found = next((bundle for bundle in candidates if _identity(bundle) == chosen), None)
+        if found is None:
+            raise BundleError(
+                f"The default model for {method}, {chosen['name']} {chosen['version']}, is not installed any more; "
+                "choose another with “strokeseg models default NAME”."
+            )
+        return found
+    if not candidates:
+        raise BundleError(f"No model for {method} is installed; see “strokeseg models install” and “models import”.")
+    names = {bundle.name for bundle in candidates}
+    if len(names) > 1:
+        raise BundleError(
+            f"Several models for {method} are installed ({', '.join(sorted(names))}); name one, or choose the default "
+            "with “strokeseg models default NAME”."
+        )
+    return candidates[0]
 
 
 def _read(folder: Path) -> dict[str, dict[str, str]]:

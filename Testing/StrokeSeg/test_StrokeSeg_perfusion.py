@@ -145,6 +145,20 @@ def test_the_network_for_core_can_be_chosen_and_judges_no_trial(installed_networ
     assert results.chart is not None
 
 
+def test_a_model_that_is_used_by_default_is_offered_first_from_then_on(installed_network, desktop, scan):
+    choose(desktop, add_sequence(desktop.scene, scan.series.voxels, scan.times_s, GEOMETRY)[1])
+    choose_method(desktop, "ctp-core")
+    combo = desktop.ui.modelCombo
+    assert combo.itemText(0).endswith(" (default)")
+    installed = combo.itemText(1)
+    choose_method(desktop, "ctp-core", installed)
+    assert "use by default" in desktop.ui.modelLabel.text
+    desktop.ui.modelLabel.linkActivated.emit("default")
+    desktop.wait_until(lambda: combo.itemText(0) == f"{installed} (default)", 60)
+    assert combo.currentText == f"{installed} (default)"
+    assert "use by default" not in desktop.ui.modelLabel.text
+
+
 def test_units_that_can_be_chosen_are_units_that_the_library_knows(desktop):
     from StrokeSegPanel import parameters
 

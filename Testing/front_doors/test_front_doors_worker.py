@@ -8,6 +8,8 @@ import SimpleITK as sitk
 from checkpoints import import_random_cpaisd
 from scans import centred_geometry, ellipsoid_head
 
+from StrokeSegLib import models
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
@@ -106,6 +108,22 @@ def test_an_error_of_the_user_is_one_sentence_and_the_worker_lives_on(worker, bu
     assert "is empty" in last["message"]
     ask(worker, id="d", command="models")
     assert [event["event"] for event in events(worker, "d")] == ["models", "done"]
+
+
+def test_a_model_is_made_the_default_of_its_method_and_the_models_are_told_anew(bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("STROKESEG_MODELS", str(tmp_path))
+    installed = models.install(bundle)
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "StrokeSegLib.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    ask(process, id="g", command="default", name=installed.name)
+    told, done = events(process, "g")
+    assert done["event"] == "done"
+    of_method = [model for model in told["models"] if model["method"] == installed.method]
+    assert [model["name"] for model in of_method if model["is_default"]] == [installed.name]
+    assert models.default_bundle(installed.method).sha256 == installed.sha256
+    process.stdin.close()
+    assert process.wait(timeout=10) == 0
 
 
 def test_an_internal_error_carries_its_traceback_in_the_log(worker):
