@@ -13,6 +13,7 @@ if __name__ == "__main__":  # run as a file: Slicer --python-script StrokeSegLib
 from StrokeSegLib import __version__
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.slicer_process import NO_DISPLAY, run_beside
+from StrokeSegLib.vocabulary.exports import DOCUMENTS, LAYOUTS
 
 BUG, USER_ERROR = 1, 2
 
@@ -139,11 +140,9 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 def _add_exports(commands) -> None:
     labels = commands.add_parser("export-labels", help="add corrected cases to a data set for training")
-    labels.add_argument("--layout", dest="kind", choices=["nifti", "nnunet", "cpaisd"], required=True)
+    labels.add_argument("--layout", dest="kind", choices=LAYOUTS, required=True)
     documents = commands.add_parser("export", help="write cases as DICOM, a table, pictures or a report")
-    documents.add_argument(
-        "--as", dest="kind", choices=["dicom", "dicom-report", "csv", "pictures", "pdf", "html"], required=True
-    )
+    documents.add_argument("--as", dest="kind", choices=DOCUMENTS, required=True)
     documents.add_argument("--empty-patient", action="store_true", help="leave the patient out of DICOM objects")
     for command in (labels, documents):
         command.add_argument("cases", type=Path, nargs="+", metavar="CASE_DIR", help="output of a run, as corrected")

@@ -9,14 +9,12 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from StrokeSegLib.vocabulary.exports import OF_A_SERIES
 from StrokeSegPanel import dependencies
 from StrokeSegPanel.case_files import gather, write_case
 from StrokeSegPanel.dicom_slices import dicom_files
 from StrokeSegPanel.jobs import Job
 from StrokeSegPanel.results import Results
-
-OF_A_SERIES = ("dicom", "dicom-report")
-"""Kinds that refer to the images of a DICOM series."""
 
 HANDED_OVER = 0.2
 """Progress fraction at which the worker begins."""

@@ -4,6 +4,8 @@ import numpy as np
 import slicer
 import vtk
 
+from StrokeSegLib.geometry.slices import SliceGeometry
+
 BENT_MM = 0.1
 """A slice whose corners leave a rectangle shared by all slices by more than this is bent."""
 
@@ -105,8 +107,6 @@ def voxel_volumes_ml(volume, stack: dict | None = None) -> np.ndarray:
     if stack is None:
         voxel_mm3 = abs(np.linalg.det(ijk_to_ras(volume)[:3, :3]))
         return np.full(slices, voxel_mm3 / 1000)
-    from StrokeSegLib.geometry.slices import SliceGeometry
-
     thickness_mm = volume.GetSpacing()[2]
     stack = {name: np.array(value) for name, value in stack.items()}
     return SliceGeometry(

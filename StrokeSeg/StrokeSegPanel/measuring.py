@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from StrokeSegLib.measures.regions import RegionMeasurement, measurements_of, region_sums
+from StrokeSegLib.measures.rows import FILE_DECIMALS
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
 from StrokeSegLib.vocabulary.names import LESIONS, REGION_OF_NAME
 from StrokeSegPanel.geometry import voxel_volumes_ml
 from StrokeSegPanel.planes import Layer, Planes, grid_of, layers_of
 from StrokeSegPanel.scans import voxels_of
-
-DIGITS = 4
-"""Of volumes, as in `results.json`."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ class Measuring:
                 segment_id,
                 content.GetSegment(segment_id).GetName(),
                 names[segment_id],
-                volume_ml=round(float(voxel_ml @ self._pixels[:, numbers[segment_id]]), DIGITS),
+                volume_ml=round(float(voxel_ml @ self._pixels[:, numbers[segment_id]]), FILE_DECIMALS),
                 edited=self._is_edited(numbers[segment_id]),
                 pixels=self._pixels[:, numbers[segment_id]].copy(),
             )

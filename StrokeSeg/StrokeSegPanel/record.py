@@ -1,7 +1,7 @@
 """What the scene keeps of a run: its results as they came, and what the reader's corrections made of them."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from slicer.i18n import tr as _
@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from StrokeSegLib.cases.aspects_content import aspects_content, aspects_of
 from StrokeSegLib.measures.aspects import EDITED, scored_anew
 from StrokeSegLib.measures.mismatch import CoreAndHypoperfusion
+from StrokeSegLib.measures.regions import RegionMeasurement
 from StrokeSegLib.measures.trial_criteria import ClinicalInputs, trial_criteria
 from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
 from StrokeSegLib.vocabulary.names import CORE, PENUMBRA, REGION_OF_NAME
@@ -61,8 +62,11 @@ class Record:
         criteria, aspects = self.run.get("criteria", {}), self.run.get("aspects")
         if criteria and edited & {CORE, PENUMBRA} and self.run["perfusion"].get("mismatch_ml") is not None:
             criteria = self._criteria(measured.volumes_ml)
-        if aspects is not None and (self.decisions or self.touches_aspects(edited)):
-            aspects = self._aspects(measured, edited)
+        if aspects is not None and self.touches_aspects(edited):
+            aspects = self._aspects(measured.regions)
+        elif aspects is not None and self.decisions:
+            # By the measurements of the run: those of the scene differ from them in the last digits.
+            aspects = self._aspects(aspects_of(aspects).measurements)
         return replace(self, criteria=criteria, aspects=aspects)
 
     def touches_aspects(self, edited: Collection[str]) -> bool:
@@ -75,10 +79,8 @@ class Record:
         criteria = trial_criteria(CoreAndHypoperfusion(core_ml, core_ml + penumbra_ml), clinical)
         return {criterion.name: criterion.answer.as_content for criterion in criteria}
 
-    def _aspects(self, measured: Measured, edited: Collection[str]) -> dict:
+    def _aspects(self, regions: Sequence[RegionMeasurement]) -> dict:
         automatic = aspects_of(self.run["aspects"])
-        # As they were measured where nothing was edited: a stored score names its regions to four digits.
-        regions = measured.regions if self.touches_aspects(edited) else automatic.measurements
         overrides = {AspectsRegion(one["name"], Side(one["side"])): one["affected"] for one in self.overrides}
         return aspects_content(scored_anew(automatic, regions, self.side, overrides))
 

@@ -13,13 +13,11 @@ from StrokeSegLib.findings import Findings, MethodRun
 from StrokeSegLib.geometry.regular_grid import RegularGrid
 from StrokeSegLib.geometry.slices import POSITION_TOLERANCE_MM, SliceGeometry, distinct_mm
 from StrokeSegLib.measures.mismatch import Mismatch
+from StrokeSegLib.measures.rows import ratio_content
 from StrokeSegLib.perfusion import BloodCurve, Motion, Perfusion
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 SCHEMA_VERSION = 1
-
-UNDEFINED = "undefined"
-"""A ratio whose denominator is 0: never infinity in a file."""
 
 
 def write_results(findings: Findings, path: Path) -> None:
@@ -100,17 +98,13 @@ def _mismatch(mismatch: Mismatch) -> dict:
         "severe_ml": round(mismatch.severe_ml, 4),
         "tmax_ml": {f"{level_s:g}": round(volume_ml, 4) for level_s, volume_ml in mismatch.tmax_ml.items()},
         "mismatch_ml": round(mismatch.mismatch_ml, 4),
-        "mismatch_ratio": _or_undefined(mismatch.ratio),
-        "hypoperfusion_intensity_ratio": _or_undefined(mismatch.hypoperfusion_intensity_ratio),
-        "cbv_index": _or_undefined(mismatch.cbv_index),
+        "mismatch_ratio": ratio_content(mismatch.ratio),
+        "hypoperfusion_intensity_ratio": ratio_content(mismatch.hypoperfusion_intensity_ratio),
+        "cbv_index": ratio_content(mismatch.cbv_index),
         "normal_cbf": round(mismatch.normal_cbf, 3),
         "normal_cbv": round(mismatch.normal_cbv, 3),
         "affected_side": mismatch.affected_side,
     }
-
-
-def _or_undefined(ratio: float | None) -> float | str:
-    return UNDEFINED if ratio is None else round(ratio, 4)
 
 
 def _rounded(values: np.ndarray | tuple[float, ...], digits: int) -> list:

@@ -7,12 +7,13 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 
-from StrokeSegLib.cases.results import UNDEFINED, validator
+from StrokeSegLib.cases.results import validator
 from StrokeSegLib.errors import CaseError
 from StrokeSegLib.findings import MethodRun
 from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging import Acquisition, PerfusionMaps
 from StrokeSegLib.measures.mismatch import Mismatch
+from StrokeSegLib.measures.rows import UNDEFINED
 from StrokeSegLib.perfusion import BloodCurve, Motion, Perfusion
 
 

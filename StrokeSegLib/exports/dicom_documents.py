@@ -11,11 +11,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian, generate_uid
 
 from StrokeSegLib import __version__
-from StrokeSegLib.exports.dicom_headers import PATIENT, STUDY, SourceImages, save, source_images
+from StrokeSegLib.exports.dicom_headers import PATIENT, STUDY, SourceImages, save, source_of
 from StrokeSegLib.exports.dicom_segmentation import SERIES_NUMBER
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.imaging.archives import unpacked
-from StrokeSegLib.imaging.dicom_source import find_source
 from StrokeSegLib.reports.pdf import write_pdf
 
 PDF_SERIES_NUMBER, PICTURES_SERIES_NUMBER = SERIES_NUMBER + 2, SERIES_NUMBER + 3
@@ -47,9 +45,7 @@ def write_documents(
     Raises:
         CaseError: the source is not DICOM, or not the series of this case.
     """
-    with unpacked(source) as files:
-        series = find_source(files, findings.study.ct.geometry, findings.perfusion is not None)
-        images = source_images(series, empty_patient)
+    _, images = source_of(findings, source, empty_patient)
     pdf = folder / "report.pdf"
     write_pdf(findings, name, pdf)
     save(encapsulated_pdf(pdf.read_bytes(), images), images, folder / "report.dcm")

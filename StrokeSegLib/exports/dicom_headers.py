@@ -13,8 +13,10 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from StrokeSegLib.errors import CaseError
+from StrokeSegLib.findings import Findings
+from StrokeSegLib.imaging.archives import unpacked
 from StrokeSegLib.imaging.dicom_files import shown_name
-from StrokeSegLib.imaging.dicom_source import SourceSeries
+from StrokeSegLib.imaging.dicom_source import SourceSeries, find_source
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 
@@ -52,6 +54,22 @@ class SourceImages:
 
     headers: list[Dataset]
     character_set: str | list[str] | None
+
+
+def source_of(findings: Findings, source: Path, empty_patient: bool) -> tuple[SourceSeries, SourceImages]:
+    """The series that a case was made of, and its images as far as objects refer to them.
+
+    Args:
+        findings: of the case.
+        source: DICOM folder, archive or file with the series.
+        empty_patient: see `source_images`.
+
+    Raises:
+        CaseError: the source is not DICOM, or not the series of this case.
+    """
+    with unpacked(source) as folder:
+        series = find_source(folder, findings.study.ct.geometry, findings.perfusion is not None)
+        return series, source_images(series, empty_patient)
 
 
 def source_images(series: SourceSeries, empty_patient: bool) -> SourceImages:

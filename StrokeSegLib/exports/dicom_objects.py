@@ -8,13 +8,11 @@ from pathlib import Path
 
 from pydicom.uid import generate_uid
 
-from StrokeSegLib.exports.dicom_headers import save, source_images
+from StrokeSegLib.exports.dicom_headers import save, source_of
 from StrokeSegLib.exports.dicom_report import structured_report
 from StrokeSegLib.exports.dicom_segmentation import segmentation
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.findings.correction import mask
-from StrokeSegLib.imaging.archives import unpacked
-from StrokeSegLib.imaging.dicom_source import find_source
 
 logging.getLogger("highdicom").setLevel(logging.ERROR)
 
@@ -41,9 +39,7 @@ def write_dicom(
     Raises:
         CaseError: the source is no DICOM, or not the series of this case.
     """
-    with unpacked(source) as folder:
-        series = find_source(folder, findings.study.ct.geometry, findings.perfusion is not None)
-        images = source_images(series, empty_patient)
+    series, images = source_of(findings, source, empty_patient)
     names = list(findings.volumes_ml)
     tracking_uids = {name: generate_uid(prefix=None) for name in names}
     series_uid = generate_uid(prefix=None)

@@ -10,20 +10,12 @@ from StrokeSegLib.datasets.labelled_case import case_name
 from StrokeSegLib.errors import CaseError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.storage.atomic import appearing
+from StrokeSegLib.vocabulary.exports import DOCUMENTS, LAYOUTS, OF_A_SERIES
 
 if TYPE_CHECKING:
     import PIL.Image
 
-LAYOUTS = ("nifti", "nnunet", "cpaisd")
-"""Data sets for training, to which a case is added."""
-
-DOCUMENTS = ("dicom", "dicom-report", "csv", "pictures", "pdf", "html")
-"""What a case is written as, under its name."""
-
 KINDS = (*LAYOUTS, *DOCUMENTS)
-
-OF_A_SERIES = ("dicom", "dicom-report")
-"""What refers to the series that was segmented."""
 
 READ = 0.3
 """Progress fraction at which the case has been read."""

@@ -17,6 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from desktop import Desktop
+from desktop_use import finished
 from known_results import add_scan, patient, true_findings
 from results_in_scene import enlarged
 from slicer_scene import new_scene
@@ -39,7 +40,7 @@ def main() -> None:
     volume = add_scan(replace(stroke, ct=findings.study.ct))
     with tempfile.TemporaryDirectory() as folder:
         writing.write(findings, Path(folder) / "run")
-        results = _exhausted(import_results(Path(folder) / "run", volume))
+        results = finished(import_results(Path(folder) / "run", volume))
     started = time.perf_counter()
     measuring_of(results).measure()
     whole_s = time.perf_counter() - started
@@ -92,15 +93,6 @@ def _brush(slicer, volume, index: int, disc: np.ndarray):
     image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
     vtk_to_numpy(image.GetPointData().GetScalars()).reshape(disc.shape)[:] = disc
     return image
-
-
-def _exhausted(parts):
-    """What a generator returns."""
-    while True:
-        try:
-            next(parts)
-        except StopIteration as end:
-            return end.value
 
 
 def _parser() -> argparse.ArgumentParser:
