@@ -1,7 +1,7 @@
 """One case from input to written results: what the command line and the panel's worker both do."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -14,8 +14,10 @@ from StrokeSegLib.findings.combining import combined
 from StrokeSegLib.geometry.volume import SliceStack
 from StrokeSegLib.imaging import Study, read_maps, read_study
 from StrokeSegLib.measures.trial_criteria import NOTHING_GIVEN, ClinicalInputs
+from StrokeSegLib.methods import ctp_threshold, ncct_aspects
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import PerfusionSettings, perfusion_of
+from StrokeSegLib.progress import Progress, Report
 
 READING, WRITING = 0.05, 0.95
 """Progress fractions at which the scan has been read and at which writing begins."""
@@ -65,7 +67,7 @@ class Case:
     files: tuple[Path, ...] = ()
 
 
-def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
+def segment_case(case: Case, progress: Report) -> Findings:
     """Read the scan, run the methods, write the results; nothing is written unless all of it succeeds.
 
     Raises:
@@ -76,8 +78,9 @@ def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings
     study, read_s = _read(case, bundles, progress)
     bundles = bundles or _bundles(case, methods.default_methods(study))
     parts: list[Findings] = []
+    running = Progress(progress).part(READING, WRITING)
     # ASPECTS is scored last, on the lesion that the reader sees.
-    for bundle in sorted(bundles, key=lambda bundle: bundle.method == methods.ncct_aspects.ID):
+    for bundle in sorted(bundles, key=lambda bundle: bundle.method == ncct_aspects.ID):
         part = methods.run(
             study,
             bundle.method,
@@ -87,13 +90,13 @@ def segment_case(case: Case, progress: Callable[[float, str], None]) -> Findings
             clinical=case.clinical,
             keep_probabilities=case.save_probabilities,
             tissue=next((part.affected_layer for part in parts if part.affected_layer), None),
-            progress=_part(_between_reading_and_writing(progress), len(parts), len(bundles)),
+            progress=running.part(len(parts) / len(bundles), (len(parts) + 1) / len(bundles)),
         )
         parts.append(part)
     return _written(combined(parts), case, read_s, progress)
 
 
-def map_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
+def map_case(case: Case, progress: Report) -> Findings:
     """Make and write the perfusion maps of a series, its curves and their quality; nothing is segmented.
 
     The settings are those of a model of thresholds.
@@ -102,10 +105,11 @@ def map_case(case: Case, progress: Callable[[float, str], None]) -> Findings:
         StrokeSegError: whatever the user can change; nothing is left in the output folder.
     """
     writing.check_writable(case.output)
-    (bundle,) = _bundles(case, (methods.ctp_threshold.ID,))
+    (bundle,) = _bundles(case, (ctp_threshold.ID,))
     study, read_s = _read(case, (bundle,), progress)
     started = perf_counter()
-    perfusion = perfusion_of(study, PerfusionSettings(**bundle.preparation), _between_reading_and_writing(progress))
+    running = Progress(progress).part(READING, WRITING)
+    perfusion = perfusion_of(study, PerfusionSettings(**bundle.preparation), running)
     findings = Findings(
         study=study,
         layers=(),
@@ -144,7 +148,7 @@ def _settings_for(method: str, settings: tuple[str, ...]) -> list[str]:
     return [setting for owner, _, setting in parted if owner in ("", method)]
 
 
-def _read(case: Case, bundles: tuple[ModelBundle, ...], progress: Callable[[float, str], None]) -> tuple[Study, float]:
+def _read(case: Case, bundles: tuple[ModelBundle, ...], progress: Report) -> tuple[Study, float]:
     """The study, with its maps where they were given, and the seconds that reading took."""
     progress(0.0, "reading the scan")
     started = perf_counter()
@@ -155,16 +159,7 @@ def _read(case: Case, bundles: tuple[ModelBundle, ...], progress: Callable[[floa
     return study, perf_counter() - started
 
 
-def _between_reading_and_writing(progress: Callable[[float, str], None]) -> Callable[[float, str], None]:
-    return lambda fraction, stage: progress(READING + fraction * (WRITING - READING), stage)
-
-
-def _part(progress: Callable[[float, str], None], number: int, parts: int) -> Callable[[float, str], None]:
-    """Progress of one of several equal parts."""
-    return lambda fraction, stage: progress((number + fraction) / parts, stage)
-
-
-def _written(findings: Findings, case: Case, read_s: float, progress: Callable[[float, str], None]) -> Findings:
+def _written(findings: Findings, case: Case, read_s: float, progress: Report) -> Findings:
     findings = replace(findings, timings_s={"read": read_s, **findings.timings_s})
     progress(WRITING, "writing the results")
     writing.write(findings, case.output, case.save_scan)

@@ -24,7 +24,6 @@ import numpy as np
 import pydicom
 from scipy import ndimage
 
-from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
 from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging import Study, read_study
@@ -117,7 +116,7 @@ def synthetic_head(seed: int) -> Study:
 
 def measured(group: str, name: str, study: Study, reference: np.ndarray | None) -> Row:
     """What the guard says of a scan."""
-    found = likely_haemorrhage(study)
+    found = study.haemorrhage
     if found is None:
         return Row(group, name, reference is not None, False, False, 0.0, 0, "")
     in_place = reference is not None and bool((found.mask & reference).any())

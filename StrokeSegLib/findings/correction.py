@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from StrokeSegLib.findings.findings import Findings, SegmentLayer
-from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
 from StrokeSegLib.measures.aspects import AspectsScore, scored_anew
 from StrokeSegLib.measures.mismatch import Mismatch
 from StrokeSegLib.measures.regions import measure_regions
@@ -91,6 +90,6 @@ def _aspects(
         if inside is not None:
             regions[inside] = region.label
     affected = findings.mask(*automatic.scored_on)
-    bleeding = likely_haemorrhage(findings.study)
+    bleeding = findings.study.haemorrhage
     measured = measure_regions(findings.study.ct, regions, affected, bleeding.mask if bleeding else None)
     return scored_anew(automatic, measured, side, overrides)

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from StrokeSegLib.errors import ImageError
 from StrokeSegLib.geometry.axes import StoredAxes
 from StrokeSegLib.geometry.regular_grid import RegularGrid
 from StrokeSegLib.geometry.slices import SliceGeometry
@@ -12,6 +13,7 @@ from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging.brain import brain_mask
 from StrokeSegLib.imaging.contrast import shows_contrast
 from StrokeSegLib.imaging.field_of_view import head_field_of_view
+from StrokeSegLib.imaging.haemorrhage import Haemorrhage, likely_haemorrhage
 from StrokeSegLib.imaging.midsagittal import MidsagittalPlane, midsagittal_plane
 from StrokeSegLib.imaging.perfusion import PerfusionMaps, PerfusionSeries
 from StrokeSegLib.imaging.plausibility import head_warnings
@@ -28,6 +30,10 @@ class Acquisition:
     slice_thicknesses_mm: tuple[float, ...] = ()
     tube_voltage_kv: float | None = None
     header_tilt_deg: float | None = None
+
+
+COMPUTED = ("brain", "midsagittal_plane", "haemorrhage", "head_field_of_view", "shows_contrast", "head_warnings")
+"""What a study computes of its voxels."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,14 @@ class Study:
         return midsagittal_plane(self.ct.voxels, outline, self.ct.geometry)
 
     @cached_property
+    def haemorrhage(self) -> Haemorrhage | None:
+        """Blood that is likely, looked for once; None without, or where hardly any brain is seen."""
+        try:
+            return likely_haemorrhage(self.ct, self.brain, self.midsagittal_plane) if self.brain.any() else None
+        except ImageError:
+            return None
+
+    @cached_property
     def head_field_of_view(self) -> tuple[slice, slice]:
         """Rows and columns that hold the head in any slice."""
         return head_field_of_view(self.ct.voxels, self.ct.geometry)
@@ -96,6 +110,6 @@ class Study:
     def saying(self, *warnings: str) -> "Study":
         """The study with further warnings; what was computed of its voxels stays."""
         study = replace(self, warnings=(*self.warnings, *warnings))
-        computed = ("brain", "midsagittal_plane", "head_field_of_view", "shows_contrast", "head_warnings")
-        study.__dict__.update({name: self.__dict__[name] for name in computed if name in self.__dict__})
+        computed = {name: self.__dict__[name] for name in COMPUTED if name in self.__dict__}
+        study.__dict__.update(computed)
         return study

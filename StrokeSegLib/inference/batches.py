@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+NetworksOn = Callable[[torch.device], list[torch.nn.Module]]
+"""Gives an ensemble on a device."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,7 +55,7 @@ class BatchedRun:
         unit: of what a batch is made, for the reader: ``slice``, ``patch`` or ``tile``.
     """
 
-    def __init__(self, networks_on: Callable[[torch.device], list[torch.nn.Module]], plans: Sequence[Plan], unit: str):
+    def __init__(self, networks_on: NetworksOn, plans: Sequence[Plan], unit: str):
         self._networks_on = networks_on
         self._plans = plans
         self._unit = unit

@@ -4,16 +4,18 @@ As Clèrigues et al. 2019 and their code: patches of 64×64 around foreground vo
 mean of every patch that covers it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from StrokeSegLib.inference.batches import BatchedRun, Plan, mean_probabilities, networks_of, plans_for
+from StrokeSegLib.inference.batches import BatchedRun, NetworksOn, Plan, mean_probabilities, networks_of, plans_for
 from StrokeSegLib.inference.devices import choose_device
+from StrokeSegLib.inference.forecast import Forecast
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.networks.sunet import monte_carlo_dropout
+from StrokeSegLib.progress import Report
 
 PATCH = 64
 """Rows and columns of a patch."""
@@ -60,51 +62,55 @@ class PatchedSlices:
         return np.maximum(centres, [0, 1, 1])
 
 
-class PatchPrediction:
-    """Probabilities of each slice, computed while they are iterated over.
+def predict_patches(
+    bundle: ModelBundle, slices: PatchedSlices, stride: int, mc_passes: int, device: str, progress: Report
+) -> Forecast:
+    """Run a bundle's networks over patches; see `forecast_patches`.
 
-    Iterating gives ``(index, probabilities)`` with float32 ``(class, row, column)`` for each slice with foreground: the
-    mean over all patches that cover a voxel, each the mean softmax of the ensemble; 0 for every class where none does.
+    Raises:
+        DeviceError: the device is not there.
+        BundleError: while iterating, the bundle's weights are damaged.
+    """
+    plans = plans_for(choose_device(device), GPU_BATCH, CPU_BATCH)
+    return forecast_patches(slices, networks_of(bundle), plans, stride, mc_passes, progress)
+
+
+def forecast_patches(
+    slices: PatchedSlices,
+    networks_on: NetworksOn,
+    plans: Sequence[Plan],
+    stride: int,
+    mc_passes: int,
+    progress: Report,
+) -> Forecast:
+    """At each voxel of the slices with foreground the mean over all patches that cover it; 0 where none does.
 
     Args:
         slices: what patches are taken of.
-        networks_on: gives the ensemble on a device.
+        networks_on: gives the ensemble on a device; of its members the mean softmax is taken.
         plans: what to try in turn as memory runs out.
         stride: voxels between the centres of patches along rows and columns.
         mc_passes: predictions of each patch with Monte-Carlo dropout, averaged; 0 predicts once without.
         progress: called before each batch with a fraction and a stage; it may raise `Cancelled`.
     """
+    run = BatchedRun(networks_on, plans, "patch")
+    return Forecast(run, PatchPredictor(slices, stride, mc_passes).of_slices(run, progress))
 
-    def __init__(
-        self,
-        slices: PatchedSlices,
-        networks_on: Callable[[torch.device], list[torch.nn.Module]],
-        plans: Sequence[Plan],
-        stride: int,
-        mc_passes: int,
-        progress: Callable[[float, str], None],
-    ):
+
+class PatchPredictor:
+    """Probabilities of patches, put together to slices; see `forecast_patches`."""
+
+    def __init__(self, slices: PatchedSlices, stride: int, mc_passes: int):
         self._slices = slices
         self._corners = slices.corners(stride)
-        self._run = BatchedRun(networks_on, plans, "patch")
         self._mc_passes = mc_passes
-        self._progress = progress
         self._padded: dict[int, np.ndarray] = {}
 
-    @property
-    def device(self) -> str:
-        """Where the network runs, after any fall-back, and with what if not with torch."""
-        return self._run.ran_on
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What went differently than asked for."""
-        return self._run.warnings
-
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+    def of_slices(self, run: BatchedRun, progress: Report) -> Iterator[tuple[int, np.ndarray]]:
+        """Each slice as soon as its last patch was seen."""
         count = len(self._corners)
         means: dict[int, OverlapMean] = {}
-        batches = self._run.batches(count, self._predicted, lambda done: self._progress(done / count, "segmenting"))
+        batches = run.batches(count, self._predicted, lambda done: progress(done / count, "segmenting"))
         for indices, probabilities in batches:
             corners = self._corners[indices.start : indices.stop]
             for index in np.unique(corners[:, 0]).tolist():
@@ -171,21 +177,3 @@ class OverlapMean:
         """Mean ``(class, row, column)`` without the padding; 0 where no patch was."""
         mean = (self._sum / self._count.clamp(min=1)).view(-1, *self._shape)
         return mean[:, MARGIN:-MARGIN, MARGIN:-MARGIN].numpy()
-
-
-def predict_patches(
-    bundle: ModelBundle,
-    slices: PatchedSlices,
-    stride: int,
-    mc_passes: int,
-    device: str,
-    progress: Callable[[float, str], None],
-) -> PatchPrediction:
-    """Run a bundle's networks over patches; see `PatchPrediction`.
-
-    Raises:
-        DeviceError: the device is not there.
-        BundleError: while iterating, the bundle's weights are damaged.
-    """
-    plans = plans_for(choose_device(device), GPU_BATCH, CPU_BATCH)
-    return PatchPrediction(slices, networks_of(bundle), plans, stride, mc_passes, progress)

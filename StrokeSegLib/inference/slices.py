@@ -1,13 +1,15 @@
 """Two-dimensional networks over the slices of a study, a batch at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from StrokeSegLib.inference.batches import BatchedRun, Plan, mean_probabilities, networks_of, plans_for
+from StrokeSegLib.inference.batches import BatchedRun, NetworksOn, Plan, mean_probabilities, networks_of, plans_for
 from StrokeSegLib.inference.devices import choose_device
+from StrokeSegLib.inference.forecast import Forecast
 from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.progress import Report
 
 CPU_BATCH = 1
 """On a CPU one slice at a time in channels-last order is fastest: 0.73 of the time of batches of 4 at 512×512."""
@@ -22,10 +24,23 @@ HALF_PRECISION_TOLERANCE = 1e-3
 """Half precision is used where no probability of the first batch moves by more and no label changes."""
 
 
-class SlicePrediction:
-    """Probabilities of each slice, computed while they are iterated over, so that memory stays bounded.
+def predict_slices(
+    bundle: ModelBundle, slices: Sequence[np.ndarray], device: str, progress: Report, part: str | None = None
+) -> Forecast:
+    """Run a bundle's networks, or only one part of each, over prepared slices; see `forecast_slices`.
 
-    Iterating gives ``(index, probabilities)`` with float32 ``(class, row, column)``: the mean softmax of the ensemble.
+    Raises:
+        DeviceError: the device is not there.
+        BundleError: while iterating, the bundle's weights are damaged.
+    """
+    plans = plans_for(choose_device(device), GPU_BATCH, CPU_BATCH)
+    return forecast_slices(slices, networks_of(bundle, part), plans, progress)
+
+
+def forecast_slices(
+    slices: Sequence[np.ndarray], networks_on: NetworksOn, plans: Sequence[Plan], progress: Report
+) -> Forecast:
+    """The mean softmax of an ensemble, of each slice.
 
     Args:
         slices: ``slices[i]`` is float32 ``(channel, row, column)``.
@@ -33,36 +48,19 @@ class SlicePrediction:
         plans: what to try in turn as memory runs out.
         progress: called before each batch with a fraction and a stage; it may raise `Cancelled`.
     """
+    run, predictor, count = BatchedRun(networks_on, plans, "slice"), SlicePredictor(slices), len(slices)
+    batches = run.batches(count, predictor.predicted, lambda done: progress(done / count, "segmenting"))
+    return Forecast(run, (result for indices, batch in batches for result in zip(indices, batch, strict=True)))
 
-    def __init__(
-        self,
-        slices: Sequence[np.ndarray],
-        networks_on: Callable[[torch.device], list[torch.nn.Module]],
-        plans: Sequence[Plan],
-        progress: Callable[[float, str], None],
-    ):
+
+class SlicePredictor:
+    """Probabilities of some of the slices at a time; half precision is tried on the first."""
+
+    def __init__(self, slices: Sequence[np.ndarray]):
         self._slices = slices
-        self._run = BatchedRun(networks_on, plans, "slice")
-        self._progress = progress
         self._half: bool | None = None
 
-    @property
-    def device(self) -> str:
-        """Where the network runs, after any fall-back, and with what if not with torch."""
-        return self._run.ran_on
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What went differently than asked for."""
-        return self._run.warnings
-
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        count = len(self._slices)
-        batches = self._run.batches(count, self._predicted, lambda done: self._progress(done / count, "segmenting"))
-        for indices, batch in batches:
-            yield from zip(indices, batch, strict=True)
-
-    def _predicted(self, indices: range, networks: list[torch.nn.Module], device: torch.device) -> np.ndarray:
+    def predicted(self, indices: range, networks: list[torch.nn.Module], device: torch.device) -> np.ndarray:
         """Mean softmax ``(slice, class, row, column)`` of prepared slices."""
         batch = np.stack([self._slices[index] for index in indices])
         rows, columns = batch.shape[2:]
@@ -75,23 +73,6 @@ class SlicePrediction:
             with torch.autocast(device.type, torch.float16, enabled=bool(self._half) and device.type == "cuda"):
                 probabilities = mean_probabilities(networks, tensor)
         return probabilities[:, :, :rows, :columns].cpu().numpy()
-
-
-def predict_slices(
-    bundle: ModelBundle,
-    slices: Sequence[np.ndarray],
-    device: str,
-    progress: Callable[[float, str], None],
-    part: str | None = None,
-) -> SlicePrediction:
-    """Run a bundle's networks, or only one part of each, over prepared slices; see `SlicePrediction`.
-
-    Raises:
-        DeviceError: the device is not there.
-        BundleError: while iterating, the bundle's weights are damaged.
-    """
-    plans = plans_for(choose_device(device), GPU_BATCH, CPU_BATCH)
-    return SlicePrediction(slices, networks_of(bundle, part), plans, progress)
 
 
 def half_precision_agrees(networks: list[torch.nn.Module], batch: torch.Tensor, dtype: torch.dtype) -> bool:

@@ -6,18 +6,20 @@ that hold none of the brain are never computed; within the brain the result is t
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
 
-from StrokeSegLib.inference.batches import BatchedRun, Plan, mean_probabilities, networks_of
+from StrokeSegLib.inference.batches import BatchedRun, NetworksOn, Plan, mean_probabilities, networks_of
 from StrokeSegLib.inference.devices import choose_device
+from StrokeSegLib.inference.forecast import Forecast
 from StrokeSegLib.inference.slabs import probabilities_by_slabs
 from StrokeSegLib.inference.tiling import Tiling, Window
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.networks.se_res_unet import SEResUNet3d
+from StrokeSegLib.progress import Report
 
 GPU_BATCH = 4
 """Tiles a batch on a GPU; halved when memory runs out."""
@@ -29,23 +31,6 @@ TF32 that torch's convolutions use anyway."""
 REPORT_S = 0.2
 """Seconds between two reports of progress from within a tile."""
 
-Networks = Callable[[torch.device], list[torch.nn.Module]]
-
-
-@dataclass(frozen=True)
-class VolumePrediction:
-    """What the network says of each voxel.
-
-    Args:
-        probabilities: float32 ``(class, slice, row, column)``, 0 outside the brain.
-        device: where the network ran, after any fall-back.
-        warnings: what went differently than asked for.
-    """
-
-    probabilities: np.ndarray
-    device: str
-    warnings: tuple[str, ...]
-
 
 def predict_volume(
     bundle: ModelBundle,
@@ -53,9 +38,9 @@ def predict_volume(
     inside: np.ndarray,
     tiling: Tiling,
     device: str,
-    progress: Callable[[float, str], None],
-) -> VolumePrediction:
-    """Run a bundle's networks over the tiles that hold any of the brain.
+    progress: Report,
+) -> Forecast:
+    """Run a bundle's networks over the tiles that hold any of the brain; probabilities are 0 outside it.
 
     Args:
         bundle: whose networks judge each class by itself.
@@ -68,11 +53,11 @@ def predict_volume(
 
     Raises:
         DeviceError: the device is not there.
-        BundleError: the bundle's weights are damaged.
-        MemoryError: not even the smallest tile fits into memory.
+        BundleError: while iterating, the bundle's weights are damaged.
+        MemoryError: while iterating, not even the smallest tile fits into memory.
     """
     plans = plans_for_tiles(choose_device(device), tiling)
-    return predict_tiles(networks_of(bundle), plans, image, inside, tiling, progress)
+    return forecast_tiles(networks_of(bundle), plans, image, inside, tiling, progress)
 
 
 def plans_for_tiles(device: torch.device, tiling: Tiling) -> tuple[Plan, ...]:
@@ -88,40 +73,41 @@ def plans_for_tiles(device: torch.device, tiling: Tiling) -> tuple[Plan, ...]:
     return (*smaller, last)
 
 
-def predict_tiles(
-    networks_on: Networks,
+def forecast_tiles(
+    networks_on: NetworksOn,
     plans: Sequence[Plan],
     image: np.ndarray,
     inside: np.ndarray,
     tiling: Tiling,
-    progress: Callable[[float, str], None],
-) -> VolumePrediction:
+    progress: Report,
+) -> Forecast:
     """Run networks over tiles; see `predict_volume`. A volume smaller than a tile lies amid zeros.
 
     Args:
         networks_on: gives the ensemble on a device.
         plans: what to try in turn as memory runs out.
     """
-    missing = tiling.missing(inside.shape)
-    if np.any(missing):
-        whole = tuple(slice(before, before + extent) for (before, _), extent in zip(missing, inside.shape, strict=True))
-        padded = predict_tiles(
-            networks_on, plans, np.pad(image, [(0, 0), *missing]), np.pad(inside, missing), tiling, progress
-        )
-        return replace(padded, probabilities=padded.probabilities[(slice(None), *whole)])
     run = BatchedRun(networks_on, plans, "tile")
+    return Forecast(run, _whole_volume(run, image, inside, tiling, progress))
+
+
+def _whole_volume(
+    run: BatchedRun, image: np.ndarray, inside: np.ndarray, tiling: Tiling, progress: Report
+) -> Iterator[tuple[int, np.ndarray]]:
+    missing = tiling.missing(inside.shape)
+    whole = tuple(slice(before, before + extent) for (before, _), extent in zip(missing, inside.shape, strict=True))
+    if np.any(missing):
+        image, inside = np.pad(image, [(0, 0), *missing]), np.pad(inside, missing)
     predictor = TilePredictor(image, tiling.mirrored, progress)
+    total = None
     try:
-        while True:
-            try:
+        while total is None:
+            with suppress(TilesHalved):
                 total = _accumulated(run, predictor, inside, tiling.halved(run.plan.halvings))
-                break
-            except TilesHalved:
-                continue
     finally:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    return VolumePrediction(total, run.ran_on, run.warnings)
+    yield 0, total[(slice(None), *whole)]
 
 
 class TilesHalved(Exception):
@@ -137,7 +123,7 @@ class TilePredictor:
         progress: see `predict_volume`.
     """
 
-    def __init__(self, image: np.ndarray, mirrored: bool, progress: Callable[[float, str], None]):
+    def __init__(self, image: np.ndarray, mirrored: bool, progress: Report):
         self._image = image
         flips = itertools.product((False, True), repeat=3) if mirrored else [(False, False, False)]
         self._flips = [[axis - 3 for axis, flipped in enumerate(flip) if flipped] for flip in flips]

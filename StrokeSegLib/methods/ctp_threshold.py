@@ -6,34 +6,27 @@ al. 2018); the rest is penumbra. Flow that low without delay is white matter, CS
 next to nothing flows no delay can be measured: gaps of low flow within hypoperfused tissue belong to it.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.side import only_side_note
+from StrokeSegLib.findings import Segment, SegmentLayer
 from StrokeSegLib.imaging import PerfusionMaps, Study
-from StrokeSegLib.imaging.midsagittal import midsagittal_plane
 from StrokeSegLib.measures.clusters import filled, large_clusters
 from StrokeSegLib.measures.mismatch import Mismatch
 from StrokeSegLib.measures.trial_criteria import criteria_not_evaluable
-from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.methods.method import Marked, Method, Predicted, Request
 from StrokeSegLib.perfusion import Perfusion, PerfusionSettings, perfusion_of
 from StrokeSegLib.perfusion.tissue import NormalTissue, normal_tissue, parenchyma
+from StrokeSegLib.progress import Progress
 
 ID = "ctp-threshold"
-
-WANTED = "ctp"
 
 CORE, PENUMBRA, HYPOPERFUSED = 1, 2, 3
 
 LAYERS = ((Segment("core", CORE), Segment("penumbra", PENUMBRA)), (Segment("hypoperfused", HYPOPERFUSED),))
-
-MAPS_DONE = 0.85
-"""Progress fraction at which the maps of a series have been made."""
 
 BOTH_SIDES_FRACTION, BOTH_SIDES_ML = 0.25, 10.0
 """From this much hypoperfusion in the other hemisphere, over the affected one's and in ml, the reader is warned."""
@@ -81,71 +74,61 @@ class Prediction:
     vessel_cbf: float = 200.0
 
 
-def segment(
-    study: Study,
-    bundle: ModelBundle,
-    device: str,
-    side: str,
-    keep_probabilities: bool,
-    progress: Callable[[float, str], None],
-) -> Findings:
-    """Core, penumbra, hypoperfused tissue and mismatch of a CT perfusion study.
+@dataclass(frozen=True)
+class Thresholded(Predicted):
+    """Labels of core and penumbra, with the mismatch; None where no volume can be measured, for these reasons."""
 
-    Args:
-        study: a CT perfusion series, or a CT with maps.
-        bundle: a bundle of this method.
-        device: not used; maps and thresholds are made on the CPU.
-        side: ``left`` or ``right`` is the affected hemisphere, and nothing beyond it is marked; ``auto`` takes the
-            one with more hypoperfused tissue for the reference, and marks both.
-        keep_probabilities: not used; a threshold has none.
-        progress: called with a fraction and a stage; it may raise `Cancelled`.
+    mismatch: Mismatch | None = None
+    not_evaluable: tuple[str, ...] = ()
 
-    Raises:
-        ImageError: the study has neither a usable series nor maps, or the maps show no normal tissue.
+
+class CtpThreshold(Method[Perfusion, Thresholded]):
+    """Core, penumbra, hypoperfused tissue and mismatch, without a network.
+
+    The side that the reader names is the affected hemisphere, and nothing beyond it is marked; without one, the side
+    with more hypoperfused tissue takes the other for the reference, and both are marked.
     """
-    started = time.perf_counter()
-    prediction = Prediction(**bundle.prediction)
-    perfusion = perfusion_of(
-        study, PerfusionSettings(**bundle.preparation), lambda fraction, stage: progress(fraction * MAPS_DONE, stage)
-    )
-    mapped = time.perf_counter()
-    progress(MAPS_DONE, "applying thresholds")
-    if perfusion.not_evaluable:
-        return _without_volumes(study, bundle, perfusion, mapped - started)
-    try:
-        labels, mismatch, warnings = _thresholded(study, perfusion.maps, prediction, side)
-    except ImageError as error:
-        # Maps of another program are refused: their units may be wrong. Own maps are worth seeing.
-        if study.maps is not None:
-            raise
-        return _without_volumes(study, bundle, replace(perfusion, not_evaluable=(str(error),)), mapped - started)
-    if study.maps is None and (reasons := tuple(_implausible(mismatch))):
-        return _without_volumes(study, bundle, replace(perfusion, not_evaluable=reasons), mapped - started)
-    hypoperfused = np.where(labels > 0, np.uint8(HYPOPERFUSED), np.uint8(0))
-    return Findings(
-        study=study,
-        layers=tuple(SegmentLayer(*layer) for layer in zip((labels, hypoperfused), LAYERS, strict=True)),
-        runs=(MethodRun.of(bundle),),
-        device="cpu",
-        warnings=study.warnings + perfusion.flags + warnings + only_side_note(side),
-        timings_s={"perfusion": mapped - started, "thresholds": time.perf_counter() - mapped},
-        perfusion=perfusion,
-        mismatch=mismatch,
-    )
+
+    id, wanted = ID, "ctp"
+    Preparation, Prediction = PerfusionSettings, Prediction
+    prepared_at = 0.85
+    judges_side = True
+
+    def prepare(self, study: Study, request: Request, progress: Progress) -> Perfusion:
+        return perfusion_of(study, request.preparation, progress)
+
+    def predict(self, study: Study, prepared: Perfusion, request: Request, progress: Progress) -> Thresholded:
+        """Labels and mismatch, or why there are none.
+
+        Raises:
+            ImageError: maps of another program show no normal tissue.
+        """
+        progress(0.0, "applying thresholds")
+        if prepared.not_evaluable:
+            return _without_volumes(study, prepared, prepared.not_evaluable)
+        try:
+            thresholded = _thresholded(study, prepared, request.prediction, request.side)
+        except ImageError as error:
+            # Maps of another program are refused: their units may be wrong. Own maps are worth seeing.
+            if study.maps is not None:
+                raise
+            return _without_volumes(study, prepared, (str(error),))
+        implausible = tuple(_implausible(thresholded.mismatch)) if study.maps is None else ()
+        return _without_volumes(study, prepared, implausible) if implausible else thresholded
+
+    def findings(self, study: Study, prepared: Perfusion, predicted: Thresholded, request: Request) -> Marked:
+        if predicted.mismatch is None:
+            perfusion = replace(prepared, not_evaluable=predicted.not_evaluable)
+            return Marked((), perfusion=perfusion, criteria=criteria_not_evaluable(predicted.not_evaluable))
+        hypoperfused = np.where(predicted.labels > 0, np.uint8(HYPOPERFUSED), np.uint8(0))
+        layers = tuple(SegmentLayer(*layer) for layer in zip((predicted.labels, hypoperfused), LAYERS, strict=True))
+        return Marked(layers, perfusion=prepared, mismatch=predicted.mismatch)
 
 
-def _without_volumes(study: Study, bundle: ModelBundle, perfusion: Perfusion, seconds: float) -> Findings:
-    """Maps, and why no volume can be measured on them."""
-    return Findings(
-        study=study,
-        layers=(),
-        runs=(MethodRun.of(bundle),),
-        device="cpu",
-        warnings=(*study.warnings, *(f"{NOT_EVALUABLE} {one}" for one in perfusion.not_evaluable), *perfusion.flags),
-        timings_s={"perfusion": seconds},
-        perfusion=perfusion,
-        criteria=criteria_not_evaluable(perfusion.not_evaluable),
-    )
+def _without_volumes(study: Study, perfusion: Perfusion, reasons: tuple[str, ...]) -> Thresholded:
+    """Nothing marked, and why."""
+    warnings = (*(f"{NOT_EVALUABLE} {reason}" for reason in reasons), *perfusion.flags)
+    return Thresholded(np.zeros(study.ct.geometry.shape, np.uint8), warnings=warnings, not_evaluable=reasons)
 
 
 def _implausible(mismatch: Mismatch) -> Iterator[str]:
@@ -183,17 +166,18 @@ def _hemispheric_delay(tmax: np.ndarray, tissue: np.ndarray, left: np.ndarray) -
     )
 
 
-def _thresholded(
-    study: Study, maps: PerfusionMaps, prediction: Prediction, side: str
-) -> tuple[np.ndarray, Mismatch, tuple[str, ...]]:
-    """Labels of core and penumbra ``(slice, row, column)`` uint8, the mismatch, and warnings."""
-    geometry = study.ct.geometry
+def _thresholded(study: Study, perfusion: Perfusion, prediction: Prediction, side: str) -> Thresholded:
+    """Labels of core and penumbra, the mismatch, and warnings.
+
+    Raises:
+        ImageError: the maps show no normal tissue.
+    """
+    geometry, maps = study.ct.geometry, perfusion.maps
     voxel_ml = geometry.voxel_volumes_ml
     tissue = parenchyma(
         study, maps, prediction.csf_hu, prediction.csf_cbv, prediction.vessel_cbv, prediction.vessel_cbf
     )
-    outline = study.brain if study.brain.any() else maps.measured
-    left = midsagittal_plane(study.ct.voxels, outline, geometry).left_side(geometry)
+    left = study.midsagittal_plane.left_side(geometry)
 
     def later_than(tmax_s: float) -> np.ndarray:
         return large_clusters(tissue & (maps.tmax > tmax_s), voxel_ml, prediction.minimum_cluster_ml)
@@ -229,7 +213,7 @@ def _thresholded(
         normal_cbv=normal.cbv,
         affected_side=affected,
     )
-    return labels, mismatch, warnings
+    return Thresholded(labels, warnings=perfusion.flags + warnings, mismatch=mismatch)
 
 
 def _affected_side(left_ml: float, right_ml: float) -> tuple[str | None, tuple[str, ...]]:

@@ -6,8 +6,7 @@ scored, so that a reader sees one lesion map. A bundle without networks scores b
 alone.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,23 +16,20 @@ from StrokeSegLib.atlas import load
 from StrokeSegLib.atlas.registration import TRUSTED_FIT, HeadRegistration, TooFewSlicesError, register_head
 from StrokeSegLib.atlas.search import HeadOrientationError
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
-from StrokeSegLib.findings.side import only_side_note
+from StrokeSegLib.findings import Segment, SegmentLayer
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.measures.aspects import AffectedRule, score
 from StrokeSegLib.measures.clusters import large_clusters
 from StrokeSegLib.measures.ganglionic_level import supraganglionic_slices
 from StrokeSegLib.measures.region_classes import regions_of_classes
 from StrokeSegLib.measures.regions import measure_regions
-from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.methods.method import BOTH_SIDES, Marked, Method, Predicted, Request
 from StrokeSegLib.preparation.slices import NO_BRAIN, Preparation, PreparedSlices, prepare
+from StrokeSegLib.progress import Progress
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
 from StrokeSegLib.vocabulary.names import aspects_segment_name
 
 ID = "ncct-aspects"
-
-WANTED = "ncct"
 
 INFARCT = Segment("infarct", 1)
 
@@ -44,8 +40,8 @@ NETWORK, ATLAS = "network", "atlas"
 BACKGROUND_CHANNEL = 1
 """Of the networks' channels, between infarct and the classes of the anatomy."""
 
-REGISTERED, NETWORKS_DONE = 0.2, 0.95
-"""Progress fractions at which the registration and the networks have ended."""
+NETWORKS_DONE = 0.95
+"""Progress fraction of the prediction at which the networks have ended."""
 
 POOR_FIT_WARNING = "The head atlas fits this scan poorly: check the ASPECTS regions, their sides and levels."
 
@@ -84,22 +80,10 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Segmented:
-    """What the networks find on the scan's slices.
+class Segmented(Predicted):
+    """Infarct, nothing where its network did not run, and the classes of the anatomy, None where theirs did not."""
 
-    Args:
-        infarct: boolean ``(slice, row, column)``; nothing where the network of infarct did not run.
-        classes: uint8 ``(slice, row, column)``, the classes of the anatomy.
-        probability: float32 ``(slice, row, column)`` of infarct, 0 outside the brain; None where it was not asked for.
-        device: where the networks ran.
-        warnings: what went differently than asked for.
-    """
-
-    infarct: np.ndarray
-    classes: np.ndarray
-    probability: np.ndarray | None
-    device: str
-    warnings: tuple[str, ...]
+    classes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -121,94 +105,73 @@ class Anatomy:
     warnings: tuple[str, ...] = ()
 
 
-def segment(
-    study: Study,
-    bundle: ModelBundle,
-    device: str,
-    side: str,
-    keep_probabilities: bool,
-    progress: Callable[[float, str], None],
-    tissue: SegmentLayer | None = None,
-) -> Findings:
-    """Infarct, regions and score of a study.
+class NcctAspects(Method["HeadRegistration | ImageError", Segmented]):
+    """Infarct, regions and score.
 
-    Args:
-        study: a head CT.
-        bundle: a bundle of this method.
-        device: see `inference.choose_device`.
-        side: ``left`` or ``right`` is the hemisphere that is scored, and infarct beyond it is dropped; ``auto`` scores
-            the one with more signs of infarct, and shows both.
-        keep_probabilities: whether the findings carry the probability of infarct.
-        progress: called with a fraction and a stage; it may raise `Cancelled`.
-        tissue: the lesion as another method has segmented it. It is scored in place of the infarct, which is then not
-            looked for, and the network of the anatomy runs only where its regions are wanted or the atlas does not fit.
-
-    Raises:
-        ImageError: no brain is found, or, without networks, the atlas cannot be registered. With networks, a head that
-            lies upside down in the volume gets its infarct, but no regions and no score.
+    The side that the reader names is the hemisphere that is scored, and infarct beyond it is dropped; without one, the
+    hemisphere with more signs of infarct is scored, and both are shown. Where another method has segmented the lesion,
+    that is scored in place of the infarct, which is then not looked for, and the network of the anatomy runs only where
+    its regions are wanted or the atlas does not fit.
     """
-    started = time.perf_counter()
-    prediction = Prediction(**bundle.prediction)
 
-    def while_segmenting(fraction: float, stage: str) -> None:
-        progress(REGISTERED + fraction * (NETWORKS_DONE - REGISTERED), stage)
+    id, wanted = ID, "ncct"
+    Preparation, Prediction = Preparation, Prediction
+    prepared_at = 0.2
+    judges_side = True
 
-    if not study.brain.any():
-        raise ImageError(NO_BRAIN)
-    found = None
-    progress(0.0, "laying the head atlas onto the scan")
-    registration = registration_of(study)
-    registered = time.perf_counter()
-    own = tissue is None and bool(bundle.weights)
-    if own or (bundle.weights and _needs_network(registration, prediction)):
-        found = _segmented(study, bundle, prediction, registration, device, own, keep_probabilities, while_segmenting)
-    predicted = time.perf_counter()
-    progress(NETWORKS_DONE, "scoring")
-    bleeding = likely_haemorrhage(study)
-    infarct = found.infarct if own else np.zeros(study.ct.geometry.shape, bool)
-    if own and prediction.minimum_infarct_ml:
-        infarct = large_clusters(infarct, study.ct.geometry.voxel_volumes_ml, prediction.minimum_infarct_ml)
-    affected, scored_on = infarct, (INFARCT.name,) if own else ()
-    if tissue is not None:
-        affected, scored_on = tissue.labels > 0, tuple(segment.name for segment in tissue.segments)
-    scored, layers = None, ()
-    try:
-        anatomy = _anatomy(study, found, prediction, registration)
-    except HeadOrientationError as error:
-        if not scored_on:
-            raise
-        warnings = (f"ASPECTS cannot be scored: {error}",)
-    else:
-        if own and side != "auto":
-            infarct &= anatomy.left if side == "left" else ~anatomy.left
-        measured = measure_regions(study.ct, anatomy.regions, affected, bleeding.mask if bleeding else None)
-        scored = score(measured, prediction.rule, side)
-        scored = replace(
-            scored,
-            scored_on=scored_on if prediction.basis == INFARCT.name else (),
+    def prepare(self, study: Study, request: Request, progress: Progress) -> HeadRegistration | ImageError:
+        """The head atlas laid onto the head, or why it cannot be."""
+        if not study.brain.any():
+            raise ImageError(NO_BRAIN)
+        progress(0.0, "laying the head atlas onto the scan")
+        return registration_of(study)
+
+    def predict(
+        self, study: Study, prepared: HeadRegistration | ImageError, request: Request, progress: Progress
+    ) -> Segmented:
+        found = _segmented(study, prepared, request, progress.part(0.0, NETWORKS_DONE))
+        progress(NETWORKS_DONE, "scoring")
+        return found
+
+    def findings(
+        self, study: Study, prepared: HeadRegistration | ImageError, predicted: Segmented, request: Request
+    ) -> Marked:
+        """Regions and score; a head that lies upside down in the volume has none, only its infarct.
+
+        Raises:
+            ImageError: without networks, the atlas cannot be registered.
+        """
+        prediction, infarct = request.prediction, predicted.labels
+        own = _looks_for_infarct(request)
+        if own and prediction.minimum_infarct_ml:
+            large = large_clusters(infarct > 0, study.ct.geometry.voxel_volumes_ml, prediction.minimum_infarct_ml)
+            infarct[~large] = 0
+        lesion = (SegmentLayer(infarct, (INFARCT,)),) if own else ()
+        scored = lesion or tuple(layer for layer in (request.tissue,) if layer is not None)
+        try:
+            anatomy = _anatomy(study, predicted.classes, prediction, prepared)
+        except HeadOrientationError as error:
+            if not scored:
+                raise
+            return Marked(lesion, (f"ASPECTS cannot be scored: {error}",))
+        if own and request.side != BOTH_SIDES:
+            infarct[~anatomy.left if request.side == "left" else anatomy.left] = 0
+        affected = scored[0].labels > 0 if scored else np.zeros(infarct.shape, bool)
+        blood = study.haemorrhage.mask if study.haemorrhage else None
+        measured = measure_regions(study.ct, anatomy.regions, affected, blood)
+        by_lesion = prediction.basis == INFARCT.name
+        aspects = replace(
+            score(measured, prediction.rule, request.side),
+            scored_on=tuple(each.name for layer in scored for each in layer.segments) if by_lesion else (),
             anatomy=anatomy.source,
             agreement=anatomy.agreement,
         )
-        layers = (SegmentLayer(anatomy.regions, REGIONS),)
-        warnings = anatomy.warnings + scored.warnings + only_side_note(side)
-    if own:
-        layers = (SegmentLayer(infarct.astype(np.uint8), (INFARCT,)), *layers)
-    if found is not None:
-        warnings = found.warnings + warnings
-    return Findings(
-        study=study,
-        layers=layers,
-        runs=(MethodRun.of(bundle),),
-        device=found.device if found else "cpu",
-        probabilities={INFARCT.name: found.probability} if keep_probabilities and own else {},
-        warnings=haemorrhage_warnings(bleeding) + study.warnings + warnings,
-        timings_s={
-            "registration": registered - started,
-            "networks": predicted - registered,
-            "regions and score": time.perf_counter() - predicted,
-        },
-        aspects=scored,
-    )
+        layers = (*lesion, SegmentLayer(anatomy.regions, REGIONS))
+        return Marked(layers, anatomy.warnings + aspects.warnings, aspects=aspects)
+
+
+def _looks_for_infarct(request: Request) -> bool:
+    return request.tissue is None and bool(request.bundle.weights)
 
 
 def registration_of(study: Study) -> HeadRegistration | TooFewSlicesError | HeadOrientationError:
@@ -237,41 +200,39 @@ def _needs_network(registration: HeadRegistration | ImageError, prediction: Pred
 
 
 def _segmented(
-    study: Study,
-    bundle: ModelBundle,
-    prediction: Prediction,
-    registration: HeadRegistration | ImageError,
-    device: str,
-    with_infarct: bool,
-    keep_probability: bool,
-    progress: Callable[[float, str], None],
+    study: Study, registration: HeadRegistration | ImageError, request: Request, progress: Progress
 ) -> Segmented:
-    """Anatomy, and infarct where it is wanted, by the networks, within the brain."""
-    slices = prepare_registered(study, Preparation(**bundle.preparation), registration)
-    shape = study.ct.geometry.shape
-    infarct, classes = np.zeros(shape, bool), np.zeros(shape, np.uint8)
-    probability = np.zeros(shape, np.float32) if keep_probability and with_infarct else None
-    forecast = inference.predict_slices(bundle, slices, device, progress, None if with_infarct else "anatomy")
+    """Anatomy, and infarct where it is wanted, by the networks that are needed, within the brain."""
+    prediction, with_infarct = request.prediction, _looks_for_infarct(request)
+    infarct = np.zeros(study.ct.geometry.shape, np.uint8)
+    if not with_infarct and not (request.bundle.weights and _needs_network(registration, prediction)):
+        return Segmented(infarct)
+    slices = prepare_registered(study, request.preparation, registration)
+    classes = np.zeros(infarct.shape, np.uint8)
+    keep = request.keep_probabilities and with_infarct
+    kept = {INFARCT.name: np.zeros(infarct.shape, np.float32)} if keep else {}
+    part = None if with_infarct else "anatomy"
+    forecast = inference.predict_slices(request.bundle, slices, request.device, progress, part)
     background = BACKGROUND_CHANNEL if with_infarct else 0
     for index, probabilities in forecast:
         slab = slices.slabs[index]
         if not study.brain[slab].any():
             continue
-        part = slices.brain_part(index)
-        where = (slab, *part)
-        on_scan = slices.maps_on_scan(index, np.delete(probabilities, background, axis=0), part)
+        box = slices.brain_part(index)
+        where = (slab, *box)
+        on_scan = slices.maps_on_scan(index, np.delete(probabilities, background, axis=0), box)
         of_classes = on_scan[background:]
         is_class = of_classes.max(axis=0) > 1 - of_classes.sum(axis=0)  # Background is what they leave.
         classes[where] = np.where(is_class, of_classes.argmax(axis=0) + 1, 0) * study.brain[where]
         if with_infarct:
             infarct[where] = (on_scan[0] > prediction.infarct_threshold) & study.brain[where]
-        if probability is not None:
-            probability[where] = on_scan[0] * study.brain[where]
-    return Segmented(infarct, classes, probability, forecast.device, forecast.warnings)
+        for volume in kept.values():
+            volume[where] = on_scan[0] * study.brain[where]
+    return Segmented(infarct, forecast.device, kept, forecast.warnings, classes)
 
 
 def _anatomy(
-    study: Study, found: Segmented | None, prediction: Prediction, registration: HeadRegistration | ImageError
+    study: Study, classes: np.ndarray | None, prediction: Prediction, registration: HeadRegistration | ImageError
 ) -> Anatomy:
     """The regions by network or atlas, whichever is asked for and possible.
 
@@ -280,15 +241,15 @@ def _anatomy(
         TooFewSlicesError: for the atlas, and there is no network.
         ImageError: there is hardly any brain.
     """
-    if isinstance(registration, TooFewSlicesError) and found is not None:
-        return _anatomy_by_network(study, found.classes, registration)
+    if isinstance(registration, TooFewSlicesError) and classes is not None:
+        return _anatomy_by_network(study, classes, registration)
     if isinstance(registration, ImageError):
         raise registration
     by_atlas = registration.labels_on_scan(load().aspects) * study.brain
     warnings = () if registration.fit >= TRUSTED_FIT else (POOR_FIT_WARNING,)
-    if found is None:
+    if classes is None:
         return Anatomy(by_atlas, registration.left, ATLAS, warnings=warnings)
-    by_network = regions_of_classes(found.classes, registration.left, registration.supraganglionic)
+    by_network = regions_of_classes(classes, registration.left, registration.supraganglionic)
     # Slices below and above all regions of the atlas have none: networks see each slice by itself, and err there.
     by_network[~by_atlas.any(axis=(1, 2))] = 0
     regions = by_network if prediction.regions == NETWORK else by_atlas

@@ -4,24 +4,19 @@ The published preparation is `Preparation(mean_hu, std_hu)` alone: whole slices 
 other settings serve networks trained on the brain at one pixel spacing.
 """
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from StrokeSegLib import inference
-from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
-from StrokeSegLib.findings.side import keep_side
+from StrokeSegLib.findings import Segment, SegmentLayer
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.measures.clusters import large_clusters
-from StrokeSegLib.models import ModelBundle
-from StrokeSegLib.preparation.slices import Preparation, prepare
+from StrokeSegLib.methods.method import Marked, Method, Predicted, Request
+from StrokeSegLib.preparation.slices import Preparation, PreparedSlices, prepare
+from StrokeSegLib.progress import Progress
 
 ID = "ncct-core-penumbra"
-
-WANTED = "ncct"
 
 CLASSES = ("background", "core", "penumbra")
 """The networks' output channels; a label value is the channel's index."""
@@ -46,59 +41,34 @@ class Prediction:
     minimum_ml: float = 0.0
 
 
-def segment(
-    study: Study,
-    bundle: ModelBundle,
-    device: str,
-    side: str,
-    keep_probabilities: bool,
-    progress: Callable[[float, str], None],
-) -> Findings:
-    """Core and penumbra of a study.
+class NcctCorePenumbra(Method[PreparedSlices, Predicted]):
+    """Core and penumbra by the softmax of three classes."""
 
-    Args:
-        study: a head CT.
-        bundle: a bundle of this method.
-        device: see `inference.choose_device`.
-        side: ``left`` or ``right`` drops labels on the other side of the mid-sagittal plane; ``auto`` keeps both.
-        keep_probabilities: whether the findings carry the softmax of core and penumbra.
-        progress: called with a fraction and a stage; it may raise `Cancelled`.
-    """
-    started = time.perf_counter()
-    preparation = Preparation(**bundle.preparation)
-    prediction = Prediction(**bundle.prediction)
-    slices = prepare(study, preparation)
-    prepared = time.perf_counter()
+    id, wanted = ID, "ncct"
+    Preparation, Prediction = Preparation, Prediction
+    prepared_at = 0.0
 
-    shape = study.ct.geometry.shape
-    kept_probabilities = {name: np.zeros(shape, np.float32) for name in CLASSES[1:]} if keep_probabilities else {}
-    labels = np.zeros(shape, np.uint8)
-    forecast = inference.predict_slices(bundle, slices, device, progress)
-    for index, probabilities in forecast:
-        slab, on_scan = slices.slabs[index], slices.to_scan(index, probabilities)
-        labels[slab] = label_slice(on_scan, prediction)
-        if preparation.brain_only:
-            labels[slab][~study.brain[slab]] = 0
-        for name, kept in kept_probabilities.items():
-            kept[slab] = on_scan[CLASSES.index(name)]
-    side_warnings = keep_side(labels, study, side)
-    if prediction.minimum_ml:
-        labels[~large_clusters(labels > 0, study.ct.geometry.voxel_volumes_ml, prediction.minimum_ml)] = 0
-    return Findings(
-        study=study,
-        layers=(SegmentLayer(labels, SEGMENTS),),
-        runs=(MethodRun.of(bundle),),
-        device=forecast.device,
-        probabilities=kept_probabilities,
-        warnings=(
-            haemorrhage_warnings(likely_haemorrhage(study))
-            + study.warnings
-            + forecast.warnings
-            + side_warnings
-            + _outside_brain(labels, study.brain)
-        ),
-        timings_s={"prepare": prepared - started, "predict": time.perf_counter() - prepared},
-    )
+    def prepare(self, study: Study, request: Request, progress: Progress) -> PreparedSlices:
+        return prepare(study, request.preparation)
+
+    def predict(self, study: Study, prepared: PreparedSlices, request: Request, progress: Progress) -> Predicted:
+        labels = np.zeros(study.ct.geometry.shape, np.uint8)
+        kept = {name: np.zeros(labels.shape, np.float32) for name in CLASSES[1:]} if request.keep_probabilities else {}
+        forecast = inference.predict_slices(request.bundle, prepared, request.device, progress)
+        for index, probabilities in forecast:
+            slab, on_scan = prepared.slabs[index], prepared.to_scan(index, probabilities)
+            labels[slab] = label_slice(on_scan, request.prediction)
+            if request.preparation.brain_only:
+                labels[slab][~study.brain[slab]] = 0
+            for name, volume in kept.items():
+                volume[slab] = on_scan[CLASSES.index(name)]
+        return Predicted(labels, forecast.device, kept, forecast.warnings)
+
+    def findings(self, study: Study, prepared: PreparedSlices, predicted: Predicted, request: Request) -> Marked:
+        labels, minimum_ml = predicted.labels, request.prediction.minimum_ml
+        if minimum_ml:
+            labels[~large_clusters(labels > 0, study.ct.geometry.voxel_volumes_ml, minimum_ml)] = 0
+        return Marked((SegmentLayer(labels, SEGMENTS),), _outside_brain(labels, study.brain))
 
 
 def _outside_brain(labels: np.ndarray, brain: np.ndarray) -> tuple[str, ...]:

@@ -4,36 +4,31 @@
 overlap by a quarter. With ``spacing_mm`` a network sees every scan at one voxel size.
 """
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from StrokeSegLib import inference
 from StrokeSegLib.errors import ImageError
-from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
-from StrokeSegLib.findings.haemorrhage import haemorrhage_warnings, likely_haemorrhage
-from StrokeSegLib.findings.side import keep_side
+from StrokeSegLib.findings import Segment, SegmentLayer
 from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.measures.clusters import large_clusters
 from StrokeSegLib.measures.volumes import volumes_ml
-from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.methods.method import Marked, Method, Predicted, Request
 from StrokeSegLib.preparation.slices import NO_BRAIN
-from StrokeSegLib.preparation.volume import Preparation, prepare
+from StrokeSegLib.preparation.volume import Preparation, PreparedVolume, prepare
+from StrokeSegLib.progress import Progress
 
 ID = "ncct-infarct"
-
-WANTED = "ncct"
 
 INFARCT = Segment("infarct", 1)
 
 CHANNEL = 0
 """The networks' only output: the sigmoid of infarct."""
 
-BRAIN_FOUND, PREPARED, PREDICTED = 0.05, 0.1, 0.95
-"""Progress fractions at which the brain is found, the volume prepared, and all of it seen by the network."""
+BRAIN_FOUND, PREDICTED = 0.5, 0.95
+"""Progress fractions: of the preparation, when the brain is found; of the prediction, when the network has ended."""
 
 
 @dataclass(frozen=True)
@@ -59,77 +54,46 @@ class Prediction:
         return inference.Tiling(tuple(self.tile), self.overlap, self.mirrored)
 
 
-def segment(
-    study: Study,
-    bundle: ModelBundle,
-    device: str,
-    side: str,
-    keep_probabilities: bool,
-    progress: Callable[[float, str], None],
-) -> Findings:
-    """Infarct of a study.
+class NcctInfarct(Method[PreparedVolume, Predicted]):
+    """Infarct by the sigmoid of one class."""
 
-    Args:
-        study: a head CT.
-        bundle: a bundle of this method.
-        device: see `inference.choose_device`.
-        side: ``left`` or ``right`` drops labels on the other side of the mid-sagittal plane; ``auto`` keeps both.
-        keep_probabilities: whether the findings carry the probability of infarct.
-        progress: called with a fraction and a stage; it may raise `Cancelled`.
+    id, wanted = ID, "ncct"
+    Preparation, Prediction = Preparation, Prediction
+    prepared_at = 0.1
 
-    Raises:
-        ImageError: no brain is found, or the slices lie too far apart for the bundle.
-    """
-    started = time.perf_counter()
-    prediction = Prediction(**bundle.prediction)
-    progress(0.0, "finding the brain")
-    if not study.brain.any():
-        raise ImageError(NO_BRAIN)
-    progress(BRAIN_FOUND, "preparing the volume")
-    volume = prepare(study, Preparation(**bundle.preparation))
-    prepared = time.perf_counter()
+    def prepare(self, study: Study, request: Request, progress: Progress) -> PreparedVolume:
+        progress(0.0, "finding the brain")
+        if not study.brain.any():
+            raise ImageError(NO_BRAIN)
+        progress(BRAIN_FOUND, "preparing the volume")
+        return prepare(study, request.preparation)
 
-    forecast = inference.predict_volume(
-        bundle,
-        volume.image,
-        volume.inside,
-        prediction.tiling,
-        device,
-        lambda fraction, stage: progress(PREPARED + fraction * (PREDICTED - PREPARED), stage),
-    )
-    predicted = time.perf_counter()
-    progress(PREDICTED, "laying the infarct onto the scan")
-    infarct = np.zeros(study.ct.geometry.shape, bool)
-    kept_probabilities = {INFARCT.name: np.zeros(infarct.shape, np.float32)} if keep_probabilities else {}
-    for index, probabilities in enumerate(volume.to_scan(forecast.probabilities)):
-        infarct[index] = (probabilities[CHANNEL] > prediction.threshold) & study.brain[index]
-        for kept in kept_probabilities.values():
-            kept[index] = probabilities[CHANNEL]
-    large = infarct
-    if prediction.minimum_ml:
-        large = large_clusters(infarct, study.ct.geometry.voxel_volumes_ml, prediction.minimum_ml)
-    labels = large.view(np.uint8) * INFARCT.label
-    side_warnings = keep_side(labels, study, side)
-    return Findings(
-        study=study,
-        layers=(SegmentLayer(labels, (INFARCT,)),),
-        runs=(MethodRun.of(bundle),),
-        device=forecast.device,
-        probabilities=kept_probabilities,
-        warnings=(
-            haemorrhage_warnings(likely_haemorrhage(study))
-            + study.warnings
-            + volume.warnings
-            + forecast.warnings
-            + _dropped(infarct & ~large, study.ct.geometry, prediction.minimum_ml)
-            + side_warnings
-        ),
-        timings_s={
-            "prepare": prepared - started,
-            "predict": predicted - prepared,
-            "onto the scan": time.perf_counter() - predicted,
-        },
-    )
+    def predict(self, study: Study, prepared: PreparedVolume, request: Request, progress: Progress) -> Predicted:
+        forecast = inference.predict_volume(
+            request.bundle,
+            prepared.image,
+            prepared.inside,
+            request.prediction.tiling,
+            request.device,
+            progress.part(0.0, PREDICTED),
+        )
+        ((_, of_volume),) = forecast
+        progress(PREDICTED, "laying the infarct onto the scan")
+        labels = np.zeros(study.ct.geometry.shape, np.uint8)
+        kept = {INFARCT.name: np.zeros(labels.shape, np.float32)} if request.keep_probabilities else {}
+        for index, probabilities in enumerate(prepared.to_scan(of_volume)):
+            labels[index] = (probabilities[CHANNEL] > request.prediction.threshold) & study.brain[index]
+            for volume in kept.values():
+                volume[index] = probabilities[CHANNEL]
+        return Predicted(labels, forecast.device, kept, prepared.warnings + forecast.warnings)
+
+    def findings(self, study: Study, prepared: PreparedVolume, predicted: Predicted, request: Request) -> Marked:
+        labels, geometry, minimum_ml = predicted.labels, study.ct.geometry, request.prediction.minimum_ml
+        if not minimum_ml:
+            return Marked((SegmentLayer(labels, (INFARCT,)),))
+        small = (labels > 0) & ~large_clusters(labels > 0, geometry.voxel_volumes_ml, minimum_ml)
+        labels[small] = 0
+        return Marked((SegmentLayer(labels, (INFARCT,)),), _dropped(small, geometry, minimum_ml))
 
 
 def _dropped(small: np.ndarray, geometry: SliceGeometry, minimum_ml: float) -> tuple[str, ...]:

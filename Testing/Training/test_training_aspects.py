@@ -249,8 +249,10 @@ def test_findings_equal_to_the_reference_are_perfect(bundle, data_set, monkeypat
     case = pairs.cases(data_set)[1]
     truth = case.read()
 
+    run = methods.run
+
     def perfect(study, *_, **__):
-        findings = method.segment(study, bundle, "cpu", "auto", False, lambda *_: None)
+        findings = run(study, method.ID, bundle, device="cpu")
         findings.layers[0].labels[:] = truth.labels > 0
         findings.layers[1].labels[:] = truth.regions
         scored = score(measure_regions(study.ct, truth.regions, truth.labels > 0), REFERENCE_RULE)

@@ -95,8 +95,10 @@ def test_evaluation_of_predictions_equal_to_the_reference_is_perfect(bundle, dat
     case = cpaisd.cases(data_set)[0]
     reference = case.read().labels
 
+    run = methods.run
+
     def perfect(study, *_, **__):
-        findings = methods.METHODS[bundle.method].segment(study, bundle, "cpu", "auto", True, lambda *_: None)
+        findings = run(study, bundle.method, bundle, device="cpu", keep_probabilities=True)
         findings.layers[0].labels[:] = reference
         for label, name in enumerate(("core", "penumbra"), start=1):
             findings.probabilities[name][:] = reference == label

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from perfused import perfused_study, random_sunet
 
 from StrokeSegLib.inference.batches import plans_for
-from StrokeSegLib.inference.patches import CPU_BATCH, GPU_BATCH, PATCH, PatchedSlices, PatchPrediction
+from StrokeSegLib.inference.patches import CPU_BATCH, GPU_BATCH, PATCH, PatchedSlices, forecast_patches
 from StrokeSegLib.methods import ctp_core
 
 
@@ -60,7 +60,7 @@ def _timed(run: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
 def _ours(slices: PatchedSlices, network: torch.nn.Module, stride: int) -> np.ndarray:
     plans = plans_for(torch.device("cpu"), GPU_BATCH, CPU_BATCH)
     volume = np.zeros(slices.foreground.shape, np.float32)
-    for index, probabilities in PatchPrediction(slices, lambda _: [network], plans, stride, 0, lambda *_: None):
+    for index, probabilities in forecast_patches(slices, lambda _: [network], plans, stride, 0, lambda *_: None):
         volume[index] = probabilities[1]
     return volume
 

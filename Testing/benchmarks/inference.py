@@ -28,7 +28,7 @@ import torch
 from StrokeSegLib import phantom
 from StrokeSegLib.imaging import read_study
 from StrokeSegLib.inference.tiling import Tiling
-from StrokeSegLib.inference.volumes import GPU_BATCH, plans_for_tiles, predict_tiles
+from StrokeSegLib.inference.volumes import GPU_BATCH, forecast_tiles, plans_for_tiles
 from StrokeSegLib.networks import SE_RES_UNET, Architecture, build
 from StrokeSegLib.process_memory import MEBIBYTE, forget_peak, peak_memory_mb
 
@@ -156,8 +156,8 @@ def _strokeseg(network: torch.nn.Module, tiling: Tiling, device: torch.device) -
             reports_s.append(time.perf_counter())
 
         plans = plans_for_tiles(device, tiling)
-        prediction = predict_tiles(lambda where: [network.to(where)], plans, image, brain, tiling, progress)
-        return prediction.probabilities[0], {"longest_s_to_cancel": round(float(np.diff(reports_s).max()), 2)}
+        ((_, probabilities),) = forecast_tiles(lambda where: [network.to(where)], plans, image, brain, tiling, progress)
+        return probabilities[0], {"longest_s_to_cancel": round(float(np.diff(reports_s).max()), 2)}
 
     return run
 

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 from StrokeSegLib import inference, models
-from StrokeSegLib.findings.haemorrhage import likely_haemorrhage
 from StrokeSegLib.imaging.skull_removal import without_skull
 from StrokeSegLib.methods import ncct_infarct
 from StrokeSegLib.networks import Architecture, build
@@ -50,7 +49,7 @@ def main() -> None:
     timed("brain mask", lambda: study.brain, figures)
     timed("skull removal", lambda: without_skull(study.ct.voxels, study.brain, geometry, 80), figures)
     volume = timed("preparation, skull removal included", lambda: prepare(study, preparation), figures)
-    timed("haemorrhage guard", lambda: likely_haemorrhage(study), figures)
+    timed("haemorrhage guard", lambda: study.haemorrhage, figures)
     probabilities = np.where(volume.inside, volume.image, 0)
     timed("onto the scan", lambda: sum(on_slice.sum() for on_slice in volume.to_scan(probabilities)), figures)
     if options.device:
@@ -60,8 +59,10 @@ def main() -> None:
             for name in ("network, first run", "network"):
                 timed(
                     name,
-                    lambda: inference.predict_volume(
-                        bundle, volume.image, volume.inside, tiling, options.device, lambda fraction, stage: None
+                    lambda: list(
+                        inference.predict_volume(
+                            bundle, volume.image, volume.inside, tiling, options.device, lambda fraction, stage: None
+                        )
                     ),
                     figures,
                 )

@@ -6,7 +6,7 @@ import torch
 
 from StrokeSegLib.errors import Cancelled
 from StrokeSegLib.inference.batches import Plan, plans_for
-from StrokeSegLib.inference.patches import PatchedSlices, PatchPrediction
+from StrokeSegLib.inference.patches import PatchedSlices, forecast_patches
 from StrokeSegLib.networks import Architecture, build
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def slices(shape=(3, 40, 52), seed=0):
 
 
 def predicted(parts, *networks, stride=3, mc_passes=0, plans=BATCHES_OF_7, progress=lambda fraction, stage: None):
-    run = PatchPrediction(parts, lambda where: list(networks), plans, stride, mc_passes, progress)
+    run = forecast_patches(parts, lambda where: list(networks), plans, stride, mc_passes, progress)
     volume = np.zeros((2, *parts.foreground.shape), np.float32)
     for index, probabilities in run:
         volume[:, index] = probabilities
@@ -113,7 +113,7 @@ def test_a_network_that_does_not_fit_on_the_gpu_runs_on_the_cpu(network):
         return [network]
 
     plans = plans_for(torch.device("meta"), 4, 2)
-    run = PatchPrediction(slices(), networks_on, plans, 16, 0, lambda fraction, stage: None)
+    run = forecast_patches(slices(), networks_on, plans, 16, 0, lambda fraction, stage: None)
     assert [index for index, _ in run] == [0, 2]
     assert run.device == "cpu"
 

@@ -5,7 +5,7 @@ import torch
 from StrokeSegLib.errors import Cancelled, DeviceError
 from StrokeSegLib.inference.batches import Plan, plans_for
 from StrokeSegLib.inference.devices import choose_device
-from StrokeSegLib.inference.slices import SlicePrediction, half_precision_agrees
+from StrokeSegLib.inference.slices import forecast_slices, half_precision_agrees
 
 
 class TwoClasses(torch.nn.Module):
@@ -34,7 +34,7 @@ ONE_AT_A_TIME = (Plan(CPU, 1),)
 
 
 def prediction(slices, *networks, plans=ONE_AT_A_TIME, progress=silent):
-    return SlicePrediction(slices, lambda where: list(networks), plans, progress)
+    return forecast_slices(slices, lambda where: list(networks), plans, progress)
 
 
 def slices_of(count, rows=45, columns=70):
@@ -71,7 +71,7 @@ def test_when_the_network_itself_does_not_fit_on_the_gpu_the_run_goes_on_on_the_
             raise torch.OutOfMemoryError("CUDA out of memory")
         return [TwoClasses()]
 
-    run = SlicePrediction(slices_of(5), networks_on, plans_for(torch.device("meta"), 16, 1), silent)
+    run = forecast_slices(slices_of(5), networks_on, plans_for(torch.device("meta"), 16, 1), silent)
     assert len(list(run)) == 5
     assert run.device == "cpu"
     assert "on cpu" in run.warnings[0]

@@ -1,5 +1,6 @@
 import itertools
 import time
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from StrokeSegLib.errors import Cancelled, DeviceError
 from StrokeSegLib.inference.batches import Plan
 from StrokeSegLib.inference.tiling import Tiling
 from StrokeSegLib.inference.volumes import (
+    forecast_tiles,
     half_precision_agrees,
     plans_for_tiles,
-    predict_tiles,
     predict_volume,
 )
 from StrokeSegLib.networks import Architecture, build
@@ -59,7 +60,18 @@ ONE_AT_A_TIME = (Plan(CPU, 1),)
 
 
 def predicted(image, inside, *networks, tiling=TILING, plans=ONE_AT_A_TIME, progress=silent):
-    return predict_tiles(lambda where: list(networks), plans, image, inside, tiling, progress)
+    return of_volume(forecast_tiles(lambda where: list(networks), plans, image, inside, tiling, progress))
+
+
+class OfVolume(NamedTuple):
+    probabilities: np.ndarray
+    device: str
+    warnings: tuple[str, ...]
+
+
+def of_volume(forecast):
+    ((_, probabilities),) = forecast
+    return OfVolume(probabilities, forecast.device, forecast.warnings)
 
 
 def mean_over_the_whole_grid(image, network, tiling=TILING):
@@ -163,7 +175,8 @@ def test_when_the_network_itself_does_not_fit_on_the_gpu_the_run_goes_on_on_the_
             raise torch.OutOfMemoryError("CUDA out of memory")
         return [network]
 
-    found = predict_tiles(networks_on, plans_for_tiles(torch.device("meta"), TILING), image, inside, TILING, silent)
+    plans = plans_for_tiles(torch.device("meta"), TILING)
+    found = of_volume(forecast_tiles(networks_on, plans, image, inside, TILING, silent))
     assert found.device == "cpu"
     assert network.tiles[0].shape[1:] == TILING.size
     np.testing.assert_allclose(found.probabilities, predicted(image, inside, Neighbours()).probabilities, atol=1e-6)
@@ -220,7 +233,8 @@ def test_half_precision_is_refused_where_it_moves_a_probability():
 
 def test_a_bundle_of_a_volume_network_runs_from_its_files(tmp_path):
     image, inside = head((40, 48, 48))
-    found = predict_volume(write_infarct_bundle(tmp_path / "bundle"), image, inside, TILING, "cpu", silent)
+    bundle = write_infarct_bundle(tmp_path / "bundle")
+    found = of_volume(predict_volume(bundle, image, inside, TILING, "cpu", silent))
     expected = predicted(image, inside, random_infarct_network()).probabilities
     np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
     with pytest.raises(DeviceError):

@@ -10,6 +10,7 @@ from perfused import import_random_sunet, perfused_study, random_sunet
 from StrokeSegLib import methods
 from StrokeSegLib.errors import BundleError, Cancelled, ImageError
 from StrokeSegLib.methods import ctp_core as method
+from StrokeSegLib.preparation.perfusion import PATCH_AXES
 
 PLAIN = ("symmetry=flip",)
 EVERY_VOXEL = np.array([0.001, 0.001, 0.001])
@@ -108,7 +109,7 @@ def test_registration_and_plain_flip_agree_on_a_straight_head():
     assert np.corrcoef(registered.channels[6].ravel(), flipped.channels[6].ravel())[0, 1] > 0.95
 
 
-@pytest.mark.parametrize("axes", method.PATCH_AXES)
+@pytest.mark.parametrize("axes", PATCH_AXES)
 def test_a_prediction_comes_back_on_its_voxels_whatever_the_networks_orientation(axes):
     study = perfused_study()
     prepared = method.prepare(study, study.maps, method.Preparation(symmetry="flip", patch_axes=axes))

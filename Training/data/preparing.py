@@ -11,6 +11,7 @@ from StrokeSegLib.inference.patches import MARGIN, PATCH
 from StrokeSegLib.measures.region_classes import classes_of_regions
 from StrokeSegLib.methods import ctp_core, ncct_aspects
 from StrokeSegLib.perfusion import perfusion_of
+from StrokeSegLib.preparation import perfusion as prepared_perfusion
 from StrokeSegLib.preparation import volume as prepared_volume
 from StrokeSegLib.preparation.slices import Preparation, prepare
 from StrokeSegLib.preparation.slices import PreparedSlices as SlicesOfScan
@@ -193,7 +194,7 @@ def _labels(slices: SlicesOfScan, labels: np.ndarray) -> np.ndarray:
     return np.stack([slices.labels(index, labels[slices.middle(index)]) for index in range(len(slices))])
 
 
-def prepared_patches(case: Case, preparation: ctp_core.Preparation) -> PreparedPatches:
+def prepared_patches(case: Case, preparation: prepared_perfusion.Preparation) -> PreparedPatches:
     """Slices of a CT perfusion study with its core, padded for patches.
 
     Motion is not corrected: synthetic heads lie still while learning, and data sets come with maps.
@@ -203,11 +204,11 @@ def prepared_patches(case: Case, preparation: ctp_core.Preparation) -> PreparedP
     """
     labelled = case.read()
     maps = perfusion_of(labelled.study, replace(preparation, correct_motion=False)).maps
-    prepared = ctp_core.prepare(labelled.study, maps, preparation)
+    prepared = prepared_perfusion.prepare(labelled.study, maps, preparation)
     patched = prepared.patched()
     core = (prepared.labels(labelled.labels) == ctp_core.CORE).astype(np.uint8)
     return PreparedPatches(
         np.stack([patched.padded(index) for index in range(len(core))]),
-        np.pad(ctp_core.towards(core, preparation.patch_axes), ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))),
+        np.pad(prepared_perfusion.towards(core, preparation.patch_axes), ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))),
         patched.foreground,
     )

@@ -9,9 +9,9 @@ from scans import SHARED_DATA, centred_geometry, ellipsoid_head
 from scipy import ndimage
 
 from StrokeSegLib import methods
-from StrokeSegLib.findings.haemorrhage import Place, likely_haemorrhage
 from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging import Study, read_study
+from StrokeSegLib.imaging.haemorrhage import Place
 from StrokeSegLib.phantom import acquire, axial_geometry, draw_patient, draw_scanner
 from StrokeSegLib.phantom.patient import Distractor
 
@@ -31,7 +31,7 @@ def head_with(radius_mm: float, hu: float, geometry=THICK, centre_mm=(25.0, 5.0,
 @pytest.mark.parametrize("geometry", [THICK, THIN], ids=["thick", "thin"])
 def test_a_bleed_is_found_where_it_is(geometry):
     study = head_with(radius_mm=14, hu=65, geometry=geometry, noise_hu=8.0)
-    bleed = likely_haemorrhage(study)
+    bleed = study.haemorrhage
     # A sphere of 11.5 ml.
     assert bleed.volume_ml == pytest.approx(11.5, abs=2)
     assert [place for place, _ in bleed.places] == [Place.BRAIN]
@@ -43,27 +43,27 @@ def test_a_bleed_is_found_where_it_is(geometry):
 
 @pytest.mark.parametrize("geometry", [THICK, THIN], ids=["thick", "thin"])
 def test_noise_alone_is_no_bleed(geometry):
-    assert likely_haemorrhage(head_with(radius_mm=0, hu=0, geometry=geometry, noise_hu=12.0)) is None
+    assert head_with(radius_mm=0, hu=0, geometry=geometry, noise_hu=12.0).haemorrhage is None
 
 
 @pytest.mark.parametrize(
     ("radius_mm", "hu"), [(14, 44), (8, 150), (3, 65)], ids=["dense brain", "calcification", "a tenth of a millilitre"]
 )
 def test_what_is_too_faint_too_dense_or_too_small_is_no_bleed(radius_mm, hu):
-    assert likely_haemorrhage(head_with(radius_mm, hu)) is None
+    assert head_with(radius_mm, hu).haemorrhage is None
 
 
 def test_a_bright_rim_beside_bone_is_no_bleed():
     study = head_with(radius_mm=0, hu=0)
     near_bone = study.brain & ~np.stack([ndimage.binary_erosion(plane, iterations=6) for plane in study.brain])
     study.ct.voxels[near_bone] = 62
-    assert likely_haemorrhage(study) is None
+    assert study.haemorrhage is None
 
 
 def test_a_bright_falx_is_no_bleed():
     study = head_with(radius_mm=0, hu=0)
     study.ct.voxels[:, :, 63:65][study.brain[:, :, 63:65]] = 70
-    assert likely_haemorrhage(study) is None
+    assert study.haemorrhage is None
 
 
 def painted(region, hu: float, geometry=THICK) -> Study:
@@ -75,7 +75,7 @@ def painted(region, hu: float, geometry=THICK) -> Study:
 
 
 def places_of(study: Study) -> list[Place]:
-    return [place for place, _ in likely_haemorrhage(study).places]
+    return [place for place, _ in study.haemorrhage.places]
 
 
 def test_brightness_counts_against_the_brain_not_in_hu():
@@ -87,7 +87,7 @@ def test_brightness_counts_against_the_brain_not_in_hu():
 def test_a_layer_along_the_skull_is_named_as_such():
     layer = painted(lambda x, y, z: (x > 20) & ((x / 58) ** 2 + (y / 73) ** 2 + (z / 60) ** 2 > 1) & (abs(z) < 20), 65)
     assert places_of(layer) == [Place.SKULL]
-    assert "along the skull (subdural or epidural), most of it in slice" in likely_haemorrhage(layer).warning
+    assert "along the skull (subdural or epidural), most of it in slice" in layer.haemorrhage.warning
 
 
 def test_a_sheet_in_one_fissure_and_a_star_in_the_cisterns_are_named_as_such():
@@ -103,7 +103,7 @@ def test_a_sheet_in_one_fissure_and_a_star_in_the_cisterns_are_named_as_such():
 
 def test_dense_nuclei_on_both_sides_are_no_bleed():
     nuclei = painted(lambda x, y, z: (abs(x) - 24) ** 2 + y**2 + z**2 < 8**2, 58)
-    assert likely_haemorrhage(nuclei) is None
+    assert nuclei.haemorrhage is None
     one = painted(lambda x, y, z: (x - 24) ** 2 + y**2 + z**2 < 8**2, 58)
     assert places_of(one) == [Place.BRAIN]
 
@@ -119,27 +119,27 @@ def synthetic(seed: int, bleed: bool, **tissues) -> Study:
 
 
 def test_a_synthetic_bleed_of_eleven_millilitres_is_found():
-    assert likely_haemorrhage(synthetic(1, bleed=True)).volume_ml > 3
+    assert synthetic(1, bleed=True).haemorrhage.volume_ml > 3
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_calcified_plexus_pallidum_and_falx_and_bright_dura_are_no_bleed(seed):
     calcified = {"calcified_choroid_hu": 250.0, "calcified_pallidum_hu": 50.0, "calcified_falx_hu": 250.0}
-    assert likely_haemorrhage(synthetic(seed, bleed=False, dura_hu=60.0, bone_brightening_hu=5.0, **calcified)) is None
+    assert synthetic(seed, bleed=False, dura_hu=60.0, bone_brightening_hu=5.0, **calcified).haemorrhage is None
 
 
 @pytest.mark.parametrize("scan", ["ct_head_ge_tilt", "ct_head_cranium/cranium.nii.gz"])
 def test_real_heads_without_haemorrhage_raise_no_alarm(scan):
     if not (SHARED_DATA / scan).exists():
         pytest.skip("needs the real scans of ../shared/data")
-    assert likely_haemorrhage(read_study(SHARED_DATA / scan)) is None
+    assert read_study(SHARED_DATA / scan).haemorrhage is None
 
 
 @pytest.mark.parametrize("patient", ["0002", "0058", "0163"])
 def test_small_real_bleeds_are_found_in_place(patient):
     if not (SHARED_DATA / "head_ct_ich").is_dir():
         pytest.skip("needs the real heads with haemorrhage of ../shared/data")
-    bleed = likely_haemorrhage(read_study(SHARED_DATA / "head_ct_ich" / "images" / f"{patient}.nii.gz"))
+    bleed = read_study(SHARED_DATA / "head_ct_ich" / "images" / f"{patient}.nii.gz").haemorrhage
     oedema = read_study(SHARED_DATA / "head_ct_ich" / "oedema" / f"{patient}.nii.gz").ct.voxels > 0
     assert bleed.places[0][0] is Place.BRAIN
     near = [ndimage.binary_dilation(plane, iterations=5) for plane in oedema]
@@ -148,7 +148,7 @@ def test_small_real_bleeds_are_found_in_place(patient):
 
 def test_a_scan_without_brain_has_no_bleed():
     geometry = centred_geometry((4, 64, 64))
-    assert likely_haemorrhage(Study(ct=Volume(np.full(geometry.shape, -1000, np.int16), geometry))) is None
+    assert Study(ct=Volume(np.full(geometry.shape, -1000, np.int16), geometry)).haemorrhage is None
 
 
 def test_a_bleed_stands_before_all_other_warnings(tmp_path):

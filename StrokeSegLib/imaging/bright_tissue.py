@@ -6,8 +6,9 @@ import numpy as np
 from scipy import ndimage
 
 from StrokeSegLib.geometry.slices import SliceGeometry
-from StrokeSegLib.imaging import Study
+from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging.coarse import block_mean
+from StrokeSegLib.imaging.midsagittal import MidsagittalPlane
 
 SAMPLING_MM = (2.5, 1.0, 1.0)
 """Voxels are averaged to about this size along slices, rows and columns."""
@@ -81,20 +82,22 @@ class BrightTissue:
         return mask
 
 
-def bright_tissue(study: Study) -> BrightTissue:
+def bright_tissue(ct: Volume, brain_mask: np.ndarray, plane: MidsagittalPlane) -> BrightTissue:
     """What is bright in a brain.
 
-    Raises:
-        ImageError: hardly any brain.
+    Args:
+        ct: the scan in HU.
+        brain_mask: boolean ``(slice, row, column)``, not empty.
+        plane: between the hemispheres.
     """
-    geometry, plane = study.ct.geometry, study.midsagittal_plane
+    geometry = ct.geometry
     spacing_mm = np.array([geometry.slice_spacing_mm, *geometry.pixel_spacing_mm])
     factors = tuple(max(1, round(size / spacing)) for size, spacing in zip(SAMPLING_MM, spacing_mm, strict=True))
     sampling_mm = spacing_mm * factors
-    (box,) = ndimage.find_objects(study.brain.view(np.uint8))
-    hu = block_mean(study.ct.voxels[box], factors)
+    (box,) = ndimage.find_objects(brain_mask.view(np.uint8))
+    hu = block_mean(ct.voxels[box], factors)
     # Calcifications are holes in the brain mask.
-    brain = np.stack([ndimage.binary_fill_holes(each) for each in block_mean(study.brain[box], factors) > 0.5])
+    brain = np.stack([ndimage.binary_fill_holes(each) for each in block_mean(brain_mask[box], factors) > 0.5])
     depth_mm = np.stack([_distance_mm(each, sampling_mm) for each in brain])
     inside = depth_mm > BONE_EDGE_MM
     tissue = hu[inside]

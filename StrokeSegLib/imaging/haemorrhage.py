@@ -16,9 +16,9 @@ from enum import Enum
 import numpy as np
 from scipy import ndimage
 
-from StrokeSegLib.errors import ImageError
-from StrokeSegLib.findings.bright_tissue import BONE_EDGE_MM, LEAST_SLICES, BrightTissue, bright_tissue
-from StrokeSegLib.imaging import Study
+from StrokeSegLib.geometry.volume import Volume
+from StrokeSegLib.imaging.bright_tissue import BONE_EDGE_MM, LEAST_SLICES, BrightTissue, bright_tissue
+from StrokeSegLib.imaging.midsagittal import MidsagittalPlane
 
 EXCESS_HU, BEYOND_MIRROR_HU = 12.0, 9.0
 """Blood is this much brighter than the brain's median, and than the other hemisphere."""
@@ -103,14 +103,15 @@ class Haemorrhage:
         )
 
 
-def likely_haemorrhage(study: Study) -> Haemorrhage | None:
-    """Clusters of blood's density, shape and place; None where there are none, or hardly any brain is seen."""
-    if not study.brain.any():
-        return None
-    try:
-        tissue = bright_tissue(study)
-    except ImageError:
-        return None
+def likely_haemorrhage(ct: Volume, brain: np.ndarray, plane: MidsagittalPlane) -> Haemorrhage | None:
+    """Clusters of blood's density, shape and place; None where there are none.
+
+    Args:
+        ct: the scan in HU.
+        brain: boolean ``(slice, row, column)``, not empty.
+        plane: between the hemispheres.
+    """
+    tissue = bright_tissue(ct, brain, plane)
     brighter = (tissue.excess_hu >= EXCESS_HU) & (tissue.clear_mm > BONE_EDGE_MM)
     one_sided = tissue.beyond_mirror_hu >= BEYOND_MIRROR_HU
     symmetric = (tissue.excess_hu >= SYMMETRIC_EXCESS_HU) & (tissue.clear_mm >= SYMMETRIC_CLEAR_MM) & ~one_sided
@@ -126,14 +127,9 @@ def likely_haemorrhage(study: Study) -> Haemorrhage | None:
                 volumes_ml[place] += np.count_nonzero(cluster) * tissue.block_ml
     if not blood.any():
         return None
-    mask = tissue.on_scan(blood, study.ct.geometry)
+    mask = tissue.on_scan(blood, ct.geometry)
     places = sorted(((place, ml) for place, ml in volumes_ml.items() if ml), key=lambda each: -each[1])
     return Haemorrhage(mask, tuple(places), int(mask.sum(axis=(1, 2)).argmax()) + 1)
-
-
-def haemorrhage_warnings(haemorrhage: Haemorrhage | None) -> tuple[str, ...]:
-    """What stands before all other warnings; nothing without haemorrhage."""
-    return () if haemorrhage is None else (haemorrhage.warning,)
 
 
 def _one_sided_place(tissue: BrightTissue, box: tuple[slice, ...], cluster: np.ndarray) -> Place | None:

@@ -1,0 +1,132 @@
+"""What every method is: its settings and its three steps from a study to findings, through which `run` leads it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from StrokeSegLib.findings import SegmentLayer
+from StrokeSegLib.imaging import Study
+from StrokeSegLib.imaging.frames import Wanted
+from StrokeSegLib.measures.aspects import AspectsScore
+from StrokeSegLib.measures.mismatch import Mismatch
+from StrokeSegLib.measures.trial_criteria import Criterion
+from StrokeSegLib.models import ModelBundle
+from StrokeSegLib.perfusion import Perfusion
+from StrokeSegLib.progress import Progress
+
+BOTH_SIDES = "auto"
+SIDES = (BOTH_SIDES, "left", "right")
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a study is to be read.
+
+    Args:
+        method: what reads it.
+        bundle: a model of that method.
+        device: see `inference.choose_device`.
+        side: hemisphere of the symptoms, ``left`` or ``right`` of the patient, or ``auto``.
+        keep_probabilities: whether probability maps are wanted.
+        tissue: the lesion that another method has segmented in the study.
+    """
+
+    method: "Method"
+    bundle: ModelBundle
+    device: str
+    side: str
+    keep_probabilities: bool
+    tissue: SegmentLayer | None
+
+    @cached_property
+    def preparation(self) -> Any:
+        """The bundle's `Method.Preparation`."""
+        return self.method.Preparation(**self.bundle.preparation)
+
+    @cached_property
+    def prediction(self) -> Any:
+        """The bundle's `Method.Prediction`."""
+        return self.method.Prediction(**self.bundle.prediction)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a method sees in a study.
+
+    Args:
+        labels: uint8 ``(slice, row, column)`` on the scan, a lesion's.
+        device: where it was computed.
+        probabilities: float32 ``(slice, row, column)`` by segment name, where they were asked for.
+        warnings: what the reader must know.
+    """
+
+    labels: np.ndarray
+    device: str = "cpu"
+    probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Marked:
+    """What a method makes of what it sees; see `Findings` for each.
+
+    Args:
+        warnings: those that stand after the ones of `Predicted`.
+    """
+
+    layers: tuple[SegmentLayer, ...]
+    warnings: tuple[str, ...] = ()
+    perfusion: Perfusion | None = None
+    mismatch: Mismatch | None = None
+    criteria: tuple[Criterion, ...] = ()
+    aspects: AspectsScore | None = None
+
+
+PreparedT = TypeVar("PreparedT")
+PredictedT = TypeVar("PredictedT", bound=Predicted)
+
+
+class Method(ABC, Generic[PreparedT, PredictedT]):
+    """One way from a study to findings.
+
+    Its `Preparation` and `Prediction` are dataclasses, which a bundle's settings fill. `run` does for every method what
+    is not its own: timing, progress, blood, the side that the reader names, warnings, trial criteria.
+    """
+
+    id: ClassVar[str]
+    """By which it is asked for."""
+
+    wanted: ClassVar[Wanted]
+    """What it reads."""
+
+    Preparation: ClassVar[type]
+    """How a study becomes its input."""
+
+    Prediction: ClassVar[type]
+    """How its output becomes labels."""
+
+    prepared_at: ClassVar[float] = 0.1
+    """Progress fraction at which a study has been prepared."""
+
+    judges_side: ClassVar[bool] = False
+    """Whether it needs the side that the reader names itself; else its labels on the other side are dropped."""
+
+    @abstractmethod
+    def prepare(self, study: Study, request: Request, progress: Progress) -> PreparedT:
+        """The input that the method sees.
+
+        Raises:
+            ImageError: the scan does not suit it.
+        """
+
+    @abstractmethod
+    def predict(self, study: Study, prepared: PreparedT, request: Request, progress: Progress) -> PredictedT:
+        """What it sees there, on the scan's slices."""
+
+    @abstractmethod
+    def findings(self, study: Study, prepared: PreparedT, predicted: PredictedT, request: Request) -> Marked:
+        """What follows; its labels are those of the side that was asked for, unless the method judges the side."""

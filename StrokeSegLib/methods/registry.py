@@ -1,0 +1,42 @@
+"""The methods that can be asked for."""
+
+from StrokeSegLib.errors import StrokeSegError
+from StrokeSegLib.imaging import Study
+from StrokeSegLib.imaging.frames import Wanted
+from StrokeSegLib.methods.ctp_core import CtpCore
+from StrokeSegLib.methods.ctp_threshold import CtpThreshold
+from StrokeSegLib.methods.method import Method
+from StrokeSegLib.methods.ncct_aspects import NcctAspects
+from StrokeSegLib.methods.ncct_core_penumbra import NcctCorePenumbra
+from StrokeSegLib.methods.ncct_infarct import NcctInfarct
+
+METHODS: dict[str, Method] = {
+    method.id: method for method in (NcctCorePenumbra(), NcctInfarct(), NcctAspects(), CtpCore(), CtpThreshold())
+}
+"""By id."""
+
+
+def method_of(name: str) -> Method:
+    """A method by its id.
+
+    Raises:
+        StrokeSegError: there is none.
+    """
+    if name not in METHODS:
+        raise StrokeSegError(f"There is no method “{name}”; choose one of: {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def wanted(method: str) -> Wanted:
+    """What a method asks `read_study` for.
+
+    Raises:
+        StrokeSegError: the method is unknown.
+    """
+    return method_of(method).wanted
+
+
+def default_methods(study: Study) -> tuple[str, ...]:
+    """The methods for a study when none is named: thresholds on perfusion, else what is made for non-contrast CT."""
+    has_perfusion = study.series is not None or study.maps is not None
+    return (CtpThreshold.id,) if has_perfusion else (NcctCorePenumbra.id, NcctAspects.id)
