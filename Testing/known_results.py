@@ -58,10 +58,10 @@ def patient(side: Side = Side.LEFT) -> Patient:
     return Patient(Volume(hu, geometry), regions, labels)
 
 
-def true_findings(patient: Patient) -> Findings:
-    """The truth as findings: core and penumbra, infarct, the regions and the score that they give."""
+def true_findings(patient: Patient, blood: np.ndarray | None = None) -> Findings:
+    """The truth as findings: core and penumbra, infarct, the regions and the score that they give, and blood."""
     infarct = (patient.labels > 0).astype(np.uint8)
-    measured = measure_regions(patient.ct, patient.regions, infarct > 0)
+    measured = measure_regions(patient.ct, patient.regions, infarct > 0, blood)
     aspects = replace(score(measured, AffectedRule()), scored_on=("infarct",))
     regions = tuple(Segment(aspects_segment_name(region), region.label) for region in ASPECTS_REGIONS)
     return Findings(
@@ -70,6 +70,7 @@ def true_findings(patient: Patient) -> Findings:
             SegmentLayer(patient.labels, (Segment("core", 1), Segment("penumbra", 2))),
             SegmentLayer(infarct, (Segment("infarct", 1),)),
             SegmentLayer(patient.regions, regions),
+            *(() if blood is None else (SegmentLayer(blood.astype(np.uint8), (Segment("haemorrhage", 1),)),)),
         ),
         runs=(RUN,),
         device="cpu",
@@ -85,9 +86,9 @@ def add_scan(patient: Patient, name: str = "Head CT"):
     return slicer.util.addVolumeFromArray(patient.ct.voxels, ras_of(patient.ct.geometry), name=name)
 
 
-def add_result(patient: Patient, volume, folder: Path, replaced=None):
+def add_result(patient: Patient, volume, folder: Path, replaced=None, blood: np.ndarray | None = None):
     """The truth as a run would have brought it into the scene."""
     from StrokeSegPanel.results import import_results
 
-    writing.write(true_findings(patient), folder)
+    writing.write(true_findings(patient, blood), folder)
     return finished(import_results(folder, volume, replaced))

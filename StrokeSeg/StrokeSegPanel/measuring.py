@@ -9,7 +9,7 @@ import numpy as np
 from StrokeSegLib.measures.regions import RegionMeasurement, measurements_of, region_sums
 from StrokeSegLib.measures.rows import FILE_DECIMALS
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
-from StrokeSegLib.vocabulary.names import LESIONS, REGION_OF_NAME
+from StrokeSegLib.vocabulary.names import HAEMORRHAGE, LESIONS, REGION_OF_NAME
 from StrokeSegPanel.geometry import voxel_volumes_ml
 from StrokeSegPanel.planes import Layer, Planes, grid_of, layers_of
 from StrokeSegPanel.scans import voxels_of
@@ -164,7 +164,7 @@ class Measuring:
         labelled = np.any([plane > 0 for plane in planes], axis=0)
         now = [plane[labelled] for plane in planes]
         before = [plane[index][labelled] for plane in self._automatic]
-        regions, affected = np.zeros(len(now[0]), np.uint8), np.zeros(len(now[0]), bool)
+        regions, (affected, blood) = np.zeros(len(now[0]), np.uint8), np.zeros((2, len(now[0])), bool)
         for number, (name, place) in enumerate(self._segments):
             inside = now[place.layer] == place.label
             self._pixels[index, number] = np.count_nonzero(inside)
@@ -175,9 +175,11 @@ class Measuring:
                 regions[inside] = REGION_OF_NAME[name].label
             elif name in self._scored_on:
                 affected |= inside
+            elif name == HAEMORRHAGE:
+                blood |= inside
         if regions.any() or self._region_sums[index].any():
             hu = voxels_of(self._volume)[index][labelled]
-            self._region_sums[index] = region_sums(hu, regions, affected, blood=None)
+            self._region_sums[index] = region_sums(hu, regions, affected, blood)
 
     def _names_now(self) -> dict[str, str]:
         """The run's name of each segment by ID: by its name, else by its ID, as exports find them."""

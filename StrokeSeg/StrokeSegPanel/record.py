@@ -12,7 +12,7 @@ from StrokeSegLib.measures.mismatch import CoreAndHypoperfusion
 from StrokeSegLib.measures.regions import RegionMeasurement
 from StrokeSegLib.measures.trial_criteria import ClinicalInputs, trial_criteria
 from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
-from StrokeSegLib.vocabulary.names import CORE, PENUMBRA, REGION_OF_NAME
+from StrokeSegLib.vocabulary.names import CORE, HAEMORRHAGE, PENUMBRA, REGION_OF_NAME
 from StrokeSegPanel.measuring import Measured
 
 RECORD_ATTRIBUTE = "StrokeSeg.results"
@@ -70,8 +70,8 @@ class Record:
         return replace(self, criteria=criteria, aspects=aspects)
 
     def touches_aspects(self, edited: Collection[str]) -> bool:
-        """Whether a region or the tissue that is scored is among edited segments."""
-        return any(name in REGION_OF_NAME or name in self.run["aspects"]["scored_on"] for name in edited)
+        """Whether a region, the tissue that is scored or blood is among edited segments."""
+        return any(name in {*REGION_OF_NAME, HAEMORRHAGE, *self.run["aspects"]["scored_on"]} for name in edited)
 
     def _criteria(self, volumes_ml: Mapping[str, float]) -> dict:
         core_ml, penumbra_ml = (volumes_ml.get(name, 0.0) for name in (CORE, PENUMBRA))

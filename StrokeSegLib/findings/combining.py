@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.findings.findings import Findings
+from StrokeSegLib.vocabulary.names import HAEMORRHAGE
 
 
 def combined(parts: Sequence[Findings]) -> Findings:
@@ -22,12 +23,15 @@ def combined(parts: Sequence[Findings]) -> Findings:
     for part in parts:
         method = part.runs[0].method
         for name in part.volumes_ml:
+            if name == HAEMORRHAGE:  # Of the study, whichever method ran.
+                continue
             if name in marked_by:
                 raise StrokeSegError(f"{marked_by[name]} and {method} both mark “{name}”; run them one by one.")
             marked_by[name] = method
+    blood = [part.blood_layer for part in parts if part.blood_layer]
     return replace(
         parts[0],
-        layers=tuple(layer for part in parts for layer in part.layers),
+        layers=(*(layer for part in parts for layer in part.layers if layer is not part.blood_layer), *blood[:1]),
         runs=tuple(run for part in parts for run in part.runs),
         device=", ".join(dict.fromkeys(part.device for part in parts)),
         probabilities={name: values for part in parts for name, values in part.probabilities.items()},

@@ -11,7 +11,7 @@ from StrokeSegLib.measures.mismatch import Mismatch
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.measures.trial_criteria import trial_criteria
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion
-from StrokeSegLib.vocabulary.names import aspects_segment_name
+from StrokeSegLib.vocabulary.names import HAEMORRHAGE, aspects_segment_name
 
 CORE, PENUMBRA = "core", "penumbra"
 """The segments that together are the hypoperfused tissue of a mismatch."""
@@ -41,7 +41,7 @@ def corrected(
         mismatch = _mismatch(result, findings.mismatch)
         result = replace(result, mismatch=mismatch, criteria=trial_criteria(mismatch, findings.clinical))
     regions = {aspects_segment_name(region) for region in ASPECTS_REGIONS}
-    scored = regions | set(findings.aspects.scored_on) if findings.aspects else set()
+    scored = regions | {HAEMORRHAGE, *findings.aspects.scored_on} if findings.aspects else set()
     if findings.aspects is not None and (region_overrides or side != "auto" or scored & set(edited)):
         aspects = _aspects(result, findings.aspects, region_overrides or {}, side)
         others = [warning for warning in findings.warnings if warning not in findings.aspects.warnings]
@@ -90,6 +90,5 @@ def _aspects(
         if inside is not None:
             regions[inside] = region.label
     affected = findings.mask(*automatic.scored_on)
-    bleeding = findings.study.haemorrhage
-    measured = measure_regions(findings.study.ct, regions, affected, bleeding.mask if bleeding else None)
+    measured = measure_regions(findings.study.ct, regions, affected, findings.mask(HAEMORRHAGE))
     return scored_anew(automatic, measured, side, overrides)

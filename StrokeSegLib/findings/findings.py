@@ -13,7 +13,7 @@ from StrokeSegLib.measures.trial_criteria import NOTHING_GIVEN, ClinicalInputs, 
 from StrokeSegLib.measures.volumes import volumes_ml
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import Perfusion
-from StrokeSegLib.vocabulary.names import aspects_segment_name
+from StrokeSegLib.vocabulary.names import HAEMORRHAGE, LESIONS, aspects_segment_name
 from StrokeSegLib.vocabulary.terminology import TERMS
 
 
@@ -128,9 +128,14 @@ class Findings:
 
     @property
     def affected_layer(self) -> SegmentLayer | None:
-        """The layer that parts the affected tissue; None where only anatomy was looked for."""
-        lesions = (layer for layer in self.layers if all(TERMS[segment.name].is_lesion for segment in layer.segments))
-        return next(lesions, None)
+        """The layer that parts the affected tissue; None where none was looked for."""
+        affected = {name for names in LESIONS for name in names}
+        return next((layer for layer in self.layers if layer.segments[0].name in affected), None)
+
+    @property
+    def blood_layer(self) -> SegmentLayer | None:
+        """The layer of blood that is likely, or that the reader marked."""
+        return next((layer for layer in self.layers if layer.segments[0].name == HAEMORRHAGE), None)
 
     def mask(self, *names: str) -> np.ndarray:
         """Boolean ``(slice, row, column)``: voxels of any of these segments; none where no layer has them."""

@@ -5,13 +5,17 @@ import numpy as np
 from StrokeSegLib.atlas.registration import check_orientation
 from StrokeSegLib.atlas.search import HeadOrientationError
 from StrokeSegLib.errors import BundleError, ImageError, StrokeSegError
-from StrokeSegLib.findings import Findings, MethodRun, SegmentLayer
+from StrokeSegLib.findings import Findings, MethodRun, Segment, SegmentLayer
 from StrokeSegLib.imaging import Study
+from StrokeSegLib.imaging.haemorrhage import Haemorrhage
 from StrokeSegLib.measures.trial_criteria import NOTHING_GIVEN, ClinicalInputs, trial_criteria
 from StrokeSegLib.methods.method import BOTH_SIDES, SIDES, Method, Request
 from StrokeSegLib.methods.registry import method_of
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.progress import Progress, Report, Stopwatch
+from StrokeSegLib.vocabulary.names import HAEMORRHAGE
+
+BLOOD = Segment(HAEMORRHAGE, 1)
 
 
 def run(
@@ -56,8 +60,9 @@ def run(
     if side != BOTH_SIDES and not chosen.judges_side:
         drop_other_side(predicted.labels, study, side)
     marked = chosen.findings(study, prepared, predicted, request)
+    blood = _blood(study, chosen)
     warnings = (
-        *_blood(study, chosen),
+        *((blood.warning,) if blood else ()),
         *study.warnings,
         *predicted.warnings,
         *marked.warnings,
@@ -68,7 +73,7 @@ def run(
     watch.lap("findings")
     return Findings(
         study=study,
-        layers=marked.layers,
+        layers=(*marked.layers, *((SegmentLayer(blood.mask.view(np.uint8), (BLOOD,)),) if blood else ())),
         runs=(MethodRun.of(bundle),),
         device=predicted.device,
         probabilities=predicted.probabilities,
@@ -93,9 +98,9 @@ def _only_one_side(side: str) -> tuple[str, ...]:
     return () if side == BOTH_SIDES else (f"As asked, only the patient's {side} side is reported.",)
 
 
-def _blood(study: Study, method: Method) -> tuple[str, ...]:
-    """What stands before all other warnings on a non-contrast CT; nothing without haemorrhage."""
-    return (study.haemorrhage.warning,) if method.wanted == "ncct" and study.haemorrhage else ()
+def _blood(study: Study, method: Method) -> Haemorrhage | None:
+    """Looked for on a non-contrast CT alone."""
+    return study.haemorrhage if method.wanted == "ncct" else None
 
 
 def _orientation(study: Study, method: Method, warnings: tuple[str, ...]) -> tuple[str, ...]:

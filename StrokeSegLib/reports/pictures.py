@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from StrokeSegLib.findings import Findings
+from StrokeSegLib.findings import Findings, SegmentLayer
 from StrokeSegLib.vocabulary.terminology import TERMS
 
 STROKE_WINDOW_HU = (20.0, 60.0)
@@ -20,10 +20,10 @@ FILL_OPACITY = 0.28
 
 
 def key_slices(findings: Findings, count: int) -> list[int]:
-    """Slices to show, ascending: those with most affected tissue, else spread evenly through the brain."""
+    """Slices to show, ascending: those with most affected tissue or blood, else spread evenly through the brain."""
     affected = np.zeros(findings.study.ct.geometry.shape[0], int)
-    if findings.affected_layer is not None:
-        affected = (findings.affected_layer.labels > 0).sum(axis=(1, 2))
+    for layer in _shown_layers(findings):
+        affected += (layer.labels > 0).sum(axis=(1, 2))
     if affected.any():
         largest = np.argsort(-affected, kind="stable")[:count]
         return sorted(int(index) for index in largest if affected[index])
@@ -38,13 +38,12 @@ def slice_picture(findings: Findings, index: int) -> str:
 
 
 def slice_image(findings: Findings, index: int, width: int) -> Image.Image:
-    """One slice, its affected tissue filled lightly and outlined, so wide in pixels; patient's right on the left."""
+    """One slice, affected tissue and blood filled lightly and outlined, so wide in pixels; right on the left."""
     view = findings.study.head_field_of_view
     hu = findings.study.ct.voxels[index][view].astype(np.float32)
     size = picture_size(findings, hu.shape, width)
     picture = stroke_window(hu, size)
-    layer = findings.affected_layer
-    if layer is not None:
+    for layer in _shown_layers(findings):
         labels = Image.fromarray(layer.labels[index][view]).resize(size, Image.Resampling.NEAREST)
         for segment in layer.segments:
             mask = np.asarray(labels) == segment.label
@@ -55,6 +54,10 @@ def slice_image(findings: Findings, index: int, width: int) -> Image.Image:
     marked = Image.fromarray(picture.astype(np.uint8))
     mark_sides(marked)
     return marked
+
+
+def _shown_layers(findings: Findings) -> list[SegmentLayer]:
+    return [layer for layer in (findings.affected_layer, findings.blood_layer) if layer is not None]
 
 
 def stroke_window(hu: np.ndarray, size: tuple[int, int]) -> np.ndarray:

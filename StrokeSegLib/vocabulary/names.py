@@ -4,6 +4,9 @@ from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion
 
 CORE, PENUMBRA, INFARCT, HYPOPERFUSED = "core", "penumbra", "infarct", "hypoperfused"
 
+HAEMORRHAGE = "haemorrhage"
+"""Blood that is likely: no ischaemia, and no density is measured across it."""
+
 LESIONS = ((CORE, PENUMBRA), (INFARCT,), (HYPOPERFUSED,))
 """Segments that together show what is affected; the first ones that a result has."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS, AspectsRegion, Side
-from StrokeSegLib.vocabulary.names import CORE, HYPOPERFUSED, INFARCT, PENUMBRA, aspects_segment_name
+from StrokeSegLib.vocabulary.names import CORE, HAEMORRHAGE, HYPOPERFUSED, INFARCT, PENUMBRA, aspects_segment_name
 
 SCT = "SCT"
 OWN_SCHEME = "99STROKESEG"
@@ -56,6 +56,7 @@ class Term:
 ALTERED_STRUCTURE = Code(SCT, "49755003", "Morphologically Altered Structure")
 ANATOMICAL_STRUCTURE = Code(SCT, "123037004", "Anatomical Structure")
 INFARCT_CODE = Code(SCT, "55641003", "Infarct")
+HAEMORRHAGE_CODE = Code(SCT, "50960005", "Hemorrhage")
 
 LATERALITY = {Side.LEFT: Code(SCT, "7771000", "Left"), Side.RIGHT: Code(SCT, "24028007", "Right")}
 
@@ -109,6 +110,7 @@ TERMS = {
         Code(OWN_SCHEME, "hypoperfused", "Critically hypoperfused tissue"),
     ),
     INFARCT: Term("Infarct", (230, 81, 0), ALTERED_STRUCTURE, INFARCT_CODE),
+    HAEMORRHAGE: Term("Likely haemorrhage", (106, 27, 154), ALTERED_STRUCTURE, HAEMORRHAGE_CODE),
     **{aspects_segment_name(region): _aspects_term(region) for region in ASPECTS_REGIONS},
 }
 

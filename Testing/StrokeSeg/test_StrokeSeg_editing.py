@@ -156,6 +156,26 @@ def test_infarct_that_is_painted_costs_a_point_as_the_library_says(desktop, resu
     assert "are affected on both sides" in desktop.ui.warningsLabel.text
 
 
+def test_no_density_is_measured_across_blood_and_erasing_it_measures_anew(desktop, tmp_path):
+    bleeding = patient(Side.LEFT)
+    region = AspectsRegion("M2", Side.LEFT)
+    blood = bleeding.regions == region.label
+    blood[:, : blood.shape[1] // 2] = False
+    bleeding.ct.voxels[blood] = 65
+    volume = add_scan(bleeding)
+    results = add_result(bleeding, volume, tmp_path / "run", blood=blood)
+    desktop.panel._parameters.inputVolume = volume
+
+    def mean_hu() -> float:
+        return next(one.mean_hu for one in desktop.panel.results.live.measured.regions if one.region == region)
+
+    measured = measure_regions(bleeding.ct, bleeding.regions, bleeding.labels > 0, blood)
+    (expected,) = (one.mean_hu for one in measured if one.region == region)
+    assert mean_hu() == pytest.approx(expected, abs=1e-6)
+    correct(desktop, results, "haemorrhage").paint(blood, erase=True)
+    desktop.wait_until(lambda: mean_hu() > expected + 5, WARM_S)
+
+
 def test_a_changed_box_changes_the_score_at_once_and_says_edited(desktop, results):
     grid = desktop.panel.results.grid
     box = grid.boxes["M6", "left"]

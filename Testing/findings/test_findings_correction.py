@@ -54,6 +54,22 @@ def test_an_infarct_moved_to_the_other_side_moves_the_score(scored):
     assert result.automatic.aspects is scored.aspects
 
 
+def test_no_density_is_measured_across_blood_and_erasing_it_measures_anew(scored):
+    blood = np.zeros(REGULAR.shape, np.uint8)
+    blood[2:7, 36:40, 60:96] = 1
+    scored.study.ct.voxels[blood > 0] = 65
+    with_blood = replace(scored, layers=(*scored.layers, SegmentLayer(blood, (Segment("haemorrhage", 1),))))
+    kept, erased = (
+        corrected(with_blood, (infarct_layer(slice(60, 80)), scored.layers[1], *rest))
+        for rest in (with_blood.layers[2:], ())
+    )
+    before, after = (
+        next(one.mean_hu for one in result.aspects.left.regions if one.region == M1_LEFT) for result in (kept, erased)
+    )
+    assert after > before + 10
+    assert "haemorrhage" in erased.edited
+
+
 def test_a_region_that_the_reader_decided_is_edited_and_changes_the_score_by_one(scored):
     first = next(one for one in scored.aspects.left.regions if one.region == M2_LEFT)
     result = corrected(scored, scored.layers, {M2_LEFT: not first.affected})

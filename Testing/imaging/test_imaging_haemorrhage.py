@@ -154,5 +154,6 @@ def test_a_scan_without_brain_has_no_bleed():
 def test_a_bleed_stands_before_all_other_warnings(tmp_path):
     study = dataclasses.replace(head_with(radius_mm=14, hu=65), warnings=("something of the scan",))
     findings = methods.run(study, "ncct-core-penumbra", import_random_cpaisd(tmp_path), device="cpu")
+    np.testing.assert_array_equal(findings.mask("haemorrhage"), study.haemorrhage.mask)
     assert findings.warnings[0].startswith("Haemorrhage is likely: about")
     assert "something of the scan" in findings.warnings
