@@ -1,5 +1,7 @@
 """The methods that can be asked for."""
 
+from importlib.metadata import entry_points
+
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.frames import Wanted
@@ -10,10 +12,22 @@ from StrokeSegLib.methods.ncct_aspects import NcctAspects
 from StrokeSegLib.methods.ncct_core_penumbra import NcctCorePenumbra
 from StrokeSegLib.methods.ncct_infarct import NcctInfarct
 
-METHODS: dict[str, Method] = {
-    method.id: method for method in (NcctCorePenumbra(), NcctInfarct(), NcctAspects(), CtpCore(), CtpThreshold())
-}
-"""By id."""
+ENTRY_POINTS = "strokeseg.methods"
+"""Group in which an installed package names methods of its own, `Method` classes."""
+
+OWN = (NcctCorePenumbra, NcctInfarct, NcctAspects, CtpCore, CtpThreshold)
+
+
+def _known() -> dict[str, Method]:
+    installed = (entry.load() for entry in entry_points(group=ENTRY_POINTS))
+    methods: dict[str, Method] = {}
+    for method in (*OWN, *installed):
+        methods.setdefault(method.id, method())
+    return methods
+
+
+METHODS = _known()
+"""By id; no package replaces one of ours."""
 
 
 def method_of(name: str) -> Method:
