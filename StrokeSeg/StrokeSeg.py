@@ -147,7 +147,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     # What a run reports
 
-    def on_models(self, models: list[dict]) -> None:
+    def on_models(self, models) -> None:
         self.options.models = models
         if not self.options.offer_methods(self._is_perfusion()):
             self.options.offer_models()

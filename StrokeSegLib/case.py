@@ -1,19 +1,16 @@
 """One case from input to written results: what the command line and the panel's worker both do."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from time import perf_counter
 
 from StrokeSegLib import methods, models
 from StrokeSegLib.cases import writing
+from StrokeSegLib.documents.requests import Case
 from StrokeSegLib.errors import BundleError, StrokeSegError
 from StrokeSegLib.findings import Findings, MethodRun
 from StrokeSegLib.findings.combining import combined
-from StrokeSegLib.geometry.volume import SliceStack
 from StrokeSegLib.imaging import Study, read_maps, read_study
-from StrokeSegLib.measures.trial_criteria import NOTHING_GIVEN, ClinicalInputs
 from StrokeSegLib.methods import ctp_threshold, ncct_aspects
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import PerfusionSettings, perfusion_of
@@ -25,46 +22,6 @@ READING, WRITING = 0.05, 0.95
 
 METHOD_SETTING = re.compile(r"[a-z0-9-]+:")
 """How a setting of one method alone begins."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is asked for.
-
-    Args:
-        input: DICOM folder or file, NIfTI, NRRD or MetaImage file, or a case folder of ISLES 2018.
-        output: folder for the results.
-        methods: ids; empty takes those of the models, or else what the input allows.
-        models: names or paths of bundles, at most one for each method; a method without takes its default.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        side: ``left`` or ``right`` of the patient reports that hemisphere alone; ``auto`` both.
-        settings: ``preparation.…=value`` and ``prediction.…=value`` that override the bundles' for this run; of several
-            methods, ``METHOD:prediction.…=value`` overrides that one's alone.
-        save_probabilities: also write a probability map for each segment.
-        save_scan: also write the scan without its header, for exports that need its voxels.
-        stack: where the input's slices really lie, if its file cannot say so.
-        maps: files of ``cbf``, ``cbv``, ``mtt`` and ``tmax`` on the grid of the input, in place of a series.
-        units: of a map, by its name, where the file does not say it.
-        times_s: of the frames of a perfusion series, where the input does not say them.
-        clinical: what the trials' criteria ask for besides the scan.
-        files: of an input folder that holds several DICOM studies, those of one; empty for all.
-    """
-
-    input: Path
-    output: Path
-    methods: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    device: str = "auto"
-    side: str = "auto"
-    settings: tuple[str, ...] = ()
-    save_probabilities: bool = False
-    save_scan: bool = False
-    stack: SliceStack | None = None
-    maps: Mapping[str, Path] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
-    times_s: tuple[float, ...] | None = None
-    clinical: ClinicalInputs = NOTHING_GIVEN
-    files: tuple[Path, ...] = ()
 
 
 def segment_case(case: Case, progress: Report) -> Findings:

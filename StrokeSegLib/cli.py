@@ -183,7 +183,7 @@ def _add_models(models: argparse.ArgumentParser) -> None:
 
 
 def _segment(options: argparse.Namespace) -> None:
-    from StrokeSegLib.case import Case
+    from StrokeSegLib.documents.requests import Case
     from StrokeSegLib.measures.trial_criteria import ClinicalInputs
 
     _segmented(
@@ -223,7 +223,7 @@ def _segmented(case, quiet: bool) -> None:
 def _batch(options: argparse.Namespace) -> int:
     """Run a batch; 1 if a case met a bug, 2 if one failed for another reason."""
     from StrokeSegLib import batch
-    from StrokeSegLib.case import Case
+    from StrokeSegLib.documents.requests import Case
 
     if options.workers < 1:
         raise StrokeSegError("A batch needs at least one worker; give --workers 1 or more.")
@@ -262,7 +262,8 @@ def _batch(options: argparse.Namespace) -> int:
 
 
 def _perfusion(options: argparse.Namespace) -> None:
-    from StrokeSegLib.case import Case, map_case
+    from StrokeSegLib.case import map_case
+    from StrokeSegLib.documents.requests import Case
 
     case = Case(
         input=options.input, output=options.output, settings=tuple(options.settings), times_s=_times(options.times)
@@ -353,7 +354,8 @@ def _phantom(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     """Export each case; one that fails is told at once and does not stop the others."""
-    from StrokeSegLib.exports.export import Export, export
+    from StrokeSegLib.documents.requests import Export
+    from StrokeSegLib.exports.export import export
 
     if len(options.cases) > 1 and (options.name or options.source):
         raise StrokeSegError("--name and --source are of one case; give one case folder with them.")
@@ -379,7 +381,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from StrokeSegLib.case import Case
+    from StrokeSegLib.documents.requests import Case
     from StrokeSegLib.phantom import DEMO_SEED, write_phantom
 
     patient = options.output / "patient"

@@ -25,6 +25,7 @@ OTHERS = {
     "highdicom": "highdicom>=0.24",
     "reportlab": "reportlab>=4.0",
     "filelock": "filelock>=3.12",
+    "pydantic": "pydantic>=2.5",
 }
 """Requirement by the name it is imported under."""
 

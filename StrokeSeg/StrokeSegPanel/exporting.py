@@ -9,6 +9,8 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from StrokeSegLib.documents.events import Exported
+from StrokeSegLib.documents.requests import Export
 from StrokeSegLib.vocabulary.exports import OF_A_SERIES
 from StrokeSegPanel import dependencies
 from StrokeSegPanel.case_files import gather, write_case
@@ -135,12 +137,12 @@ class ExportSection(VTKObservationMixin):
         self.ui.progressBar.value = round(100 * (HANDED_OVER + (1 - HANDED_OVER) * fraction))
         self.ui.stageLabel.text = stage
 
-    def on_finished(self, _folder: Path, answer: dict) -> None:
-        files = [Path(file) for file in answer["files"]]
+    def on_finished(self, _folder: Path, answer: Exported) -> None:
+        files = [Path(file) for file in answer.files]
         parents = {file.parent for file in files}
         self._made = parents.pop() if len(parents) == 1 else Path(self.ui.folderEdit.currentPath)
         said = _("“{name}”: one file in {folder}.") if len(files) == 1 else _("“{name}”: {count} files in {folder}.")
-        self._finish(done=said.format(name=answer["name"], count=len(files), folder=self._made))
+        self._finish(done=said.format(name=answer.name, count=len(files), folder=self._made))
 
     def on_stopped(self, message: str) -> None:
         self._finish(error=message)
@@ -162,27 +164,22 @@ class ExportSection(VTKObservationMixin):
         self._job = Job(self._library_root, self._hand_over(), self)
         self._refresh()
 
-    def _hand_over(self) -> Callable[[Path], Generator[None, None, dict]]:
+    def _hand_over(self) -> Callable[[Path], Generator[None, None, Export]]:
         """What the section is set to, as it is at this moment, as a job hands it over."""
         results, kind = self._results, self.ui.kindCombo.currentData
-        request = {
-            "command": "export",
-            "kind": kind,
-            "output": self.ui.folderEdit.currentPath,
-            "name": self.ui.nameEdit.text.strip() or None,
-        }
-        files = dicom_files(results.scan) if kind in OF_A_SERIES else []
-        if kind in OF_A_SERIES:
-            request |= {"source": self.ui.sourceEdit.currentPath, "empty_patient": self.ui.emptyPatientBox.checked}
+        output, name = Path(self.ui.folderEdit.currentPath), self.ui.nameEdit.text.strip() or None
+        of_a_series = kind in OF_A_SERIES
+        files = dicom_files(results.scan) if of_a_series else []
+        chosen, empty_patient = self.ui.sourceEdit.currentPath, of_a_series and self.ui.emptyPatientBox.checked
 
-        def hand_over(folder: Path) -> Generator[None, None, dict]:
-            case, source = folder / "case", folder / "series"
+        def hand_over(folder: Path) -> Generator[None, None, Export]:
+            case, source = folder / "case", Path(chosen) if of_a_series and chosen else None
             case.mkdir()
             yield from write_case(results, case)
-            if not files:
-                return request | {"case": str(case)}
-            yield from gather(files, source)
-            return request | {"case": str(case), "source": str(source)}
+            if files:
+                source = folder / "series"
+                yield from gather(files, source)
+            return Export(case, kind, output, name, source, bool(empty_patient))
 
         return hand_over
 

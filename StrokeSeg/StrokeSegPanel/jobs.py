@@ -10,6 +10,9 @@ from typing import Protocol
 
 from slicer.i18n import tr as _
 
+from StrokeSegLib.documents.events import Done, Event, Failed, Log, Progress
+from StrokeSegLib.documents.requests import Asked, Cancel
+from StrokeSegLib.errors import StrokeSegError
 from StrokeSegPanel.process import WorkerProcess, timer
 from StrokeSegPanel.scans import UnusableScanError
 
@@ -22,7 +25,7 @@ class JobListener(Protocol):
 
     def on_progress(self, fraction: float, stage: str) -> None: ...
     def on_log(self, text: str) -> None: ...
-    def on_finished(self, folder: Path, answer: dict) -> None: ...
+    def on_finished(self, folder: Path, answer: Event | None) -> None: ...
     def on_stopped(self, message: str) -> None: ...
 
 
@@ -40,15 +43,15 @@ class Job:
     """
 
     def __init__(
-        self, library_root: str, hand_over: Callable[[Path], Generator[None, None, dict]], listener: JobListener
+        self, library_root: str, hand_over: Callable[[Path], Generator[None, None, Asked]], listener: JobListener
     ):
         self._listener = listener
         self._process = WorkerProcess(library_root, self._on_event, listener.on_log, self._on_process_ended)
         self._identity = uuid.uuid4().hex
         self._folder: Path | None = Path(tempfile.mkdtemp(prefix="strokeseg-"))
-        self._parts: Generator[None, None, dict] | None = hand_over(self._folder)
-        self._answer: dict = {}
-        self._last: dict = {}
+        self._parts: Generator[None, None, Asked] | None = hand_over(self._folder)
+        self._answer: Event | None = None
+        self._last: Event | None = None
         self._handing_over = timer(self._hand_over_a_part)
         self._impatience = timer(self._on_impatience)
         self._concluding = timer(self._conclude)
@@ -63,7 +66,7 @@ class Job:
         if self._parts is not None:
             self._stopped(_("Cancelled."))
         elif self.is_running:
-            self._process.send({"id": self._identity, "command": "cancel"})
+            self._process.send(self._identity, Cancel())
             self._impatience.start(CANCEL_MS)
 
     def abort(self) -> None:
@@ -78,8 +81,8 @@ class Job:
             self._handing_over.start(0)
         except StopIteration as written:
             self._parts = None
-            self._process.send({"id": self._identity, **written.value})
-        except UnusableScanError as error:
+            self._process.send(self._identity, written.value)
+        except (UnusableScanError, StrokeSegError) as error:
             self._stopped(str(error))
         except OSError as error:
             self._stopped(_("The temporary files could not be written: {reason}").format(reason=error))
@@ -87,22 +90,22 @@ class Job:
             self._listener.on_log(traceback.format_exc())
             self._stopped(_("An internal error: {reason}; see the log.").format(reason=repr(error)))
 
-    def _on_event(self, event: dict) -> None:
-        kind = event["event"]
-        if kind == "progress":
-            self._listener.on_progress(event["fraction"], event["stage"])
-        elif kind == "log":
-            self._listener.on_log(event["message"])
-        elif kind in ("done", "error"):
-            self._last = event
-            # Not in here: the process, which is about to be ended, is the one that speaks.
-            self._concluding.start(0)
-        else:
-            self._answer = event
+    def _on_event(self, _identity: str | None, event: Event) -> None:
+        match event:
+            case Progress():
+                self._listener.on_progress(event.fraction, event.stage)
+            case Log():
+                self._listener.on_log(event.message)
+            case Done() | Failed():
+                self._last = event
+                # Not in here: the process, which is about to be ended, is the one that speaks.
+                self._concluding.start(0)
+            case _:
+                self._answer = event
 
     def _conclude(self) -> None:
-        if self._last["event"] == "error":
-            self._stopped(self._last["message"])
+        if isinstance(self._last, Failed):
+            self._stopped(self._last.message)
             return
         try:
             self._listener.on_finished(self._folder, self._answer)

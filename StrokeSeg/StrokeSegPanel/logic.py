@@ -4,13 +4,18 @@ import shutil
 import tempfile
 import traceback
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from slicer.i18n import tr as _
 
+from StrokeSegLib.documents.events import Done, Event, Failed, KnownModel, Log, Models, Progress
+from StrokeSegLib.documents.requests import Cancel, Case, ListModels, MakeDefault
+from StrokeSegLib.errors import StrokeSegError
+from StrokeSegLib.geometry.volume import SliceStack
+from StrokeSegLib.measures.trial_criteria import ClinicalInputs
 from StrokeSegPanel.dicom_slices import true_slices
 from StrokeSegPanel.geometry import BentSlicesError
 from StrokeSegPanel.handover import write_series, write_volume
@@ -28,9 +33,9 @@ class RunRequest:
 
     Args:
         volume: the scan's node, on whose grid the results lie.
-        methods: that run together, as in `StrokeSegLib.case.Case`; empty takes what the scan allows.
+        methods: that run together, as in `Case`; empty takes what the scan allows.
         model: name of the model of a single method.
-        device, side: as in `StrokeSegLib.case.Case`.
+        device, side: as in `Case`.
         replaced: the segmentation whose segments are replaced.
         series: the frames, where the volume shows a CT perfusion series.
         maps: volume nodes of perfusion maps that were made elsewhere, by name, in place of a series.
@@ -63,7 +68,7 @@ class RunRequest:
 class Listener(Protocol):
     """What a run tells; the panel is one."""
 
-    def on_models(self, models: list[dict]) -> None: ...
+    def on_models(self, models: Sequence[KnownModel]) -> None: ...
     def on_progress(self, fraction: float, stage: str) -> None: ...
     def on_log(self, text: str) -> None: ...
     def on_done(self, results: Results) -> None: ...
@@ -92,7 +97,7 @@ class SegmentationLogic:
         self._listener = listener
         self._process = process_class(library_root, self._on_event, listener.on_log, self._on_process_ended)
         self._run: _Run | None = None
-        self._parts: Generator[None, None, dict] | None = None
+        self._parts: Generator[None, None, Case] | None = None
         self._bringing_in: Generator[None, None, Results] | None = None
         self._handing_over = timer(self._hand_over_a_part)
         self._stepping = timer(self._bring_in_a_part)
@@ -109,11 +114,11 @@ class SegmentationLogic:
     def warm_up(self) -> None:
         """Start the process, which loads torch and then lists the models."""
         if not self._process.is_running:
-            self._process.send({"id": "models", "command": "models"})
+            self._process.send("models", ListModels())
 
     def make_default(self, name: str) -> None:
         """Let its method run with this model by default; the models are then told anew."""
-        self._process.send({"id": "default", "command": "default", "name": name})
+        self._process.send("default", MakeDefault(name))
 
     def start(self, request: RunRequest) -> None:
         """Begin a run; whatever stops it is told to the listener."""
@@ -131,10 +136,10 @@ class SegmentationLogic:
             self._handing_over.start(0)
         except StopIteration as written:
             self._parts = None
-            self._process.send(written.value)
+            self._process.send(self._run.identity, written.value)
         except BentSlicesError:
             self._stopped(_("The transform of this volume bends its slices; harden the transform, then run again."))
-        except UnusableScanError as error:
+        except (UnusableScanError, StrokeSegError) as error:
             self._stopped(str(error))
         except OSError as error:
             self._stopped(_("The scan could not be handed over: {reason}").format(reason=error))
@@ -147,7 +152,7 @@ class SegmentationLogic:
         if self._parts is not None or self._bringing_in is not None:
             self._stopped(_("The run was cancelled."), cancelled=True)
         elif self.is_running:
-            self._process.send({"id": self._run.identity, "command": "cancel"})
+            self._process.send(self._run.identity, Cancel())
             self._impatience.start(CANCEL_MS)
 
     def abort(self) -> None:
@@ -161,20 +166,21 @@ class SegmentationLogic:
         self.abort()
         self._process.stop()
 
-    def _on_event(self, event: dict) -> None:
-        if event["event"] == "models":
-            self._listener.on_models(event["models"])
-        elif event["event"] == "log":
-            self._listener.on_log(event["message"])
-        elif self._run is None or event["id"] != self._run.identity:
-            if event["event"] == "error":
-                self._listener.on_log(event["message"])
-        elif event["event"] == "progress":
-            self._listener.on_progress(event["fraction"], event["stage"])
-        elif event["event"] == "error":
-            self._stopped(event["message"], cancelled=event.get("kind") == "cancelled")
-        elif event["event"] == "done":
-            self._import()
+    def _on_event(self, identity: str | None, event: Event) -> None:
+        is_of_run = self._run is not None and identity == self._run.identity
+        match event:
+            case Models():
+                self._listener.on_models(event.models)
+            case Log():
+                self._listener.on_log(event.message)
+            case Failed() if not is_of_run:
+                self._listener.on_log(event.message)
+            case Progress() if is_of_run:
+                self._listener.on_progress(event.fraction, event.stage)
+            case Failed():
+                self._stopped(event.message, cancelled=event.kind == "cancelled")
+            case Done() if is_of_run:
+                self._import()
 
     def _import(self) -> None:
         """Begin to bring the results into the scene, step by step as the scan was handed over."""
@@ -218,7 +224,7 @@ class SegmentationLogic:
         self._run = None
 
 
-def _hand_over(run: _Run) -> Generator[None, None, dict]:
+def _hand_over(run: _Run) -> Generator[None, None, Case]:
     """Write the run's input, yielding after each part, and return the request that asks the worker for it.
 
     Raises:
@@ -229,18 +235,7 @@ def _hand_over(run: _Run) -> Generator[None, None, dict]:
     slices = yield from true_slices(request.volume, request.dicom_folder)
     if slices.warning:
         run.warnings.append(slices.warning)
-    message = {
-        "id": run.identity,
-        "command": "segment",
-        "output": str(run.folder / "results"),
-        "methods": list(request.methods),
-        "models": [request.model] if request.model else [],
-        "device": request.device,
-        "side": request.side,
-        "stack": slices.stack,
-        "units": dict(request.units),
-        "clinical": dict(request.clinical),
-    }
+    times_s = None
     if request.series is None:
         scan = run.folder / "scan.nrrd"
         yield from write_volume(request.volume, scan)
@@ -248,12 +243,24 @@ def _hand_over(run: _Run) -> Generator[None, None, dict]:
         scan = run.folder / "scan.seq.nrrd"
         yield from write_series(request.series, scan)
         if request.interval_s is not None:
-            message["times_s"] = [frame * request.interval_s for frame in range(request.series.frames)]
+            times_s = tuple(frame * request.interval_s for frame in range(request.series.frames))
     maps = {name: run.folder / f"{name}-map.nrrd" for name in request.maps}
     for name, path in maps.items():
         _check_one_transform(request.maps[name], request.volume)
         yield from write_volume(request.maps[name], path)
-    return message | {"input": str(scan), "maps": {name: str(path) for name, path in maps.items()}}
+    return Case(
+        input=scan,
+        output=run.folder / "results",
+        methods=tuple(request.methods),
+        models=(request.model,) if request.model else (),
+        device=request.device,
+        side=request.side,
+        stack=slices.stack and SliceStack(**slices.stack),
+        maps=maps,
+        units=request.units,
+        times_s=times_s,
+        clinical=ClinicalInputs(**request.clinical),
+    )
 
 
 def _check_one_transform(perfusion_map, scan) -> None:

@@ -1,12 +1,13 @@
 """The part of the panel that folds away: method and model, and in one line what is chosen."""
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import qt
 from slicer.i18n import tr as _
 
+from StrokeSegLib.documents.events import KnownModel
 from StrokeSegPanel.choices import offer
 
 PERFUSION_PREFIX = "ctp-"
@@ -51,7 +52,7 @@ class OptionsSection:
         self._ui, self._changed, self._make_default = ui, changed, make_default
         self._parameters = None
         self._card_folder = qt.QTemporaryDir()
-        self.models: list[dict] = []
+        self.models: Sequence[KnownModel] = ()
         ui.methodCombo.connect("currentIndexChanged(int)", self._on_method_chosen)
         ui.modelCombo.connect("currentIndexChanged(int)", self._on_model_chosen)
         ui.modelLabel.connect("linkActivated(QString)", self._on_link)
@@ -66,7 +67,7 @@ class OptionsSection:
 
     def offer_methods(self, perfusion: bool) -> bool:
         """Offer what reads this kind of scan, the usual ones first; whether the offer or the choice is another."""
-        found = {model["method"] for model in self.models}
+        found = {model.method for model in self.models}
         single = sorted(method for method in found if method.startswith(PERFUSION_PREFIX) == perfusion)
         usual = [TOGETHER.join(methods) for methods in USUAL_METHODS if set(methods) <= set(single)]
         methods = list(dict.fromkeys([*usual, *single]))
@@ -82,8 +83,8 @@ class OptionsSection:
         """Show the model's origin and the summary."""
         self._ui.modelCombo.enabled = self._ui.modelCombo.count > 0
         chosen = self._chosen_models()
-        origins = dict.fromkeys(_shortened(model["training_data"]) for model in chosen)
-        licences = dict.fromkeys(model["licence"] for model in chosen)
+        origins = dict.fromkeys(_shortened(model.training_data) for model in chosen)
+        licences = dict.fromkeys(model.licence for model in chosen)
         line = _("Trained on: {origins} · {licences}").format(origins=", ".join(origins), licences=", ".join(licences))
         links = {CARD: _("model card")}
         if self._parameters and self._parameters.model:
@@ -102,13 +103,11 @@ class OptionsSection:
     def _side(self) -> str:
         return self._parameters.side if self._parameters else "auto"
 
-    def _chosen_models(self) -> list[dict]:
+    def _chosen_models(self) -> Sequence[KnownModel]:
         methods = self._parameters.method.split(TOGETHER) if self._parameters else []
         if self._parameters and self._parameters.model:
-            return [model for model in self.models if model["name"] == self._parameters.model][:1]
-        return [
-            model for method in methods for model in self.models if model["method"] == method and model["is_default"]
-        ]
+            return [model for model in self.models if model.name == self._parameters.model][:1]
+        return [model for method in methods for model in self.models if model.method == method and model.is_default]
 
     def _on_method_chosen(self, _index=None) -> None:
         self._parameters.method = self._ui.methodCombo.currentData or ""
@@ -116,9 +115,9 @@ class OptionsSection:
 
     def offer_models(self) -> None:
         """Offer the models of the chosen method, its default first."""
-        own = [model for model in self.models if model["method"] == self._parameters.method]
-        default = [(_("{name} (default)").format(name=model["name"]), "") for model in own if model["is_default"]]
-        others = dict.fromkeys(model["name"] for model in own if not model["is_default"])
+        own = [model for model in self.models if model.method == self._parameters.method]
+        default = [(_("{name} (default)").format(name=model.name), "") for model in own if model.is_default]
+        others = dict.fromkeys(model.name for model in own if not model.is_default)
         offer(self._ui.modelCombo, [*default, *((name, name) for name in others)], self._parameters.model)
         self._on_model_chosen()
 
@@ -135,15 +134,15 @@ class OptionsSection:
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
 
 
-def card(models: list[dict]) -> str:
+def card(models: Sequence[KnownModel]) -> str:
     """A page on models: what they are for, what they learned from, how they were measured, their licence."""
     rows = (
-        (_("Method"), lambda model: title_of(model["method"])),
-        (_("Version"), lambda model: model["version"]),
-        (_("Intended use"), lambda model: model["intended_use"]),
-        (_("Training data"), lambda model: model["training_data"]),
-        (_("Measured on"), lambda model: "; ".join(f"{key}: {value}" for key, value in model["evaluation"].items())),
-        (_("Licence"), lambda model: model["licence"]),
+        (_("Method"), lambda model: title_of(model.method)),
+        (_("Version"), lambda model: model.version),
+        (_("Intended use"), lambda model: model.intended_use),
+        (_("Training data"), lambda model: model.training_data),
+        (_("Measured on"), lambda model: "; ".join(f"{key}: {value}" for key, value in model.evaluation.items())),
+        (_("Licence"), lambda model: model.licence),
     )
     parts = ['<meta charset="utf-8"><style>body{font-family:sans-serif;max-width:50em;margin:2em}th{text-align:left}']
     parts.append("td,th{vertical-align:top;padding:.3em 1em .3em 0}</style>")

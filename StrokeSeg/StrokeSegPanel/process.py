@@ -1,7 +1,6 @@
 """The worker process behind the panel: requests out, events in, one JSON object a line."""
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -11,7 +10,11 @@ from collections.abc import Callable
 
 import qt
 
-START = "import sys; sys.path.insert(0, sys.argv[1]); from StrokeSegLib.worker import main; main()"
+from StrokeSegLib.documents.events import Event, Ready
+from StrokeSegLib.documents.requests import Asked
+from StrokeSegLib.worker.protocol import event_of, request_line
+
+START = "import sys; sys.path.insert(0, sys.argv[1]); from StrokeSegLib.worker.server import main; main()"
 """The library's folder travels as an argument, so that neither the environment nor its encoding matters."""
 
 END_MS, KILL_MS = 1500, 3000
@@ -23,7 +26,7 @@ class WorkerProcess:
 
     Args:
         library_root: the folder that holds `StrokeSegLib`.
-        on_event: called with each event, a dictionary as described in `StrokeSegLib.worker`.
+        on_event: called with the identity of a request and each event of it.
         on_log: called with each line that the process writes to stderr.
         on_ended: called with the exit code when the process ends without `stop`.
     """
@@ -31,7 +34,7 @@ class WorkerProcess:
     def __init__(
         self,
         library_root: str,
-        on_event: Callable[[dict], None],
+        on_event: Callable[[str | None, Event], None],
         on_log: Callable[[str], None],
         on_ended: Callable[[int], None],
     ):
@@ -62,10 +65,10 @@ class WorkerProcess:
         program = shutil.which("PythonSlicer") or sys.executable
         self._process.start(program, ["-u", "-c", START, self._library_root])
 
-    def send(self, request: dict) -> None:
+    def send(self, identity: str, request: Asked) -> None:
         """Send a request, starting the process if need be."""
         self.start()
-        self._process.write((json.dumps(request) + "\n").encode())
+        self._process.write(request_line(identity, request).encode())
 
     def stop(self) -> None:
         """End the process and everything it started; `on_ended` is not called."""
@@ -88,11 +91,11 @@ class WorkerProcess:
             b"\n"
         )
         for line in lines:
-            event = json.loads(line.decode())
-            if event["event"] == "ready":
-                self._worker_pid = event["pid"]
+            identity, event = event_of(line)
+            if isinstance(event, Ready):
+                self._worker_pid = event.pid
             else:
-                self._on_event(event)
+                self._on_event(identity, event)
 
     def _read_log(self) -> None:
         if self._process is None:

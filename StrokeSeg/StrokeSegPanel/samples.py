@@ -9,6 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from StrokeSegLib.documents.requests import Phantom
 from StrokeSegPanel import dependencies
 from StrokeSegPanel.jobs import Job
 from StrokeSegPanel.maps import read_map
@@ -33,18 +34,16 @@ class Sample:
     Args:
         name: of the node, and under which the Sample Data module offers it.
         kind: ``ncct``, a non-contrast CT, or ``ctp``, a CT perfusion series.
-        spacing_mm: of the voxels; empty for the phantom's own.
+        spacing_mm: of the voxels; None for the phantom's own.
     """
 
     name: str
     kind: str
-    spacing_mm: tuple[float, ...] = ()
+    spacing_mm: tuple[float, float, float] | None = None
 
-    @property
-    def request(self) -> dict:
-        """What the worker is asked for, but where."""
-        spacing = {"spacing_mm": self.spacing_mm} if self.spacing_mm else {}
-        return {"command": "phantom", "seed": SEED, "lesion": "m1", "kind": self.kind, **spacing}
+    def request(self, output: Path) -> Phantom:
+        """What the worker is asked for."""
+        return Phantom(output, SEED, self.kind, "m1", spacing_mm=self.spacing_mm)
 
     @property
     def file(self) -> str:
@@ -126,9 +125,9 @@ class Making:
     def is_running(self) -> bool:
         return self in _running
 
-    def _hand_over(self, folder: Path) -> Generator[None, None, dict]:
+    def _hand_over(self, folder: Path) -> Generator[None, None, Phantom]:
         yield
-        return self._sample.request | {"output": str(folder / "phantom")}
+        return self._sample.request(folder / "phantom")
 
     def on_progress(self, fraction: float, stage: str) -> None:
         """The worker tells none of a phantom; the dialog shows that it is busy."""
@@ -136,7 +135,7 @@ class Making:
     def on_log(self, text: str) -> None:
         logging.info(text)
 
-    def on_finished(self, folder: Path, _answer: dict) -> None:
+    def on_finished(self, folder: Path, _answer) -> None:
         try:
             volume = load(self._sample, folder / "phantom" / self._sample.file)
         except RuntimeError as error:

@@ -2,9 +2,9 @@
 
 from StrokeSegLib.batch.folder import SUMMARY_FILE
 from StrokeSegLib.batch.places import on_dask, on_this_machine
-from StrokeSegLib.batch.processes import Status
 from StrokeSegLib.batch.run import BatchProgress, BatchResult, run_batch
 from StrokeSegLib.batch.studies import BatchStudy, studies_in
+from StrokeSegLib.worker.processes import Status
 
 __all__ = [
     "SUMMARY_FILE",

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from distributed import Client, Worker, WorkerPlugin, get_worker
 
-from StrokeSegLib.batch.processes import Outcome, WorkerProcesses
+from StrokeSegLib.documents.requests import Case
 from StrokeSegLib.errors import StrokeSegError
+from StrokeSegLib.worker.processes import Outcome, WorkerProcesses
 
 CONNECT_S = 15
 
@@ -51,8 +52,8 @@ def on_cluster(address: str, folder: Path) -> Iterator["Submit"]:  # noqa: F821 
         client.register_plugin(DaskProcesses(), name=name)
         executor = client.get_executor(pure=False)
 
-        def submit(request: dict) -> Future[Outcome]:
-            return executor.submit(_segment, name, request)
+        def submit(case: Case) -> Future[Outcome]:
+            return executor.submit(_segment, name, case)
 
         try:
             yield submit
@@ -61,5 +62,5 @@ def on_cluster(address: str, folder: Path) -> Iterator["Submit"]:  # noqa: F821 
             client.unregister_worker_plugin(name)
 
 
-def _segment(plugin: str, request: dict) -> Outcome:
-    return get_worker().plugins[plugin].processes.segment(request)
+def _segment(plugin: str, case: Case) -> Outcome:
+    return get_worker().plugins[plugin].processes.segment(case)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from StrokeSegLib.batch.naming import is_safe, unique_names
-from StrokeSegLib.case import Case
+from StrokeSegLib.documents.requests import Case
 from StrokeSegLib.errors import StrokeSegError
 
 COLUMNS = ("input", "case", "age", "nihss", "hours", "aspects", "side", "method", "model", "maps")

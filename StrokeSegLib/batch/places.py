@@ -1,6 +1,6 @@
 """Where the cases of a batch run: in processes on this machine, or wherever a Dask scheduler has workers.
 
-Both give a function that takes a request and returns a future of its outcome, so that a batch is one and the same.
+Both give a function that takes a case and returns a future of its outcome, so that a batch is one and the same.
 """
 
 import os
@@ -9,10 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from StrokeSegLib.batch.processes import Outcome, WorkerProcesses
+from StrokeSegLib.documents.requests import Case
 from StrokeSegLib.errors import StrokeSegError
+from StrokeSegLib.worker.processes import Outcome, WorkerProcesses
 
-Submit = Callable[[dict], "Future[Outcome]"]
+Submit = Callable[[Case], "Future[Outcome]"]
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def on_this_machine(workers: int) -> Iterator[Submit]:
     processes = WorkerProcesses(threads=max(1, _cores() // workers))
     pool = ThreadPoolExecutor(workers)
     try:
-        yield lambda request: pool.submit(processes.segment, request)
+        yield lambda case: pool.submit(processes.segment, case)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         processes.end()

@@ -1,5 +1,6 @@
 """A batch from beginning to end: what is not finished is run, case by case, whatever becomes of the others."""
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,12 +13,12 @@ from time import monotonic
 from StrokeSegLib import __version__, methods, models
 from StrokeSegLib.batch.folder import SUMMARY_FILE, BatchFolder
 from StrokeSegLib.batch.places import Submit
-from StrokeSegLib.batch.processes import Outcome, Status
 from StrokeSegLib.batch.studies import BatchStudy
 from StrokeSegLib.batch.summary import summary_csv, summary_row
-from StrokeSegLib.case import Case
+from StrokeSegLib.documents.requests import Case
 from StrokeSegLib.errors import BundleError, Cancelled, StrokeSegError
-from StrokeSegLib.segment_request import request_of
+from StrokeSegLib.worker.processes import Outcome, Status
+from StrokeSegLib.worker.protocol import request_line
 
 SCHEMA_VERSION = 1
 
@@ -26,8 +27,8 @@ RESULTS_FILE = "results.json"
 SUMMARY_EVERY_S = 5.0
 """Seconds between writings of the summary while cases come in."""
 
-OF_PLACE = ("command", "input", "output", "files", "maps", "device")
-"""What a request says of this computer rather than of the results."""
+OF_PLACE = ("id", "command", "input", "output", "files", "maps", "stack", "device")
+"""What a request says of this computer and of its file rather than of the results."""
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class _Run:
             if record is None or record["status"] != Status.DONE.value or not self._results(study.name).exists():
                 folder.check_free(study.name)
                 continue
-            if record["request"] != _kept(request_of(study.case)):
+            if record["request"] != _kept(study.case):
                 raise StrokeSegError(
                     f"The case {study.name} was made with other settings; remove its folder from {folder.path} "
                     "to have it made again, or choose a new folder."
@@ -124,7 +125,7 @@ class _Run:
             return
         try:
             with place as submit:
-                futures = {submit(self._request(name)): name for name in waiting}
+                futures = {submit(self._running_case(name)): name for name in waiting}
                 for future in as_completed(futures):
                     self._finish(futures.pop(future), future)
                     done = len(self._records) - before
@@ -146,8 +147,8 @@ class _Run:
         failures = {name: record["error"] for name, record in self._records.items() if record["error"]}
         return BatchResult(dict(sorted(failures.items())), counts)
 
-    def _request(self, name: str) -> dict:
-        return {"id": name, **request_of(replace(self._studies[name].case, output=self._running.resolve() / name))}
+    def _running_case(self, name: str) -> Case:
+        return replace(self._studies[name].case, output=self._running.resolve() / name)
 
     def _finish(self, name: str, future: Future[Outcome]) -> None:
         try:
@@ -163,7 +164,7 @@ class _Run:
             "input": study.source,
             "status": outcome.status.value,
             "error": outcome.sentence,
-            "request": _kept(request_of(study.case)),
+            "request": _kept(study.case),
             "strokeseg_version": __version__,
             "seconds": round(outcome.seconds, 2),
             "peak_memory_mb": outcome.peak_memory_mb,
@@ -188,17 +189,17 @@ class _Run:
         self._progress(BatchProgress(len(self._records), len(self._studies), failed, remaining_s))
 
 
-def _kept(request: dict) -> dict:
-    """The part of a request that decides what the results are."""
-    kept = {key: value for key, value in request.items() if key not in OF_PLACE}
-    return {**kept, "models": [Path(model).name for model in request["models"]]}
+def _kept(case: Case) -> dict:
+    """The part of a request that decides what the results are, as JSON."""
+    kept = {key: value for key, value in json.loads(request_line("", case)).items() if key not in OF_PLACE}
+    return {**kept, "models": [Path(model).name for model in case.models]}
 
 
 def _settings(usual: Case) -> dict:
     """What all cases have in common, and the models that run by default now: a resumed batch must not mix two."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "settings": _kept(request_of(usual)),
+        "settings": _kept(usual),
         "models": {bundle.method: [bundle.name, bundle.version, bundle.sha256] for bundle in _models(usual)},
     }
 

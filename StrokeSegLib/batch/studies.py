@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from StrokeSegLib.batch.manifest import read_manifest
 from StrokeSegLib.batch.naming import unique_names
-from StrokeSegLib.case import Case
+from StrokeSegLib.documents.requests import Case
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging import isles2018
 from StrokeSegLib.imaging.archives import OTHER_ARCHIVES, ZIP_SUFFIX, holds_scan

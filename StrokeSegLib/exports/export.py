@@ -7,50 +7,18 @@ from typing import TYPE_CHECKING
 
 from StrokeSegLib.cases.reading import read_case
 from StrokeSegLib.datasets.labelled_case import case_name
-from StrokeSegLib.errors import CaseError
+from StrokeSegLib.documents.requests import Export
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.storage.atomic import appearing
-from StrokeSegLib.vocabulary.exports import DOCUMENTS, LAYOUTS, OF_A_SERIES
+from StrokeSegLib.vocabulary.exports import LAYOUTS
 
 if TYPE_CHECKING:
     import PIL.Image
-
-KINDS = (*LAYOUTS, *DOCUMENTS)
 
 READ = 0.3
 """Progress fraction at which the case has been read."""
 
 KEY_PICTURES, PICTURE_WIDTH = 9, 720
-
-
-@dataclass(frozen=True)
-class Export:
-    """What is asked for.
-
-    Args:
-        case: folder of a run, with the reader's correction where there is one.
-        kind: one of `KINDS`.
-        output: the data set, or the folder in which files of the case's name are made.
-        name: of the case there; a pseudonym from the scan's voxels if not given.
-        source: the scan, where the case folder does not hold it; for DICOM the series that the objects refer to.
-        empty_patient: leave the patient out of DICOM objects.
-    """
-
-    case: Path
-    kind: str
-    output: Path
-    name: str | None = None
-    source: Path | None = None
-    empty_patient: bool = False
-
-    def __post_init__(self):
-        if self.kind not in KINDS:
-            raise CaseError(f"A case cannot be exported as “{self.kind}”; choose one of: {', '.join(KINDS)}.")
-        if self.kind in OF_A_SERIES and self.source is None:
-            raise CaseError(
-                "DICOM objects refer to the series that was segmented; give it by --source. A case whose scan was no "
-                "DICOM has none."
-            )
 
 
 @dataclass(frozen=True)

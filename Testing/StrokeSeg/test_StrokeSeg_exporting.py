@@ -14,9 +14,9 @@ from desktop_use import finished, left_behind
 from scans import centred_geometry, ellipsoid_head
 from slicer_scene import acquisition_transform, add_four_dimensional, add_sequence, ras_of
 
-from StrokeSegLib.case import Case, segment_case
+from StrokeSegLib.case import segment_case
 from StrokeSegLib.cases.reading import read_case
-from StrokeSegLib.exports.export import KINDS
+from StrokeSegLib.documents.requests import EXPORTS, Case
 from StrokeSegLib.geometry.volume import SliceStack, Volume
 from StrokeSegLib.imaging import frames, read_study
 from StrokeSegLib.phantom.dicom import write_series
@@ -122,7 +122,7 @@ def as_stored(path):
 def test_the_panel_offers_what_the_library_exports(desktop):
     from StrokeSegPanel.exporting import kinds
 
-    assert {kind.name for kind in kinds()} == set(KINDS)
+    assert {kind.name for kind in kinds()} == set(EXPORTS)
     ui = desktop.panel.export.ui
     assert not ui.exportButton.enabled
     assert "Segment a scan first" in ui.exportButton.toolTip

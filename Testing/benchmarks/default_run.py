@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
 import json, shutil, sys, time
 from pathlib import Path
-from StrokeSegLib.case import Case, segment_case
+from StrokeSegLib.case import segment_case
+from StrokeSegLib.documents.requests import Case
 for line in sys.stdin:
     scan, output = json.loads(line)
     shutil.rmtree(output, ignore_errors=True)

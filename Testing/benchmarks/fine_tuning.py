@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from StrokeSegLib import models
-from StrokeSegLib.case import Case as ScanCase
 from StrokeSegLib.case import segment_case
 from StrokeSegLib.cases.reading import read_case
 from StrokeSegLib.cases.segmentation import write_segmentation
 from StrokeSegLib.datasets.adding import add_to_nifti
+from StrokeSegLib.documents.requests import Case as ScanCase
 from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.phantom import LabelledStudy, Scanner, SyntheticStudy, acquire, axial_geometry, draw_patient
 from StrokeSegLib.phantom.patient import PhantomOptions

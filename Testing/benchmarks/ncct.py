@@ -51,7 +51,7 @@ def main() -> None:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        request = {"command": "segment", "input": str(scan), "model": str(folder / "bundle"), "device": "cpu"}
+        request = {"command": "segment", "input": str(scan), "models": [str(folder / "bundle")], "device": "cpu"}
         _through_worker(worker, request, folder / "warm-up")
         _bare(network, slices[:4])
         pairs = [

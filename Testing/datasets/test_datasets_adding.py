@@ -14,8 +14,9 @@ import pytest
 from cases import REGULAR, UNEVEN_TILTED, correct, head_series, left_lesion, more_core, write_case
 from scans import ellipsoid_head
 
+from StrokeSegLib.documents.requests import Export
 from StrokeSegLib.errors import CaseError, DataError
-from StrokeSegLib.exports.export import LAYOUTS, Export, export
+from StrokeSegLib.exports.export import LAYOUTS, export
 from StrokeSegLib.measures.volumes import volumes_ml
 from Training.data import cpaisd, nnunet, pairs
 

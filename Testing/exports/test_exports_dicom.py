@@ -16,8 +16,9 @@ from pydicom.uid import EnhancedCTImageStorage
 from scans import SHARED_DATA, ct_slice, ellipsoid_head
 
 from StrokeSegLib.cases.writing import write
+from StrokeSegLib.documents.requests import Export
 from StrokeSegLib.errors import CaseError
-from StrokeSegLib.exports.export import Export, export
+from StrokeSegLib.exports.export import export
 from StrokeSegLib.imaging import read_study
 from StrokeSegLib.phantom import write_phantom
 

@@ -8,8 +8,9 @@ import pytest
 from cases import REGULAR, head_series, write_case
 from pydicom.uid import generate_uid
 
+from StrokeSegLib.documents.requests import Export
 from StrokeSegLib.errors import CaseError
-from StrokeSegLib.exports.export import Export, export
+from StrokeSegLib.exports.export import export
 from StrokeSegLib.imaging import read_study
 
 NAMES = {

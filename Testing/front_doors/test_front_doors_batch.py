@@ -16,13 +16,15 @@ from checkpoints import import_random_cpaisd
 from scans import centred_geometry, ellipsoid_head, write_series
 
 from StrokeSegLib import batch
-from StrokeSegLib.batch import processes, run_batch, studies_in
+from StrokeSegLib.batch import run_batch, studies_in
 from StrokeSegLib.batch.naming import unique_names
-from StrokeSegLib.case import Case
 from StrokeSegLib.cli import main
+from StrokeSegLib.documents.requests import Case
 from StrokeSegLib.errors import Cancelled, OutputError, StrokeSegError
 from StrokeSegLib.measures.trial_criteria import ClinicalInputs
-from StrokeSegLib.segment_request import case_of, request_of
+from StrokeSegLib.worker import processes
+from StrokeSegLib.worker.protocol import request_line
+from StrokeSegLib.worker.server import request_of
 
 GEOMETRY = centred_geometry(shape=(6, 96, 96), spacing_mm=(14.0, 2.0, 2.0))
 
@@ -159,7 +161,7 @@ def test_a_case_survives_the_way_to_the_worker(tmp_path):
         clinical=ClinicalInputs(nihss=12),
         files=(tmp_path / "in" / "a.dcm",),
     )
-    assert case_of(json.loads(json.dumps(request_of(case)))) == case
+    assert request_of(json.loads(request_line("c", case))) == case
 
 
 @pytest.fixture(scope="module")
@@ -260,12 +262,11 @@ def test_a_scheduler_that_does_not_answer_is_one_sentence(archive, bundle, tmp_p
 
 
 FAKE_WORKER = """
-import os, signal, sys
+import os, signal, sys, types
 sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from StrokeSegLib import worker
-def segment(self, request):
-    output = Path(request["output"])
+from StrokeSegLib.worker import server
+def segment(case, progress):
+    output = case.output
     mark = output.parent.parent / (output.name + ".mark")
     if output.name == "kills" or output.name == "kills-once" and not mark.exists():
         mark.touch()
@@ -277,9 +278,9 @@ def segment(self, request):
     output.mkdir(exist_ok=True)
     (output / "report.html").touch()
     (output / "results.json").write_text('{"volumes_ml": {}, "methods": [], "warnings": []}')
-worker._warm_up = lambda: None
-worker.COMMANDS["segment"] = segment
-worker.main()
+server._warm_up = lambda: None
+sys.modules["StrokeSegLib.case"] = types.SimpleNamespace(segment_case=segment)
+server.main()
 """
 
 

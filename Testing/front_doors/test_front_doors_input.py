@@ -13,7 +13,7 @@ from cases import REGULAR, head_series
 from scans import ellipsoid_head
 
 from StrokeSegLib.batch.studies import studies_in
-from StrokeSegLib.case import Case
+from StrokeSegLib.documents.requests import Case
 from StrokeSegLib.imaging import read_study
 
 

@@ -52,7 +52,7 @@ def events(worker, identity):
 
 
 def test_a_run_reports_progress_and_is_done_when_the_files_are_there(worker, bundle, scan, tmp_path):
-    ask(worker, id="a", command="segment", input=str(scan), output=str(tmp_path / "out"), model=str(bundle))
+    ask(worker, id="a", command="segment", input=str(scan), output=str(tmp_path / "out"), models=[str(bundle)])
     seen = list(events(worker, "a"))
     assert seen[-1]["event"] == "done"
     fractions = [event["fraction"] for event in seen if event["event"] == "progress"]
@@ -89,7 +89,7 @@ def test_given_maps_are_thresholded_as_on_the_command_line(worker, tmp_path):
 
 
 def test_a_cancel_ends_the_run_at_once_and_leaves_nothing(worker, bundle, scan, tmp_path):
-    ask(worker, id="b", command="segment", input=str(scan), output=str(tmp_path / "out"), model=str(bundle))
+    ask(worker, id="b", command="segment", input=str(scan), output=str(tmp_path / "out"), models=[str(bundle)])
     for event in events(worker, "b"):
         if event["event"] == "progress" and event["fraction"] > 0.2:
             break
@@ -102,7 +102,7 @@ def test_a_cancel_ends_the_run_at_once_and_leaves_nothing(worker, bundle, scan, 
 
 
 def test_an_error_of_the_user_is_one_sentence_and_the_worker_lives_on(worker, bundle, scan, tmp_path):
-    ask(worker, id="c", command="segment", input=str(tmp_path), output=str(tmp_path / "out"), model=str(bundle))
+    ask(worker, id="c", command="segment", input=str(tmp_path), output=str(tmp_path / "out"), models=[str(bundle)])
     last = list(events(worker, "c"))[-1]
     assert last["kind"] == "user"
     assert "is empty" in last["message"]
@@ -137,7 +137,7 @@ def test_the_worker_ends_when_its_input_closes_in_the_middle_of_a_run(bundle, sc
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "StrokeSegLib.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    ask(process, id="f", command="segment", input=str(scan), output=str(tmp_path / "out"), model=str(bundle))
+    ask(process, id="f", command="segment", input=str(scan), output=str(tmp_path / "out"), models=[str(bundle)])
     next(events(process, "f"))
     process.stdin.close()
     process.wait(timeout=10)

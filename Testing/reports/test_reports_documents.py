@@ -7,8 +7,9 @@ import pytest
 from cases import REGULAR, correct, head_series, more_core, write_case
 from PIL import Image
 
+from StrokeSegLib.documents.requests import Export
 from StrokeSegLib.errors import CaseError
-from StrokeSegLib.exports.export import Export, export
+from StrokeSegLib.exports.export import export
 
 
 def silent(fraction: float, stage: str) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-GROUND_FLOOR = ("vocabulary", "geometry", "measures")
+GROUND_FLOOR = ("vocabulary", "geometry", "measures", "documents")
 
 LOADED = """
 import importlib, json, pkgutil, sys

@@ -1,11 +1,10 @@
-"""Worker processes of a batch: each keeps its models warm, has its share of threads, and may die alone.
+"""Worker processes driven without a window: each keeps its models warm, has its share of threads, and may die alone.
 
-They are `StrokeSegLib.worker`, the one that the panel drives: a process that a scan brings down (memory, a crash in a
-library) takes no other case with it, and all ends when whoever started it ends.
+A process that a scan brings down (memory, a crash in a library) takes no other case with it, and all ends when whoever
+started it ends.
 """
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -18,7 +17,11 @@ from enum import Enum
 from pathlib import Path
 from time import perf_counter
 
-START = "import sys; sys.path.insert(0, sys.argv[1]); from StrokeSegLib.worker import main; main()"
+from StrokeSegLib.documents.events import Done, Failed, Log, Memory, Ready
+from StrokeSegLib.documents.requests import Case
+from StrokeSegLib.worker.protocol import event_of, request_line
+
+START = "import sys; sys.path.insert(0, sys.argv[1]); from StrokeSegLib.worker.server import main; main()"
 
 LIBRARY_ROOT = Path(__file__).resolve().parents[2]
 
@@ -100,31 +103,31 @@ class WorkerProcess:
             creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if windows else 0,
         )
 
-    def segment(self, request: dict) -> Outcome:
-        """Send a request and wait for its end.
+    def segment(self, case: Case) -> Outcome:
+        """Ask for a case and wait for its end.
 
         Raises:
             WorkerDiedError: the process ended before.
         """
         started, log, peak_mb = perf_counter(), [], None
         with contextlib.suppress(OSError):  # A dead process closes its end; reading then says so.
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(request_line("case", case))
             self._process.stdin.flush()
         for line in self._process.stdout:
-            event = json.loads(line)
-            match event["event"]:
-                case "ready":
-                    self._pid = event["pid"]
-                case "log":
-                    log.append(event["message"])
-                case "memory":
-                    peak_mb = event["peak_mb"]
-                case "done":
+            _, event = event_of(line)
+            match event:
+                case Ready():
+                    self._pid = event.pid
+                case Log():
+                    log.append(event.message)
+                case Memory():
+                    peak_mb = event.peak_mb
+                case Done():
                     self._log.truncate(0)
                     return Outcome(Status.DONE, "", "", perf_counter() - started, peak_mb)
-                case "error":
-                    status = Status.BUG if event["kind"] == "bug" else Status.REFUSED
-                    return Outcome(status, event["message"], "\n".join(log), perf_counter() - started)
+                case Failed():
+                    status = Status.BUG if event.kind == "bug" else Status.REFUSED
+                    return Outcome(status, event.message, "\n".join(log), perf_counter() - started)
         raise WorkerDiedError(_how(self._process.wait()), self._last_words())
 
     def end(self) -> None:
@@ -158,8 +161,8 @@ class WorkerProcesses:
         self._processes: dict[int, WorkerProcess] = {}
         self._ended = False
 
-    def segment(self, request: dict) -> Outcome:
-        """Run a request in the calling thread's process; in a new one if that dies, and no more after `ATTEMPTS`."""
+    def segment(self, case: Case) -> Outcome:
+        """Run a case in the calling thread's process; in a new one if that dies, and no more after `ATTEMPTS`."""
         thread, log, how = threading.get_ident(), "", "was stopped"
         for _ in range(ATTEMPTS):
             if self._ended:
@@ -167,7 +170,7 @@ class WorkerProcesses:
             try:
                 if thread not in self._processes:
                     self._processes[thread] = WorkerProcess(self._threads)
-                return self._processes[thread].segment(request)
+                return self._processes[thread].segment(case)
             except WorkerDiedError as error:
                 self._processes.pop(thread).end()
                 log, how = error.log, str(error)
