@@ -1,0 +1,93 @@
+"""What several commands take."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from StrokeSegLib.errors import StrokeSegError
+
+if TYPE_CHECKING:
+    from StrokeSegLib.documents.requests import Case
+
+
+def add_input(command: argparse.ArgumentParser) -> None:
+    """One scan, and where its results go."""
+    command.add_argument("input", type=Path, help="DICOM folder or file, NIfTI or NRRD file")
+    command.add_argument("--output", type=Path, required=True, metavar="DIR")
+    command.add_argument(
+        "--times", type=Path, metavar="FILE", help="seconds of the frames of a perfusion series, in a text file"
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def add_run(command: argparse.ArgumentParser) -> None:
+    """How scans are run, one or many."""
+    command.add_argument(
+        "--method", dest="methods", action="append", default=[], metavar="ID", help="by default what the input allows"
+    )
+    command.add_argument(
+        "--model",
+        dest="models",
+        action="append",
+        default=[],
+        metavar="BUNDLE",
+        help="name or path; without it each method takes its default, see “models list”",
+    )
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    command.add_argument(
+        "--side", choices=["auto", "left", "right"], default="auto", help="report one hemisphere alone"
+    )
+    command.add_argument(
+        "--unit", dest="units", action="append", default=[], metavar="NAME=UNIT", help="of a map, as tmax=ms"
+    )
+    command.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    command.add_argument("--save-probabilities", action="store_true")
+    command.add_argument("--save-scan", action="store_true", help="write the scan without its header, for exports")
+
+
+def case_of(options: argparse.Namespace, **more) -> "Case":
+    """The case that the options of `add_run` ask for, with what one command alone takes."""
+    from StrokeSegLib.documents.requests import Case
+
+    return Case(
+        input=options.input,
+        output=options.output,
+        methods=tuple(options.methods),
+        models=tuple(options.models),
+        device=options.device,
+        side=options.side,
+        settings=tuple(options.settings),
+        save_probabilities=options.save_probabilities,
+        save_scan=options.save_scan,
+        units=by_name(options.units, "--unit"),
+        **more,
+    )
+
+
+def by_name(pairs: list[str], option: str) -> dict[str, str]:
+    """``NAME=VALUE`` by name.
+
+    Raises:
+        StrokeSegError: something else.
+    """
+    split = [pair.partition("=") for pair in pairs]
+    for (name, equals, value), pair in zip(split, pairs, strict=True):
+        if not (name and equals and value):
+            raise StrokeSegError(f"“{option} {pair}” names nothing; write {option} NAME=VALUE, as {option} tmax=….")
+    return {name: value for name, _, value in split}
+
+
+def times_s(file: Path | None) -> tuple[float, ...] | None:
+    """The numbers of a text file, separated by blanks, commas or lines.
+
+    Raises:
+        StrokeSegError: the file cannot be read or holds something else.
+    """
+    if file is None:
+        return None
+    try:
+        return tuple(float(number) for number in file.read_text(encoding="utf-8").replace(",", " ").split())
+    except (OSError, ValueError) as error:
+        raise StrokeSegError(
+            f"{file} cannot be read as times ({error}); it must hold the seconds of the frames and nothing else."
+        ) from error

@@ -1,0 +1,76 @@
+"""``strokeseg batch``: all studies of a folder or of a table."""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from StrokeSegLib.commands import progress
+from StrokeSegLib.commands.arguments import add_run, case_of
+from StrokeSegLib.errors import StrokeSegError
+
+BUG, USER_ERROR = 1, 2
+"""Exit codes."""
+
+
+def add(commands) -> None:
+    """Add the command to the parser's."""
+    batch = commands.add_parser("batch", help="segment all studies of a folder or of a table")
+    batch.add_argument(
+        "input", type=Path, metavar="FOLDER|MANIFEST.csv", help="a table has the column input, and others at will"
+    )
+    batch.add_argument("--output", type=Path, required=True, metavar="DIR")
+    place = batch.add_mutually_exclusive_group()
+    place.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine")
+    place.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, whose workers then run the cases")
+    batch.add_argument("--resume", action="store_true", help="go on with what lies in the output folder")
+    add_run(batch)
+    batch.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    batch.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a batch; 1 if a case met a bug, 2 if one failed for another reason."""
+    from StrokeSegLib import batch
+
+    if options.workers < 1:
+        raise StrokeSegError("A batch needs at least one worker; give --workers 1 or more.")
+    usual = replace(
+        case_of(options),
+        models=tuple(str(Path(model).absolute()) if Path(model).exists() else model for model in options.models),
+    )
+    if options.scheduler:
+        place = batch.on_dask(options.scheduler, options.output)
+    else:
+        place = batch.on_this_machine(options.workers)
+    result = batch.run_batch(
+        batch.studies_in(options.input, usual),
+        options.output,
+        usual,
+        place,
+        options.resume,
+        (lambda so_far: None) if options.quiet else _show,
+    )
+    for name, sentence in result.failures.items():
+        sys.stdout.write(f"{name}: {sentence}\n")
+    done = result.counts[batch.Status.DONE]
+    sys.stdout.write(f"{done} cases done, {len(result.failures)} failed\n")
+    sys.stdout.write(f"summary      {options.output / batch.SUMMARY_FILE}\n")
+    if result.counts[batch.Status.BUG]:
+        return BUG
+    return USER_ERROR if result.failures else 0
+
+
+def _show(so_far) -> None:
+    fraction = so_far.finished / so_far.total
+    stage = f"{so_far.finished} of {so_far.total} cases"
+    if so_far.failed:
+        stage += f", {so_far.failed} failed"
+    if so_far.remaining_s:
+        stage += f", {_duration(so_far.remaining_s)} left"
+    progress.show(fraction, stage)
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"
