@@ -1,12 +1,12 @@
 """One case from input to written results: what the command line and the panel's worker both do."""
 
-import re
 from dataclasses import replace
 from time import perf_counter
 
 from StrokeSegLib import methods, models
 from StrokeSegLib.cases import writing
 from StrokeSegLib.documents.requests import Case
+from StrokeSegLib.documents.settings import settings_for
 from StrokeSegLib.errors import BundleError, StrokeSegError
 from StrokeSegLib.findings import Findings, MethodRun
 from StrokeSegLib.findings.combining import combined
@@ -18,10 +18,6 @@ from StrokeSegLib.progress import Progress, Report
 
 READING, WRITING = 0.05, 0.95
 """Progress fractions at which the scan has been read and at which writing begins."""
-
-
-METHOD_SETTING = re.compile(r"[a-z0-9-]+:")
-"""How a setting of one method alone begins."""
 
 
 def segment_case(case: Case, progress: Report) -> Findings:
@@ -96,13 +92,10 @@ def _bundles(case: Case, chosen: tuple[str, ...]) -> tuple[ModelBundle, ...]:
     bundles = tuple(by_method.get(method) or models.default_bundle(method) for method in chosen or by_method)
     if len({methods.wanted(bundle.method) for bundle in bundles}) > 1:
         raise StrokeSegError(f"{' and '.join(chosen or by_method)} read different scans; run them one by one.")
-    return tuple(bundle.overridden(_settings_for(bundle.method, case.settings)) for bundle in bundles)
-
-
-def _settings_for(method: str, settings: tuple[str, ...]) -> list[str]:
-    """Those without a method before the colon, and those with this one."""
-    parted = [setting.partition(":") if METHOD_SETTING.match(setting) else ("", "", setting) for setting in settings]
-    return [setting for owner, _, setting in parted if owner in ("", method)]
+    bundles = tuple(bundle.overridden(settings_for(bundle.method, case.settings)) for bundle in bundles)
+    for bundle in bundles:
+        methods.check(bundle)
+    return bundles
 
 
 def _read(case: Case, bundles: tuple[ModelBundle, ...], progress: Report) -> tuple[Study, float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import segmentation_models_pytorch as smp
 import torch
 
-from StrokeSegLib import models
+from StrokeSegLib import methods, models
 
 MEAN_HU, STD_HU = 40.0, 60.0
 
@@ -23,4 +23,4 @@ def import_random_cpaisd(folder: Path, seed: int = 0) -> "models.ModelBundle":
     """A bundle in ``folder / "bundle"``, imported from ``folder / "model.pt"``."""
     torch.save(random_cpaisd_network(seed).state_dict(), folder / "model.pt")
     settings = [f"mean={MEAN_HU}", f"std={STD_HU}"]
-    return models.import_checkpoint(folder / "model.pt", "ncct-core-penumbra", folder / "bundle", settings)
+    return methods.import_checkpoint(folder / "model.pt", "ncct-core-penumbra", folder / "bundle", settings)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from StrokeSegLib import models
+from StrokeSegLib import methods, models
 from StrokeSegLib.networks import Architecture, build
 
 ARCHITECTURE = Architecture("se-res-unet", {"in_channels": 1, "classes": 1, "widths": [4, 8], "se_reduction": 4})
@@ -35,4 +35,4 @@ def write_infarct_bundle(folder: Path, preparation: dict | None = None, predicti
         "licence": "Apache-2.0",
         "intended_use": "tests",
     }
-    return models.write_bundle(folder, description, [random_infarct_network().state_dict()])
+    return models.write_bundle(folder, description, [random_infarct_network().state_dict()], methods.check)

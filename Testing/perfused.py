@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scans import centred_geometry, ellipsoid_head
 
-from StrokeSegLib import models
+from StrokeSegLib import methods, models
 from StrokeSegLib.geometry.volume import Volume
 from StrokeSegLib.imaging import PerfusionMaps, Study
 from StrokeSegLib.networks import Architecture, build
@@ -46,4 +46,4 @@ def import_random_sunet(folder: Path, members: int = 1, settings: tuple[str, ...
     else:
         state = states[0]
     torch.save(state, folder / "state.pt")
-    return models.import_checkpoint(folder / "state.pt", "ctp-core", folder / "bundle", settings)
+    return methods.import_checkpoint(folder / "state.pt", "ctp-core", folder / "bundle", settings)

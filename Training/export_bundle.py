@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from StrokeSegLib import __version__, models, networks
+from StrokeSegLib import __version__, methods, models, networks
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods import METHODS
 from Training import command
@@ -130,7 +130,7 @@ def export(
     if calibrated:
         weights, description["provenance"]["calibration"] = _calibrated(weights, recipe, data)
     # The schema wants JSON's lists, not Python's tuples.
-    return models.write_bundle(output, json.loads(json.dumps(description)), weights, half=half)
+    return models.write_bundle(output, json.loads(json.dumps(description)), weights, methods.check, half)
 
 
 @dataclass(frozen=True)

@@ -57,21 +57,21 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from StrokeSegLib import models
+    from StrokeSegLib import methods, models
 
-    bundle = models.verify(options.bundle)
+    bundle = models.verify(options.bundle, methods.check)
     sys.stdout.write(f"{bundle.name} {bundle.version} is whole: {bundle.sha256}\n")
 
 
 def _install(options: argparse.Namespace) -> None:
-    from StrokeSegLib import models
+    from StrokeSegLib import methods, models
 
-    bundle = models.install(options.source, sha256=options.sha256)
+    bundle = models.install(options.source, methods.check, options.sha256)
     sys.stdout.write(f"{bundle.name} {bundle.version} is installed.\n")
 
 
 def _import(options: argparse.Namespace) -> None:
-    from StrokeSegLib import models
+    from StrokeSegLib import methods
 
-    bundle = models.import_checkpoint(options.checkpoint, options.method, options.output, options.settings)
+    bundle = methods.import_checkpoint(options.checkpoint, options.method, options.output, options.settings)
     sys.stdout.write(f"{bundle.name} {bundle.version} is written to {options.output}.\n")

@@ -1,8 +1,10 @@
 """Core on CT perfusion by a network that sees CT and maps beside their mirror images (Clèrigues et al. 2019)."""
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 from scipy import ndimage
 
 from StrokeSegLib import inference
@@ -12,6 +14,7 @@ from StrokeSegLib.methods.method import Marked, Method, Predicted, Request
 from StrokeSegLib.perfusion import Perfusion, perfusion_of
 from StrokeSegLib.preparation.perfusion import Preparation, PreparedStudy, prepare
 from StrokeSegLib.progress import Progress
+from StrokeSegLib.vocabulary.ranges import Count, NotNegative, Probability
 
 ID = "ctp-core"
 
@@ -35,11 +38,11 @@ class Prediction:
         minimum_ml: and so is core of a smaller volume.
     """
 
-    stride: int = 11
-    mc_passes: int = 0
-    threshold: float = 0.2
-    minimum_voxels: int = 200
-    minimum_ml: float = 0.0
+    stride: Annotated[int, Interval(ge=1, le=32)] = 11
+    mc_passes: Annotated[int, Interval(ge=0, le=100)] = 0
+    threshold: Probability = 0.2
+    minimum_voxels: Count = 200
+    minimum_ml: NotNegative = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class CtpCore(Method[MappedStudy, Predicted]):
 
     id, wanted = ID, "ctp"
     Preparation, Prediction = Preparation, Prediction
+    labels: ClassVar = {segment.name: segment.label for segment in SEGMENTS}
     prepared_at = 0.4
 
     def prepare(self, study: Study, request: Request, progress: Progress) -> MappedStudy:

@@ -8,8 +8,10 @@ next to nothing flows no delay can be measured: gaps of low flow within hypoperf
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Len
 
 from StrokeSegLib.errors import ImageError
 from StrokeSegLib.findings import Segment, SegmentLayer
@@ -21,6 +23,7 @@ from StrokeSegLib.methods.method import Marked, Method, Predicted, Request
 from StrokeSegLib.perfusion import Perfusion, PerfusionSettings, perfusion_of
 from StrokeSegLib.perfusion.tissue import NormalTissue, normal_tissue, parenchyma
 from StrokeSegLib.progress import Progress
+from StrokeSegLib.vocabulary.ranges import NotNegative, Part, Positive
 
 ID = "ctp-threshold"
 
@@ -61,17 +64,17 @@ class Prediction:
         vessel_cbv, vessel_cbf: great vessels hold more blood (ml/100 g), or have more flow (ml/100 g/min).
     """
 
-    core_relative_cbf: float = 0.3
-    critical_tmax_s: float = 6.0
-    severe_tmax_s: float = 10.0
-    normal_tmax_s: float = 4.0
-    tmax_levels_s: tuple[float, ...] = (4.0, 6.0, 8.0, 10.0)
-    gap_mm: float = 8.0
-    minimum_cluster_ml: float = 1.0
+    core_relative_cbf: Part = 0.3
+    critical_tmax_s: Positive = 6.0
+    severe_tmax_s: Positive = 10.0
+    normal_tmax_s: Positive = 4.0
+    tmax_levels_s: Annotated[tuple[Positive, ...], Len(1, 8)] = (4.0, 6.0, 8.0, 10.0)
+    gap_mm: NotNegative = 8.0
+    minimum_cluster_ml: NotNegative = 1.0
     csf_hu: float = 13.0
-    csf_cbv: float = 0.1
-    vessel_cbv: float = 8.0
-    vessel_cbf: float = 200.0
+    csf_cbv: NotNegative = 0.1
+    vessel_cbv: Positive = 8.0
+    vessel_cbf: Positive = 200.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ class CtpThreshold(Method[Perfusion, Thresholded]):
 
     id, wanted = ID, "ctp"
     Preparation, Prediction = PerfusionSettings, Prediction
+    labels: ClassVar = {segment.name: segment.label for layer in LAYERS for segment in layer}
+    needs_network = False
     prepared_at = 0.85
     judges_side = True
 

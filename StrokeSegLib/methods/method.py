@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from StrokeSegLib.documents.typing import typed
+from StrokeSegLib.errors import BundleError
 from StrokeSegLib.findings import SegmentLayer
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.frames import Wanted
@@ -45,12 +47,12 @@ class Request:
     @cached_property
     def preparation(self) -> Any:
         """The bundle's `Method.Preparation`."""
-        return self.method.Preparation(**self.bundle.preparation)
+        return self.method.settings(self.bundle, "preparation")
 
     @cached_property
     def prediction(self) -> Any:
         """The bundle's `Method.Prediction`."""
-        return self.method.Prediction(**self.bundle.prediction)
+        return self.method.settings(self.bundle, "prediction")
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,46 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
     Prediction: ClassVar[type]
     """How its output becomes labels."""
 
+    labels: ClassVar[Mapping[str, int]]
+    """Of its networks' lesions, by segment name."""
+
+    needs_network: ClassVar[bool] = True
+
     prepared_at: ClassVar[float] = 0.1
     """Progress fraction at which a study has been prepared."""
 
     judges_side: ClassVar[bool] = False
     """Whether it needs the side that the reader names itself; else its labels on the other side are dropped."""
+
+    def settings(self, bundle: ModelBundle, group: str) -> Any:
+        """A bundle's ``preparation`` or ``prediction`` as the method's.
+
+        Raises:
+            BundleError: settings that the method does not know, or values that it does not allow.
+        """
+        kind = {"preparation": self.Preparation, "prediction": self.Prediction}[group]
+        try:
+            return typed(kind, getattr(bundle, group))
+        except ValueError as error:
+            raise BundleError(f"The settings do not suit the model “{bundle.name}”: {group}: {error}.") from error
+
+    def check(self, bundle: ModelBundle) -> None:
+        """Find out whether a bundle of this method can be run.
+
+        Raises:
+            BundleError: its settings, labels or weights are not the method's.
+        """
+        self.settings(bundle, "preparation")
+        self.settings(bundle, "prediction")
+        self._check_network(bundle, self.needs_network)
+        if dict(bundle.labels) != dict(self.labels):
+            raise BundleError(f"The labels of the model “{bundle.name}” are not those of {self.id}: {self.labels}.")
+
+    def _check_network(self, bundle: ModelBundle, needed: bool) -> None:
+        if needed and (bundle.architecture is None or not bundle.weights):
+            raise BundleError(f"The model “{bundle.name}” lacks the architecture or the weights of {self.id}.")
+        if not needed and (bundle.architecture or bundle.weights):
+            raise BundleError(f"The model “{bundle.name}” has an architecture or weights; {self.id} has none.")
 
     @abstractmethod
     def prepare(self, study: Study, request: Request, progress: Progress) -> PreparedT:

@@ -8,6 +8,7 @@ alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from StrokeSegLib import inference
 from StrokeSegLib.atlas import load
 from StrokeSegLib.atlas.registration import TRUSTED_FIT, HeadRegistration, TooFewSlicesError, register_head
 from StrokeSegLib.atlas.search import HeadOrientationError
-from StrokeSegLib.errors import ImageError
+from StrokeSegLib.errors import BundleError, ImageError
 from StrokeSegLib.findings import Segment, SegmentLayer
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.measures.aspects import AffectedRule, score
@@ -24,10 +25,12 @@ from StrokeSegLib.measures.ganglionic_level import supraganglionic_slices
 from StrokeSegLib.measures.region_classes import regions_of_classes
 from StrokeSegLib.measures.regions import measure_regions
 from StrokeSegLib.methods.method import BOTH_SIDES, Marked, Method, Predicted, Request
+from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.preparation.slices import NO_BRAIN, Preparation, PreparedSlices, prepare
 from StrokeSegLib.progress import Progress
 from StrokeSegLib.vocabulary.anatomy import ASPECTS_REGIONS
 from StrokeSegLib.vocabulary.names import aspects_segment_name
+from StrokeSegLib.vocabulary.ranges import NotNegative, Part, Positive, Probability
 
 ID = "ncct-aspects"
 
@@ -58,14 +61,14 @@ class Prediction:
         minimum_fraction, minimum_ml, hu_ratio, hu_difference: of the `AffectedRule`.
     """
 
-    infarct_threshold: float = 0.5
-    minimum_infarct_ml: float = 0.0
-    regions: str = NETWORK
-    basis: str = "infarct"
-    minimum_fraction: float = AffectedRule.minimum_fraction
-    minimum_ml: float = AffectedRule.minimum_ml
-    hu_ratio: float = AffectedRule.hu_ratio
-    hu_difference: float = AffectedRule.hu_difference
+    infarct_threshold: Probability = 0.5
+    minimum_infarct_ml: NotNegative = 0.0
+    regions: Literal["network", "atlas"] = NETWORK
+    basis: Literal["infarct", "hu"] = "infarct"
+    minimum_fraction: Part = AffectedRule.minimum_fraction
+    minimum_ml: NotNegative = AffectedRule.minimum_ml
+    hu_ratio: Positive = AffectedRule.hu_ratio
+    hu_difference: Positive = AffectedRule.hu_difference
 
     @property
     def rule(self) -> AffectedRule:
@@ -116,8 +119,22 @@ class NcctAspects(Method["HeadRegistration | ImageError", Segmented]):
 
     id, wanted = ID, "ncct"
     Preparation, Prediction = Preparation, Prediction
+    labels: ClassVar = {INFARCT.name: INFARCT.label}
     prepared_at = 0.2
     judges_side = True
+
+    def check(self, bundle: ModelBundle) -> None:
+        """As of every method; without networks, the atlas and the HU of its regions are all that there is."""
+        if bundle.weights:
+            super().check(bundle)
+            return
+        self._check_network(bundle, needed=False)
+        prediction = self.settings(bundle, "prediction")
+        if bundle.preparation or (prediction.regions, prediction.basis) != (ATLAS, "hu"):
+            raise BundleError(
+                f"The model “{bundle.name}” has no networks; it needs regions of the atlas, the basis hu, and no "
+                "preparation."
+            )
 
     def prepare(self, study: Study, request: Request, progress: Progress) -> HeadRegistration | ImageError:
         """The head atlas laid onto the head, or why it cannot be."""

@@ -5,6 +5,7 @@ other settings serve networks trained on the brain at one pixel spacing.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from StrokeSegLib.measures.clusters import large_clusters
 from StrokeSegLib.methods.method import Marked, Method, Predicted, Request
 from StrokeSegLib.preparation.slices import Preparation, PreparedSlices, prepare
 from StrokeSegLib.progress import Progress
+from StrokeSegLib.vocabulary.ranges import NotNegative, Probability
 
 ID = "ncct-core-penumbra"
 
@@ -37,8 +39,8 @@ class Prediction:
         minimum_ml: connected affected volumes below this are dropped.
     """
 
-    affected_threshold: float | None = None
-    minimum_ml: float = 0.0
+    affected_threshold: Probability | None = None
+    minimum_ml: NotNegative = 0.0
 
 
 class NcctCorePenumbra(Method[PreparedSlices, Predicted]):
@@ -46,6 +48,7 @@ class NcctCorePenumbra(Method[PreparedSlices, Predicted]):
 
     id, wanted = ID, "ncct"
     Preparation, Prediction = Preparation, Prediction
+    labels: ClassVar = {segment.name: segment.label for segment in SEGMENTS}
     prepared_at = 0.0
 
     def prepare(self, study: Study, request: Request, progress: Progress) -> PreparedSlices:

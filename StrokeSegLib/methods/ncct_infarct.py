@@ -5,8 +5,10 @@ overlap by a quarter. With ``spacing_mm`` a network sees every scan at one voxel
 """
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Interval
 
 from StrokeSegLib import inference
 from StrokeSegLib.errors import ImageError
@@ -19,6 +21,7 @@ from StrokeSegLib.methods.method import Marked, Method, Predicted, Request
 from StrokeSegLib.preparation.slices import NO_BRAIN
 from StrokeSegLib.preparation.volume import Preparation, PreparedVolume, prepare
 from StrokeSegLib.progress import Progress
+from StrokeSegLib.vocabulary.ranges import NotNegative, Probability
 
 ID = "ncct-infarct"
 
@@ -29,6 +32,10 @@ CHANNEL = 0
 
 BRAIN_FOUND, PREDICTED = 0.5, 0.95
 """Progress fractions: of the preparation, when the brain is found; of the prediction, when the network has ended."""
+
+
+Side = Annotated[int, Ge(16)]
+"""Of a tile, in voxels."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,11 @@ class Prediction:
         minimum_ml: connected infarcts of a smaller volume are dropped.
     """
 
-    threshold: float = 0.5
-    tile: tuple[int, int, int] = (128, 128, 128)
-    overlap: float = 0.25
+    threshold: Probability = 0.5
+    tile: tuple[Side, Side, Side] = (128, 128, 128)
+    overlap: Annotated[float, Interval(ge=0, le=0.9)] = 0.25
     mirrored: bool = False
-    minimum_ml: float = 0.0
+    minimum_ml: NotNegative = 0.0
 
     @property
     def tiling(self) -> inference.Tiling:
@@ -59,6 +66,7 @@ class NcctInfarct(Method[PreparedVolume, Predicted]):
 
     id, wanted = ID, "ncct"
     Preparation, Prediction = Preparation, Prediction
+    labels: ClassVar = {INFARCT.name: INFARCT.label}
     prepared_at = 0.1
 
     def prepare(self, study: Study, request: Request, progress: Progress) -> PreparedVolume:

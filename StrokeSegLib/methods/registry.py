@@ -11,6 +11,7 @@ from StrokeSegLib.methods.method import Method
 from StrokeSegLib.methods.ncct_aspects import NcctAspects
 from StrokeSegLib.methods.ncct_core_penumbra import NcctCorePenumbra
 from StrokeSegLib.methods.ncct_infarct import NcctInfarct
+from StrokeSegLib.models import ModelBundle
 
 ENTRY_POINTS = "strokeseg.methods"
 """Group in which an installed package names methods of its own, `Method` classes."""
@@ -39,6 +40,16 @@ def method_of(name: str) -> Method:
     if name not in METHODS:
         raise StrokeSegError(f"There is no method “{name}”; choose one of: {', '.join(METHODS)}.")
     return METHODS[name]
+
+
+def check(bundle: ModelBundle) -> None:
+    """Find out whether a bundle's settings, labels and weights suit its method.
+
+    Raises:
+        BundleError: they do not; the message says what.
+        StrokeSegError: the method is unknown.
+    """
+    method_of(bundle.method).check(bundle)
 
 
 def wanted(method: str) -> Wanted:

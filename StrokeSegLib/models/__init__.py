@@ -1,7 +1,6 @@
-"""Model bundles: read, check, list, install, import from published checkpoints. Models are data, never code."""
+"""Model bundles: read, check, list, install. Models are data, never code."""
 
 from StrokeSegLib.models.bundle import ModelBundle, open_bundle, verify
-from StrokeSegLib.models.checkpoint import import_checkpoint
 from StrokeSegLib.models.defaults import default_bundle, default_hashes, make_default
 from StrokeSegLib.models.store import find_bundle, install, installed_folder, list_bundles
 from StrokeSegLib.models.writing import write_bundle
@@ -11,7 +10,6 @@ __all__ = [
     "default_bundle",
     "default_hashes",
     "find_bundle",
-    "import_checkpoint",
     "install",
     "installed_folder",
     "list_bundles",

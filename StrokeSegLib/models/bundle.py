@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import jsonschema
+from pydantic import ValidationError
 
+from StrokeSegLib.documents.bundle import BundleDocument
+from StrokeSegLib.documents.settings import setting_of
+from StrokeSegLib.documents.typing import first_problem
 from StrokeSegLib.errors import BundleError
 from StrokeSegLib.networks import Architecture, build
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import torch
 
 DESCRIPTION_FILE = "bundle.json"
-SCHEMA_FILE = Path(__file__).with_name("bundle.schema.json")
 LARGEST_FILE_BYTES = 2 << 30
 """A bundle's file above this is refused before it is read: no stroke network is that large."""
 
@@ -35,7 +35,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """What a bundle says of itself, checked against its schema; weights are read on demand and checked then.
+    """What a bundle says of itself, in the format of bundles; weights are read on demand and checked then.
 
     Args:
         path: the folder or zip file.
@@ -72,27 +72,18 @@ class ModelBundle:
         return [self._network(weights) for weights in self.weights]
 
     def overridden(self, settings: Sequence[str]) -> "ModelBundle":
-        """The bundle with ``preparation.key=value`` or ``prediction.key=value`` replaced; values are JSON or a name.
+        """The bundle with ``preparation.key=value`` or ``prediction.key=value`` replaced; its method checks them.
 
         Raises:
-            BundleError: a setting that this bundle's method does not know or a value that it does not allow.
+            BundleError: no such setting.
         """
         if not settings:
             return self
-        description = self.description() | {"preparation": dict(self.preparation), "prediction": dict(self.prediction)}
-        for setting in settings:
-            group, _, rest = setting.partition(".")
-            key, equals, value = rest.partition("=")
-            if group not in ("preparation", "prediction") or not equals:
-                raise BundleError(f"“{setting}” is no setting; write preparation.KEY=VALUE or prediction.KEY=VALUE.")
-            description[group][key] = _setting_value(setting, value)
-        _check_schema(description, "The settings do not suit the model")
-        return replace(
-            self,
-            preparation=MappingProxyType(description["preparation"]),
-            prediction=MappingProxyType(description["prediction"]),
-            overrides=(*self.overrides, *settings),
-        )
+        groups = {"preparation": dict(self.preparation), "prediction": dict(self.prediction)}
+        for setting in map(setting_of, settings):
+            groups[setting.group][setting.key] = setting.value
+        frozen = {name: MappingProxyType(values) for name, values in groups.items()}
+        return replace(self, **frozen, overrides=(*self.overrides, *settings))
 
     def description(self) -> dict:
         """The content of `bundle.json`."""
@@ -138,61 +129,50 @@ def open_bundle(path: Path | str) -> ModelBundle:
     if not path.exists():
         raise BundleError(f"There is no model bundle at {path}.")
     content = _read(path, DESCRIPTION_FILE)
-    try:
-        description = json.loads(content)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BundleError(f"{DESCRIPTION_FILE} of {path.name} is no JSON.") from error
-    _check_schema(description, f"The bundle {path.name} breaks the format")
+    description = _described(content, path.name)
     weights = tuple(Weights(**entry) for entry in description.pop("weights"))
-    architecture = Architecture(**description.pop("architecture")) if weights else None
+    architecture = description.pop("architecture", None)
     del description["schema_version"]
     frozen = {key: MappingProxyType(value) if isinstance(value, dict) else value for key, value in description.items()}
     return ModelBundle(
         path=path,
-        architecture=architecture,
+        architecture=architecture and Architecture(**architecture),
         weights=weights,
         sha256=hashlib.sha256(content).hexdigest(),
         **frozen,
     )
 
 
-def verify(path: Path | str) -> ModelBundle:
-    """The bundle, once its description, every hash and the fit of every network are found right.
+Check = Callable[[ModelBundle], None]
+"""Raises a `BundleError` where a bundle does not suit its method; see `methods.check`."""
+
+
+def verify(path: Path | str, check: Check) -> ModelBundle:
+    """The bundle, once its description, its settings, every hash and the fit of every network are found right.
 
     Raises:
         BundleError: what is wrong with it.
     """
     bundle = open_bundle(path)
+    check(bundle)
     bundle.load_networks()
     return bundle
 
 
-def _setting_value(setting: str, value: str) -> object:
-    """A value as JSON, or a name, which a command line gives without quotes."""
+def _described(content: bytes, bundle: str) -> dict:
+    """The description in a `bundle.json`.
+
+    Raises:
+        BundleError: it is no JSON, or breaks the format.
+    """
     try:
-        return json.loads(value, parse_constant=_not_a_number)
-    except ValueError as error:
-        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", value) and value not in ("NaN", "Infinity"):
-            return value
-        raise BundleError(
-            f"The value of “{setting}” is neither a number, true, false, null, a name nor a list."
-        ) from error
-
-
-def _not_a_number(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
-
-
-def _check_schema(description: object, what: str) -> None:
-    error = jsonschema.exceptions.best_match(_validator().iter_errors(description))
-    if error is not None:
-        place = ".".join(str(part) for part in error.absolute_path) or DESCRIPTION_FILE
-        raise BundleError(f"{what}: {place}: {error.message}.")
-
-
-@lru_cache(maxsize=1)
-def _validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+        description = json.loads(content)
+        BundleDocument.model_validate_json(content)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"{DESCRIPTION_FILE} of {bundle} is no JSON.") from error
+    except ValidationError as error:
+        raise BundleError(f"The bundle {bundle} breaks the format: {first_problem(error)}.") from error
+    return description
 
 
 def _read(bundle: Path, name: str) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from StrokeSegLib.errors import BundleError
-from StrokeSegLib.models.bundle import LARGEST_FILE_BYTES, ModelBundle, open_bundle, verify
+from StrokeSegLib.models.bundle import LARGEST_FILE_BYTES, Check, ModelBundle, open_bundle, verify
 
 SHIPPED = Path(__file__).with_name("bundles")
 STORE_VARIABLE = "STROKESEG_MODELS"
@@ -68,12 +68,16 @@ def find_bundle(name_or_path: str | Path) -> ModelBundle:
 
 
 def install(
-    source: str | Path, sha256: str | None = None, progress: Callable[[float, str], None] = lambda fraction, stage: None
+    source: str | Path,
+    check: Check,
+    sha256: str | None = None,
+    progress: Callable[[float, str], None] = lambda fraction, stage: None,
 ) -> ModelBundle:
     """Put a bundle into this user's store; it appears there complete or not at all.
 
     Args:
         source: a folder, a zip file, or an http(s) or file URL of a zip file.
+        check: see `verify`.
         sha256: of the zip file; needed for a URL.
         progress: called with the fraction downloaded.
 
@@ -85,13 +89,18 @@ def install(
     try:
         store.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".installing-", dir=store) as folder:
-            return _install(str(source), sha256, store, Path(folder), progress)
+            return _install(str(source), check, sha256, store, Path(folder), progress)
     except OSError as error:
         raise BundleError(f"The model cannot be installed in {store} ({error.strerror or error}).") from error
 
 
 def _install(
-    source: str, sha256: str | None, store: Path, folder: Path, progress: Callable[[float, str], None]
+    source: str,
+    check: Check,
+    sha256: str | None,
+    store: Path,
+    folder: Path,
+    progress: Callable[[float, str], None],
 ) -> ModelBundle:
     local = Path(source)
     if source.startswith(("http://", "https://", "file://")):
@@ -110,10 +119,10 @@ def _install(
         shutil.copytree(local, unpacked, symlinks=True)
     else:
         _unpack(local, unpacked)
-    bundle = verify(unpacked)
+    bundle = verify(unpacked, check)
     target = store / f"{bundle.name}-{bundle.version}"
     if target.exists():
-        installed = verify(target)
+        installed = verify(target, check)
         if installed.sha256 == bundle.sha256:
             return installed
         raise BundleError(f"Another {bundle.name} {bundle.version} is installed; remove {target} first.")

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from StrokeSegLib.errors import BundleError
-from StrokeSegLib.models.bundle import DESCRIPTION_FILE, ModelBundle, verify
+from StrokeSegLib.models.bundle import DESCRIPTION_FILE, Check, ModelBundle, open_bundle, verify
 
 if TYPE_CHECKING:
     import torch
 
 
 def write_bundle(
-    folder: Path, description: dict, states: Sequence["dict[str, torch.Tensor]"], half: bool = False
+    folder: Path, description: dict, states: Sequence["dict[str, torch.Tensor]"], check: Check, half: bool = False
 ) -> ModelBundle:
     """Write a new bundle.
 
@@ -25,6 +25,7 @@ def write_bundle(
         folder: must not exist yet.
         description: the content of `bundle.json` without ``schema_version`` and ``weights``.
         states: a state dict for each member of the ensemble.
+        check: see `verify`.
         half: store floating-point weights as float16.
 
     Raises:
@@ -54,11 +55,11 @@ def write_bundle(
             weights.append({"file": name, "sha256": hashlib.sha256(content).hexdigest()})
         text = json.dumps({"schema_version": 1, **description, "weights": weights}, indent=2, ensure_ascii=False)
         (partial / DESCRIPTION_FILE).write_text(text + "\n", encoding="utf-8")
-        verify(partial)
+        verify(partial, check)
         partial.chmod(0o755)
         os.replace(partial, folder)
     except OSError as error:
         raise BundleError(f"The bundle {folder} cannot be written ({error.strerror}).") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return verify(folder)
+    return open_bundle(folder)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from StrokeSegLib.errors import BundleError
+from StrokeSegLib.vocabulary.ranges import Count
 
 DECONVOLUTIONS = ("bayesian", "oscillation-limited", "block-circulant", "tikhonov", "standard")
 
@@ -43,8 +44,8 @@ class PerfusionSettings:
     artery_haematocrit: float = 0.45
     tissue_haematocrit: float = 0.25
     density_g_per_ml: float = 1.04
-    artery_voxel: tuple[int, int, int] | None = None
-    vein_voxel: tuple[int, int, int] | None = None
+    artery_voxel: tuple[Count, Count, Count] | None = None
+    vein_voxel: tuple[Count, Count, Count] | None = None
 
     def __post_init__(self):
         if self.deconvolution not in DECONVOLUTIONS:

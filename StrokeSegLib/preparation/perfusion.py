@@ -16,6 +16,7 @@ from StrokeSegLib.imaging import PerfusionMaps, Study
 from StrokeSegLib.imaging.mirror import mirror_alignment
 from StrokeSegLib.inference.patches import PatchedSlices
 from StrokeSegLib.perfusion import PerfusionSettings
+from StrokeSegLib.vocabulary.ranges import Positive
 
 MODALITIES = ("CT", "CBF", "CBV", "MTT", "Tmax")
 """In this order they are channels 0–4; channels 5–9 are those of the mirrored brain."""
@@ -42,7 +43,7 @@ class Preparation(PerfusionSettings):
 
     symmetry: str = "register"
     skull_strip: bool = True
-    spacing_mm: float | None = None
+    spacing_mm: Positive | None = None
     patch_axes: str = "PL"
 
     def __post_init__(self):

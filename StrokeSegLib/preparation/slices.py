@@ -3,9 +3,11 @@
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from scipy import ndimage
 from torch.nn import functional
 
@@ -14,6 +16,7 @@ from StrokeSegLib.errors import BundleError, ImageError
 from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.midsagittal import MidsagittalPlane
+from StrokeSegLib.vocabulary.ranges import Positive
 
 NO_BRAIN = "No brain was found in this scan; check that it is a head CT in HU, with the skull in view."
 
@@ -25,6 +28,9 @@ WHOLE = (slice(None), slice(None))
 
 LATTICE = 57
 """Rows and columns at which the other hemisphere's places are computed; between them they are interpolated."""
+
+
+Pixels = Annotated[int, Ge(32)]
 
 
 @dataclass(frozen=True)
@@ -49,13 +55,13 @@ class Preparation:
     """
 
     mean_hu: float
-    std_hu: float
+    std_hu: Positive
     clip_hu: tuple[float, float] | None = None
     centre_on_brain: bool = False
     brain_only: bool = False
-    spacing_mm: float | None = None
-    size: tuple[int, int] | None = None
-    slab_mm: float | None = None
+    spacing_mm: Positive | None = None
+    size: tuple[Pixels, Pixels] | None = None
+    slab_mm: Positive | None = None
     upright: bool = False
     mirrored: bool = False
 

@@ -11,6 +11,7 @@ from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.skull_removal import without_skull
 from StrokeSegLib.preparation.slices import NO_BRAIN
+from StrokeSegLib.vocabulary.ranges import Positive
 
 BRAIN, VOLUME = "brain", "volume"
 
@@ -45,7 +46,7 @@ class Preparation:
     clip_hu: tuple[float, float] = (0.0, 80.0)
     spacing_mm: tuple[float, float, float] | None = None
     minimum_over: str = BRAIN
-    thickest_slice_mm: float = 1.0
+    thickest_slice_mm: Positive = 1.0
 
     def __post_init__(self):
         if self.clip_hu[0] >= self.clip_hu[1]:

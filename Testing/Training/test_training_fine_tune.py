@@ -8,7 +8,7 @@ import torch
 from checkpoints import import_random_cpaisd
 from cpaisd import GEOMETRY, head_with_stroke, write_cpaisd
 
-from StrokeSegLib import models
+from StrokeSegLib import methods, models
 from StrokeSegLib.cli import main as strokeseg
 from StrokeSegLib.datasets.adding import LAYOUTS
 from StrokeSegLib.errors import DataError
@@ -38,7 +38,7 @@ def old(tmp_path_factory):
         key: value for key, value in bundle.description().items() if key not in ("schema_version", "weights")
     }
     description["preparation"] |= {"spacing_mm": 2.0, "size": [96, 96]}
-    return models.write_bundle(folder / "sized", description, [bundle.load_networks()[0].state_dict()])
+    return models.write_bundle(folder / "sized", description, [bundle.load_networks()[0].state_dict()], methods.check)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_both_versions_are_installed_and_listed(old, new, tmp_path, capsys, monk
 
 def test_a_version_is_above_all_that_are_installed(old, new, tmp_path, monkeypatch):
     monkeypatch.setenv("STROKESEG_MODELS", str(tmp_path))
-    models.install(new.path)
+    models.install(new.path, methods.check)
     assert fine_tune.next_version(old) == "1.2.0"
 
 

@@ -194,7 +194,7 @@ def test_folds_become_an_ensemble_with_the_grids_best_rule_that_the_product_runs
     checkpoints = [str(grid_search.best_checkpoint(run)) for run in runs]
     options = ["--output", str(tmp_path / "bundle"), "--grid-search", str(grid), "--prediction", "stride=20"]
     assert export_bundle.main([*checkpoints, *options]) == 0
-    bundle = models.verify(tmp_path / "bundle")
+    bundle = models.verify(tmp_path / "bundle", methods.check)
     assert len(bundle.weights) == 2
     assert bundle.prediction["threshold"] == best["threshold"]
     assert bundle.prediction["stride"] == 20

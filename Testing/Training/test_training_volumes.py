@@ -265,7 +265,7 @@ def test_the_product_runs_the_folds_together_in_tiles_as_large_as_their_patches(
     checkpoints = [run / "checkpoints" / "last.ckpt" for run in runs]
     bundle = export_bundle.export(checkpoints, tmp_path / "bundle", half=True)
     assert len(bundle.weights) == 2
-    assert models.verify(bundle.path).prediction["tile"] == [16, 32, 24]
+    assert models.verify(bundle.path, methods.check).prediction["tile"] == [16, 32, 24]
     findings = methods.run(scan.study, bundle.method, bundle, device="cpu")
     assert findings.layers[0].labels.shape == scan.labels.shape
 

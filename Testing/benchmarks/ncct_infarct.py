@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from StrokeSegLib import inference, models
+from StrokeSegLib import inference, methods, models
 from StrokeSegLib.imaging.skull_removal import without_skull
 from StrokeSegLib.methods import ncct_infarct
 from StrokeSegLib.networks import Architecture, build
@@ -97,7 +97,7 @@ def random_bundle(folder: Path) -> models.ModelBundle:
         "licence": "Apache-2.0",
         "intended_use": "benchmark",
     }
-    return models.write_bundle(folder, description, [build(PUBLISHED).state_dict()])
+    return models.write_bundle(folder, description, [build(PUBLISHED).state_dict()], methods.check)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from checkpoints import import_random_cpaisd
 from scans import centred_geometry, ellipsoid_head
 
-from StrokeSegLib import models
+from StrokeSegLib import methods, models
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_an_error_of_the_user_is_one_sentence_and_the_worker_lives_on(worker, bu
 
 def test_a_model_is_made_the_default_of_its_method_and_the_models_are_told_anew(bundle, tmp_path, monkeypatch):
     monkeypatch.setenv("STROKESEG_MODELS", str(tmp_path))
-    installed = models.install(bundle)
+    installed = models.install(bundle, methods.check)
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "StrokeSegLib.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -11,7 +11,7 @@ import torch
 from checkpoints import import_random_cpaisd
 from perfused import import_random_sunet
 
-from StrokeSegLib import inference, models
+from StrokeSegLib import inference, methods, models
 from StrokeSegLib.inference import batches, compilations
 from StrokeSegLib.inference.compiled import CompiledNetwork
 from StrokeSegLib.networks import Architecture, build
@@ -31,7 +31,7 @@ def written(folder, seeds):
         network = build(Architecture("smp-fpn", FPN))
         torch.nn.init.normal_(network.segmentation_head[0].weight, std=0.5)
         states.append(network.state_dict())
-    return models.write_bundle(folder / "small", description, states)
+    return models.write_bundle(folder / "small", description, states, methods.check)
 
 
 @pytest.fixture(scope="module")

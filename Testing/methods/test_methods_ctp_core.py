@@ -180,8 +180,10 @@ def test_maps_that_are_zero_everywhere_are_refused():
 
 
 def test_settings_that_the_method_does_not_know_are_refused(bundle):
-    for setting in ("prediction.stride=0", "preparation.symmetry=both", "preparation.sharpness=1"):
+    for setting in ("prediction.stride=0", "preparation.patch_axes=3", "preparation.sharpness=1"):
         with pytest.raises(BundleError, match="settings do not suit"):
-            bundle.overridden([setting])
+            methods.check(bundle.overridden([setting]))
     with pytest.raises(BundleError, match="patch axes"):
         method.Preparation(patch_axes="LR")
+    with pytest.raises(BundleError, match="symmetry"):
+        methods.check(bundle.overridden(["preparation.symmetry=both"]))

@@ -150,4 +150,4 @@ def test_the_shipped_thresholds_are_the_defaults(bundle):
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in bundle.prediction.items()}
     assert method.Prediction(**settings) == method.Prediction()
     assert bundle.weights == ()
-    assert models.verify(bundle.path).load_networks() == []
+    assert models.verify(bundle.path, methods.check).load_networks() == []

@@ -61,7 +61,9 @@ def bundle(tmp_path_factory):
         "intended_use": "tests",
     }
     network = build(Architecture("aspects-unets", arguments))
-    return models.write_bundle(tmp_path_factory.mktemp("aspects") / "bundle", description, [network.state_dict()])
+    return models.write_bundle(
+        tmp_path_factory.mktemp("aspects") / "bundle", description, [network.state_dict()], methods.check
+    )
 
 
 def perfect_networks(monkeypatch, infarct, regions):

@@ -132,7 +132,7 @@ def test_a_run_is_cancelled_before_the_brain_is_looked_for_and_between_tiles(stu
 )
 def test_settings_that_the_method_does_not_know_are_refused(bundle, settings, sentence):
     with pytest.raises(BundleError, match=sentence):
-        bundle.overridden(settings)
+        methods.check(bundle.overridden(settings))
 
 
 def test_thick_slices_end_with_one_sentence_and_exit_code_2(tmp_path, bundle, capsys):

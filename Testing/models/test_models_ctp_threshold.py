@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from StrokeSegLib import models
+from StrokeSegLib import methods, models
 from StrokeSegLib.cli import main
 from StrokeSegLib.errors import BundleError
 
@@ -49,10 +49,10 @@ def test_thresholds_are_listed_shown_verified_and_installed_as_any_model(thresho
 )
 def test_what_thresholds_do_not_have_is_refused(thresholds, changes, place):
     with pytest.raises(BundleError, match=place):
-        models.verify(changed(thresholds, **changes))
+        models.verify(changed(thresholds, **changes), methods.check)
 
 
 def test_a_network_needs_its_weights(thresholds):
     description = {"method": "ctp-core", "labels": {"core": 1}, "prediction": {}, "preparation": {}}
     with pytest.raises(BundleError, match=r"architecture|weights"):
-        models.verify(changed(thresholds, **description))
+        models.verify(changed(thresholds, **description), methods.check)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from StrokeSegLib import models
+from StrokeSegLib import methods, models
 from StrokeSegLib.cli import main as strokeseg
 from StrokeSegLib.errors import BundleError
 from StrokeSegLib.methods import METHODS
@@ -24,7 +24,9 @@ def installed(tmp_path, name: str, version: str, method: str = METHOD) -> models
     description = {**shipped.description(), "name": name, "version": version, "method": method}
     for computed in ("sha256", "weights"):
         description.pop(computed, None)
-    return models.install(models.write_bundle(tmp_path / f"{name}-{version}", description, []).path)
+    return models.install(
+        models.write_bundle(tmp_path / f"{name}-{version}", description, [], methods.check).path, methods.check
+    )
 
 
 def test_every_method_has_a_shipped_default(store):

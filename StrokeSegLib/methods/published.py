@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from StrokeSegLib.errors import BundleError
-from StrokeSegLib.models.bundle import ModelBundle
-from StrokeSegLib.models.writing import write_bundle
+from StrokeSegLib.methods.registry import check
+from StrokeSegLib.models import ModelBundle, write_bundle
 
 LIGHTNING_PREFIX = "_network."
 """What the CPAISD authors' Lightning module puts before each key."""
@@ -64,7 +64,7 @@ def import_checkpoint(checkpoint: Path, method: str, output: Path, settings: Seq
         "evaluation": {},
         "intended_use": "Research only; not a medical device.",
     }
-    return write_bundle(output, description, _members(_state_dict(checkpoint)))
+    return write_bundle(output, description, _members(_state_dict(checkpoint)), check)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,32 @@
+"""JSON values as dataclasses, with the place and the reason where they do not fit."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+Kind = TypeVar("Kind")
+
+
+def typed(kind: type[Kind], values: Mapping[str, object]) -> Kind:
+    """A dataclass of JSON values, as its annotations ask for; nothing is converted but whole numbers and lists.
+
+    Raises:
+        ValueError: an unknown or missing key, a value of the wrong type or out of its range; the message names it.
+    """
+    if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(kind)}):
+        known = ", ".join(field.name for field in dataclasses.fields(kind))
+        raise ValueError(f"“{unknown[0]}” is unknown; known are {known}")
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(dict(values)), strict=True)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The place and the reason of the first thing that is wrong."""
+    problem = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    return f"{place}: {problem['msg']}" if place else problem["msg"]
