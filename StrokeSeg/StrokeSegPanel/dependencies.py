@@ -19,7 +19,6 @@ OTHERS = {
     "segmentation_models_pytorch": "segmentation-models-pytorch>=0.5",
     "safetensors": "safetensors>=0.4",
     "nrrd": "pynrrd>=1.0",
-    "jsonschema": "jsonschema>=4.20",
     "jinja2": "Jinja2>=3.1",
     "PIL": "Pillow>=10",
     "highdicom": "highdicom>=0.24",

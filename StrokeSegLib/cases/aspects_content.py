@@ -8,7 +8,7 @@ from StrokeSegLib.vocabulary.anatomy import REGION_NAMES, AspectsRegion, Side
 
 
 def aspects_content(aspects: AspectsScore) -> dict:
-    """A score as JSON values; `results.schema.json` describes them."""
+    """A score as JSON values; `documents.results.Aspects` describes them."""
     content = {
         "side": aspects.side.value if aspects.side else None,
         "side_source": aspects.side_source,

@@ -2,13 +2,12 @@
 
 import json
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 
 from StrokeSegLib.cases.aspects_content import aspects_content
+from StrokeSegLib.documents.results import ResultsDocument
 from StrokeSegLib.findings import Findings, MethodRun
 from StrokeSegLib.geometry.regular_grid import RegularGrid
 from StrokeSegLib.geometry.slices import POSITION_TOLERANCE_MM, SliceGeometry, distinct_mm
@@ -16,12 +15,11 @@ from StrokeSegLib.measures.mismatch import Mismatch
 from StrokeSegLib.measures.rows import ratio_content
 from StrokeSegLib.perfusion import BloodCurve, Motion, Perfusion
 
-SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 SCHEMA_VERSION = 1
 
 
 def write_results(findings: Findings, path: Path) -> None:
-    """Write the findings' numbers; `results.schema.json` describes them.
+    """Write the findings' numbers; `ResultsDocument` describes them.
 
     Raises:
         OSError: the file cannot be written.
@@ -39,8 +37,9 @@ def write_results(findings: Findings, path: Path) -> None:
         **_perfusion_parts(findings),
         "timings_s": {stage: round(seconds, 3) for stage, seconds in findings.timings_s.items()},
     }
-    validator().validate(content)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    ResultsDocument.model_validate_json(text)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _perfusion_parts(findings: Findings) -> dict:
@@ -168,9 +167,3 @@ def _lies_as_written(geometry: SliceGeometry, grid: RegularGrid) -> bool:
         and bool(np.abs(written.positions_mm[0] + steps_mm - geometry.positions_mm).max() <= POSITION_TOLERANCE_MM)
         and np.allclose(written.direction[:, :2].T, (geometry.row_direction, geometry.column_direction))
     )
-
-
-@lru_cache(maxsize=1)
-def validator() -> jsonschema.Draft202012Validator:
-    """Of `results.json`."""
-    return jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))

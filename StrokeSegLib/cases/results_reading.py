@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 
-from StrokeSegLib.cases.results import validator
+from StrokeSegLib.documents.results import ResultsDocument
 from StrokeSegLib.errors import CaseError
 from StrokeSegLib.findings import MethodRun
 from StrokeSegLib.geometry.slices import SliceGeometry
@@ -18,21 +17,21 @@ from StrokeSegLib.perfusion import BloodCurve, Motion, Perfusion
 
 
 def read_results(path: Path) -> dict:
-    """The content, checked against its schema.
+    """The content, in the form of a `ResultsDocument`.
 
     Raises:
         CaseError: the file is missing, damaged or of another version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        validator().validate(content)
+        text = path.read_text(encoding="utf-8")
+        ResultsDocument.model_validate_json(text)
     except OSError as error:
         raise CaseError(f"{path.parent} is no case folder: it has no {path.name}; give the output of a run.") from error
-    except (ValueError, jsonschema.ValidationError) as error:
+    except ValueError as error:
         raise CaseError(
             f"{path} is damaged or was written by another version of StrokeSeg; segment the scan again."
         ) from error
-    return content
+    return json.loads(text)
 
 
 def method_run(content: Mapping) -> MethodRun:
