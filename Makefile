@@ -2,6 +2,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# A process for each core, a file's tests in one of them: what they share is made once. One thread each, for the others
+# are busy.
+PARALLEL := --numprocesses auto --dist loadfile
+PARALLEL_ENVIRONMENT := OMP_NUM_THREADS=1 ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1
+PYTEST := $(PARALLEL_ENVIRONMENT) $(BIN)/python -m pytest $(PARALLEL)
+
 SLICER := .venv-slicer
 FILE_TESTS := Testing/geometry Testing/imaging Testing/cases Testing/datasets Testing/exports Testing/reports Testing/StrokeSeg/test_StrokeSeg_scans.py Testing/front_doors/test_front_doors_perfusion.py
 
@@ -13,12 +19,12 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(PYTEST) --durations=25
 
 # The tests that touch files once more, with the versions that Slicer brings and pip may not replace.
 ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 11))'),True)
 test-slicer-versions: $(SLICER)/.installed
-	PATH="$(abspath $(BIN)):$$PATH" $(SLICER)/bin/python -m pytest $(FILE_TESTS)
+	PATH="$(abspath $(BIN)):$$PATH" $(PARALLEL_ENVIRONMENT) $(SLICER)/bin/python -m pytest $(PARALLEL) $(FILE_TESTS)
 else
 test-slicer-versions:
 	@echo "Slicer's NumPy has no wheel for this Python; use Python 3.11 or later to test with Slicer's versions."

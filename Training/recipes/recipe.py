@@ -1,14 +1,14 @@
 """A training recipe: everything that decides what a training run gives, read from YAML and checked before it starts."""
 
-import dataclasses
-import types
-import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
+from StrokeSegLib.documents.typing import typed
 from StrokeSegLib.errors import DataError
 from StrokeSegLib.methods import ctp_core
 from StrokeSegLib.preparation import volume as prepared_volume
@@ -19,6 +19,9 @@ DRAWN_SOURCES = ("synthetic", "painted")
 
 OPTIMISERS = ("adam", "adamw", "adadelta", "sgd")
 SCHEDULES = ("plateau", "one-cycle", "cyclic", "halving", "constant")
+
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -234,6 +237,24 @@ PREPARATIONS = {
 """What a recipe's preparation holds, by method."""
 
 
+SECTIONS = {
+    "network": NetworkSettings,
+    "data": DataSettings,
+    "augmentation": AugmentationSettings,
+    "loss": LossSettings,
+    "optimisation": OptimisationSettings,
+}
+
+
+@dataclass(frozen=True)
+class _Heading:
+    """What stands beside the sections of a recipe."""
+
+    name: str
+    method: str
+    seed: int = 42
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All settings of a training run.
@@ -334,7 +355,7 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
         DataError: the file is missing or no YAML, has an unknown or missing key, or a value of the wrong type.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = _loaded(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"There is no recipe {path}.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -361,66 +382,40 @@ def recipe_of(content: dict, settings: Sequence[str] = ()) -> Recipe:
             if not isinstance(group, dict):
                 raise DataError(f"“{key}” is no setting of the recipe.")
         try:
-            group[last] = yaml.safe_load(value)
+            group[last] = _loaded(value)
         except yaml.YAMLError as error:
             raise DataError(f"The value of “{setting}” cannot be read.") from error
     method = content.get("method")
     if method not in PREPARATIONS:
         known = ", ".join(PREPARATIONS)
         raise DataError(f"The recipe cannot be used: there is no training for the method “{method}”, only for {known}.")
-    preparation = typed(PREPARATIONS[method], content.get("preparation", {}), "preparation")
-    return typed(Recipe, {**content, "preparation": preparation})
+    heading = {name: value for name, value in content.items() if name not in (*SECTIONS, "preparation")}
+    kinds = {**SECTIONS, "preparation": PREPARATIONS[method]}
+    sections = {name: _settings(kind, content.get(name, {}), name) for name, kind in kinds.items()}
+    return Recipe(**asdict(_settings(_Heading, heading)), **sections)
 
 
-def typed(kind: type, value: object, place: str = "") -> object:
-    """A value of YAML as a dataclass, tuple or plain type.
-
-    Args:
-        kind: a dataclass, ``X | None``, ``tuple[X, ...]``, ``dict[str, object]`` or a plain type.
-        value: what YAML gave.
-        place: where in the recipe, for messages.
+def _settings(kind: type[Kind], values: object, section: str = "") -> Kind:
+    """A section as a dataclass.
 
     Raises:
         DataError: an unknown or missing key, or a value of the wrong type.
     """
-    if dataclasses.is_dataclass(kind):
-        return _dataclass(kind, value, place)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        if dataclasses.is_dataclass(value):
-            return value
-        return None if value is None else typed(arguments[0], value, place)
-    if origin is tuple and arguments[-1] is Ellipsis and isinstance(value, (list, tuple)):
-        return tuple(typed(arguments[0], item, place) for item in value)
-    if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(arguments):
-        return tuple(typed(part, item, place) for part, item in zip(arguments, value, strict=True))
-    if origin is dict and isinstance(value, dict):
-        return value
-    if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:  # YAML 1.1 reads 1e-4 as text.
-            return float(value)
-        except ValueError:
-            pass
-    if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
-        return value
-    wanted = getattr(kind, "__name__", str(kind)) if origin is None else str(kind)
-    raise DataError(f"The recipe's “{place}” is {value!r}; it must be {wanted}.")
+    if not isinstance(values, dict):
+        raise DataError(f"The recipe cannot be used: {section} must hold settings of its own.")
+    try:
+        return typed(kind, values)
+    except ValueError as error:
+        raise DataError(f"The recipe cannot be used: {section}{section and ': '}{error}.") from error
 
 
-def _dataclass(kind: type, value: object, place: str) -> object:
-    if not isinstance(value, Mapping):
-        raise DataError(f"The recipe's “{place}” must hold settings of its own.")
-    hints = typing.get_type_hints(kind)
-    at = f"{place}." if place else ""
-    unknown = [key for key in value if key not in hints]
-    if unknown:
-        raise DataError(f"The recipe's key “{at}{unknown[0]}” is unknown; known are {', '.join(hints)}.")
-    needed = [
-        entry.name
-        for entry in dataclasses.fields(kind)
-        if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
-    ]
-    missing = [key for key in needed if key not in value]
-    if missing:
-        raise DataError(f"The recipe lacks “{at}{missing[0]}”.")
-    return kind(**{key: typed(hints[key], item, f"{at}{key}") for key, item in value.items()})
+def _loaded(text: str) -> object:
+    return yaml.load(text, _Loader)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads ``1e-4`` as the number that it is in YAML 1.2."""
+
+
+FLOAT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789"))
