@@ -13,8 +13,6 @@ from StrokeSegLib.imaging.skull_removal import without_skull
 from StrokeSegLib.preparation.slices import NO_BRAIN
 from StrokeSegLib.vocabulary.ranges import Positive
 
-BRAIN, VOLUME = "brain", "volume"
-
 SPACING_TOLERANCE_MM = 0.05
 """Table positions are rounded: slices so much farther apart are as thin as asked."""
 
@@ -33,9 +31,6 @@ class Preparation:
         clip_hu: HU are clipped to this range; at the rim of the brain, voxels of the upper end are skull.
         spacing_mm: between the network's slices, rows and columns; None leaves voxels as acquired, as published, and
             lays a tilted or uneven stack onto a regular grid of its own spacing.
-        minimum_over: where the values that become 0 and 1 are looked for after standardisation: in the ``brain``, or in
-            the whole ``volume`` with 0 outside the brain, which then becomes about 0.5. That is taken off all voxels
-            again, so that the brain lies around 0 and what tiles are padded with is background.
         thickest_slice_mm: a scan whose slices lie farther apart is refused where voxels stay as acquired; where they
             are resampled the reader is warned.
 
@@ -45,7 +40,6 @@ class Preparation:
 
     clip_hu: tuple[float, float] = (0.0, 80.0)
     spacing_mm: tuple[float, float, float] | None = None
-    minimum_over: str = BRAIN
     thickest_slice_mm: Positive = 1.0
 
     def __post_init__(self):
@@ -53,8 +47,6 @@ class Preparation:
             raise BundleError(f"The preparation's clip_hu is {list(self.clip_hu)}; the second value must be greater.")
         if self.spacing_mm is not None and min(self.spacing_mm) <= 0:
             raise BundleError(f"The preparation's spacing_mm is {list(self.spacing_mm)}; it must be above 0.")
-        if self.minimum_over not in (BRAIN, VOLUME):
-            raise BundleError(f"There is no minimum over “{self.minimum_over}”; choose one of: {BRAIN}, {VOLUME}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,21 +115,18 @@ class _Scale:
 
 
 def _scale_of(hu: np.ndarray, kept: np.ndarray, preparation: Preparation) -> _Scale:
-    """Standardisation and the scaling to 0…1 in one, measured on the scan's own voxels.
+    """The scaling to 0…1, measured on the scan's own voxels of the brain.
 
-    Subtracting the mean and dividing by the standard deviation changes nothing of a scaling to a range of 1 but where
-    the background's 0 comes to lie: at the mean.
+    The standardisation before it in the published preparation changes nothing of such a scaling.
     """
-    least, greatest, total = np.inf, -np.inf, 0.0
+    least, greatest = np.inf, -np.inf
     for plane, mask in zip(hu, kept, strict=True):
         if mask.any():
             values = plane[mask].clip(*preparation.clip_hu)
             least, greatest = min(least, float(values.min())), max(greatest, float(values.max()))
-            total += float(values.sum(dtype=np.float64))
     if greatest == least:
         return _Scale(least, 1.0)
-    zero = total / np.count_nonzero(kept) if preparation.minimum_over == VOLUME else least
-    return _Scale(zero, greatest - least)
+    return _Scale(least, greatest - least)
 
 
 def _spacing_warnings(geometry: SliceGeometry, preparation: Preparation) -> tuple[str, ...]:

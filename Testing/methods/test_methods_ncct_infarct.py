@@ -124,7 +124,7 @@ def test_a_run_is_cancelled_before_the_brain_is_looked_for_and_between_tiles(stu
     [
         (["preparation.spacing_mm=[1,1]"], "spacing_mm"),
         (["preparation.spacing_mm=[0,1,1]"], "spacing_mm"),
-        (["preparation.minimum_over=skull"], "skull"),
+        (["preparation.minimum_over=volume"], "minimum_over"),
         (["prediction.tile=[128,128]"], "tile"),
         (["prediction.overlap=1"], "overlap"),
         (["prediction.passes=3"], "passes"),
