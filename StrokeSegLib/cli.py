@@ -12,6 +12,7 @@ from StrokeSegLib import __version__
 from StrokeSegLib.commands import batch, demo, export, models, perfusion, phantom, segment
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.slicer_process import NO_DISPLAY, run_beside
+from StrokeSegLib.threads import let_idle_threads_sleep
 
 COMMANDS = (segment, batch, perfusion, export, demo, phantom, models)
 """In the order of the help; what they need they import when they run, so that the help is there at once."""
@@ -22,6 +23,7 @@ USER_ERROR = 2
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    let_idle_threads_sleep()
     options = _parser().parse_args([one for one in arguments if one != "--"])
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:

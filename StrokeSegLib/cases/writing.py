@@ -8,7 +8,7 @@ from StrokeSegLib.cases.segmentation import write_maps, write_probabilities, wri
 from StrokeSegLib.errors import OutputError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.reports.html import write_html
-from StrokeSegLib.storage.atomic import appearing, output_error, remove_if_empty
+from StrokeSegLib.storage.atomic import atomic, output_error, remove_if_empty
 
 CORRECTED, DECISIONS = "corrected.seg.nrrd", "corrected.json"
 """What a reader's correction adds to a case folder."""
@@ -44,7 +44,7 @@ def write(findings: Findings, folder: Path, with_scan: bool = False) -> None:
     Raises:
         OutputError: the disk is full or the folder cannot be written; nothing is left behind.
     """
-    with appearing(Path(folder)) as place:
+    with atomic(Path(folder)) as place:
         if findings.layers:
             write_segmentation(findings, place("segmentation.seg.nrrd"))
         write_probabilities(findings, place)

@@ -18,7 +18,7 @@ from StrokeSegLib.errors import DataError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.imaging import Study
 from StrokeSegLib.storage import case_index
-from StrokeSegLib.storage.atomic import appearing
+from StrokeSegLib.storage.atomic import atomic
 from StrokeSegLib.storage.nifti import write_nifti
 
 NNUNET_FOLDER = re.compile(r"Dataset\d{3}_\w+")
@@ -40,7 +40,7 @@ def add_to_nifti(findings: Findings, name: str | None, folder: Path) -> list[Pat
     files = [f"{kind}/{case.name}.nii.gz" for kind in ("labels", "automatic", "images")]
     rows = case_index.read_rows(folder / case_index.FILE)
     case_index.check_name_is_free(rows, case.name, case.scan_sha256, (folder / files[-1]).exists())
-    with appearing(folder) as place:
+    with atomic(folder) as place:
         case_index.write_rows(place(case_index.FILE), rows | {case.name: _row(case)})
         _write_on_grid(case.labels, case.study, place(files[0]))
         _write_on_grid(case.automatic, case.study, place(files[1]))
@@ -78,7 +78,7 @@ def add_to_nnunet(findings: Findings, name: str | None, folder: Path) -> list[Pa
         "numTraining": len(cases),
         "dataset": cases,
     }
-    with appearing(folder) as place:
+    with atomic(folder) as place:
         case_index.write_rows(place(case_index.FILE), rows | {case.name: _row(case)})
         _write_on_grid(case.labels, case.study, place(files[0]))
         _write_on_grid(case.automatic, case.study, place(files[1]))
@@ -100,7 +100,7 @@ def add_to_cpaisd(findings: Findings, name: str | None, folder: Path) -> list[Pa
     rows = case_index.read_rows(folder / case_index.FILE)
     case_index.check_name_is_free(rows, case.name, case.scan_sha256, part is not None)
     study = f"{part or _poorest_part(folder)}/{case.name}"
-    with appearing(folder) as place:
+    with atomic(folder) as place:
         case_index.write_rows(place(case_index.FILE), rows | {case.name: _row(case)})
         new = place(study)
         record = _cpaisd_record(findings)

@@ -9,7 +9,7 @@ from StrokeSegLib.cases.reading import read_case
 from StrokeSegLib.datasets.labelled_case import case_name
 from StrokeSegLib.documents.requests import Export
 from StrokeSegLib.findings import Findings
-from StrokeSegLib.storage.atomic import appearing
+from StrokeSegLib.storage.atomic import atomic
 from StrokeSegLib.vocabulary.exports import LAYOUTS
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def export(asked: Export, progress: Callable[[float, str], None]) -> Exported:
 def _document(asked: Export, findings: Findings, name: str, progress: Callable[[float, str], None]) -> list[Path]:
     """Files of the case's own, all of them or none."""
     if asked.kind in ("pdf", "html"):
-        with appearing(asked.output) as place:
+        with atomic(asked.output) as place:
             path = place(f"{name}.{asked.kind}")
             if asked.kind == "pdf":
                 from StrokeSegLib.reports.pdf import write_pdf
@@ -67,7 +67,7 @@ def _document(asked: Export, findings: Findings, name: str, progress: Callable[[
 
                 write_html(findings, path)
         return [asked.output / path.name]
-    with appearing(asked.output) as place:
+    with atomic(asked.output) as place:
         folder = place(name)
         folder.mkdir()
         if asked.kind == "dicom":

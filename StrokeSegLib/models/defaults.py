@@ -8,7 +8,7 @@ from pathlib import Path
 from StrokeSegLib.errors import BundleError
 from StrokeSegLib.models.bundle import ModelBundle
 from StrokeSegLib.models.store import SHIPPED, installed_folder, list_bundles
-from StrokeSegLib.storage.atomic import appearing
+from StrokeSegLib.storage.atomic import atomic
 
 FILE = "defaults.json"
 """Name and version by method, beside the bundles, shipped or installed."""
@@ -43,7 +43,7 @@ def make_default(bundle: ModelBundle) -> None:
         raise BundleError(f"{bundle.name} {bundle.version} is not installed; install it first.")
     store = installed_folder()
     content = {**_read(store), bundle.method: _identity(bundle)}
-    with appearing(store) as place:
+    with atomic(store) as place:
         place(FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

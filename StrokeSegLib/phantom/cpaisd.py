@@ -10,7 +10,7 @@ from StrokeSegLib.phantom.drawing import draw_patient
 from StrokeSegLib.phantom.draws import Draws
 from StrokeSegLib.phantom.scanner import draw_scanner
 from StrokeSegLib.phantom.writing import folder_name, phantom_geometry
-from StrokeSegLib.storage.atomic import appearing
+from StrokeSegLib.storage.atomic import atomic
 
 
 def write_cpaisd_dataset(
@@ -39,7 +39,7 @@ def write_cpaisd_dataset(
             scan = acquire(draw_patient(seed), geometry, draw_scanner(seed))
             study = folder / part / folder_name(seed)
             write_study(study, scan.ct, scan.labels, _study_record(scan), folder_name(seed))
-    with appearing(folder) as place:
+    with atomic(folder) as place:
         write_overview(folder, place, {"test_size": test_fraction, "val_size": validation_fraction})
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.measures.rows import Group, Row, rows_in, rows_of
-from StrokeSegLib.storage.atomic import appearing
+from StrokeSegLib.storage.atomic import atomic
 from StrokeSegLib.storage.case_index import read_rows, write_rows
 from StrokeSegLib.vocabulary.anatomy import Side
 
@@ -21,7 +21,7 @@ def add_to_table(findings: Findings, name: str, folder: Path) -> Path:
         OutputError: the folder cannot be written.
     """
     rows = read_rows(folder / FILE)
-    with appearing(folder) as place:
+    with atomic(folder) as place:
         write_rows(place(FILE), rows | {name: table_row(findings, name)})
     return folder / FILE
 

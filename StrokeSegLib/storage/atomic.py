@@ -18,7 +18,7 @@ _unfinished: dict[Path, list[Path]] = {}
 
 
 @contextmanager
-def appearing(folder: Path) -> Iterator[Callable[[str], Path]]:
+def atomic(folder: Path) -> Iterator[Callable[[str], Path]]:
     """Files made in a hidden folder and moved into ``folder`` when all are whole.
 
     Gives a function from a name relative to ``folder`` (with ``/`` for subfolders) to the path at which to write that

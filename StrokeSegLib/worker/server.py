@@ -30,6 +30,7 @@ from StrokeSegLib.documents.requests import COMMANDS, Asked, Case, Export, ListM
 from StrokeSegLib.errors import Cancelled, StrokeSegError
 from StrokeSegLib.geometry.volume import SliceStack
 from StrokeSegLib.progress import Report
+from StrokeSegLib.threads import let_idle_threads_sleep
 from StrokeSegLib.worker.protocol import event_line
 
 IDLE_S = 0.5
@@ -181,6 +182,7 @@ def _warm_up() -> None:
 
 def main() -> None:
     """Serve stdin; whatever a library prints goes to stderr, so that stdout carries events alone."""
+    let_idle_threads_sleep()
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

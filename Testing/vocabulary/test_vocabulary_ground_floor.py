@@ -1,6 +1,7 @@
 """The ground floor is light: the panel stands on it inside Slicer's own process."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -29,3 +30,20 @@ def test_the_ground_floor_loads_numpy_and_nothing_heavy(names):
     loaded = set(json.loads(printed))
     assert "numpy" in loaded or names == ("vocabulary",)
     assert not loaded & {"torch", "SimpleITK", "pydicom", "nibabel", "scipy", "skimage", "PIL", "pydantic"}
+
+
+def test_importing_the_library_changes_nothing_of_the_process():
+    script = "import os, json; before = dict(os.environ); import StrokeSegLib.case; assert dict(os.environ) == before"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_programs_threads_sleep_while_idle_whatever_was_imported_first_unless_the_user_says_otherwise():
+    script = (
+        "import os; from StrokeSegLib.cli import main; main(['models', 'list']); print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    for given, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | given
+        printed = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        )
+        assert printed.stdout.splitlines()[-1] == expected
