@@ -191,7 +191,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._say("")
         self._notify("")
         self.ui.logText.clear()
-        self.on_progress(0, _("handing over the scan"))
+        self.on_progress(0, _("passing the scan to the worker"))
         self._running = self._request()
         self.logic.start(self._running)
         self._refresh()
@@ -235,7 +235,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameters.inputVolume = volume
         self._notify(
             _(
-                "This patient is drawn, not scanned: an infarct of the right middle cerebral artery. Press “Segment "
+                "This is a synthetic patient with an infarct of the right middle cerebral artery. Press “Segment "
                 "stroke”. Then click a row of the table to see where it is largest, and “Correct…” to change a segment."
             )
         )
@@ -344,10 +344,10 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameters.inputVolume is None:
             return _("Load a head CT or a CT perfusion series and choose it above.")
         if shown_volume(self._parameters.inputVolume) is None:
-            return _("Choose a sequence of volumes that is shown in the views, or one volume.")
+            return _("Choose a sequence that is shown in the views, or a single volume.")
         maps = self._chosen_maps()
         if maps and not set(NEEDED_MAPS) <= set(maps):
-            return _("Choose the maps of CBF, CBV and Tmax, or none.")
+            return _("Choose maps of CBF, CBV and Tmax, or leave all three empty.")
         if not self._parameters.method:
             return _("No model for this kind of scan is installed.")
         return ""

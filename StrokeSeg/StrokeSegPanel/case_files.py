@@ -28,10 +28,10 @@ def write_case(results: Results, folder: Path) -> Iterator[None]:
     """
     scan, record = results.scan, Record.of(results.segmentation)
     if scan is None or scan.GetImageData() is None:
-        raise UnusableScanError(_("The scan of this result is no longer in the scene; load it and segment it again."))
+        raise UnusableScanError(_("The scan of this result is no longer in the scene. Load it and segment it again."))
     if scan.GetTransformNodeID() != results.segmentation.GetTransformNodeID():
         raise UnusableScanError(
-            _("“{segmentation}” and “{scan}” lie under different transforms; put them under the same one.").format(
+            _("“{segmentation}” and “{scan}” have different parent transforms. Give both the same transform.").format(
                 segmentation=results.segmentation.GetName(), scan=scan.GetName()
             )
         )
@@ -50,7 +50,7 @@ def write_case(results: Results, folder: Path) -> Iterator[None]:
         return
     series = series_of(scan)
     if series is None:
-        raise UnusableScanError(_("The series of this result is no longer in the scene; load it and segment it again."))
+        raise UnusableScanError(_("The series of this result is no longer in the scene. Load it and segment it again."))
     yield from write_unenhanced(series, folder / "ct.nrrd")
 
 

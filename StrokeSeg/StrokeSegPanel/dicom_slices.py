@@ -70,7 +70,7 @@ def true_slices(volume, folder: Path | None = None) -> Generator[None, None, Tru
         return TrueSlices(stack if _moves(stack, volume) else slice_stack(volume))
     if files:
         warning = _(
-            "The DICOM files of “{name}” do not fit its slices, so equal gaps between slices are assumed; volumes are "
+            "The DICOM files of “{name}” do not match its slices, so equal slice gaps are assumed; volumes are "
             "wrong if the gaps differ. Load the series with the DICOM module."
         )
     elif is_sheared(volume):
@@ -83,7 +83,7 @@ def true_slices(volume, folder: Path | None = None) -> Generator[None, None, Tru
 def unknown_gaps() -> str:
     """Said of a tilted volume whose files nobody knows; ``{name}`` is the volume's."""
     return _(
-        "“{name}” was acquired with a tilted gantry and loaded without its DICOM headers, so equal gaps between slices "
+        "“{name}” was acquired with a tilted gantry and loaded without its DICOM headers, so equal slice gaps "
         "are assumed; volumes are wrong if the gaps differ. Load the series with the DICOM module, or choose its "
         "DICOM folder under Options."
     )

@@ -39,39 +39,39 @@ class Kind:
 
 def kinds() -> list[Kind]:
     """All kinds of export, in the reader's language."""
-    kept = _("The same scan replaces its own labels; all others stay.")
+    kept = _("Exporting the same scan again replaces its labels; other cases are kept.")
     return [
         Kind(
             "nifti",
             _("Labels for training, NIfTI"),
-            _("Adds scan, your labels and the automatic ones to a folder of NIfTI files.") + " " + kept,
+            _("Adds the scan, the corrected labels and the automatic labels to a folder of NIfTI files.") + " " + kept,
         ),
         Kind(
             "nnunet",
             _("Labels for training, nnU-Net"),
-            _("Adds the case to a raw data set of nnU-Net; its folder is called DatasetNNN_NAME, as Dataset501_Stroke.")
+            _("Adds the case to an nnU-Net raw data set. Its folder is named DatasetNNN_NAME, for example Dataset501_Stroke.")
             + " "
             + kept,
         ),
         Kind(
             "cpaisd",
             _("Labels for training, CPAISD"),
-            _("Adds the case to a data set laid out as CPAISD, in train, val or test.") + " " + kept,
+            _("Adds the case to a data set in the CPAISD layout, in train, val or test.") + " " + kept,
         ),
         Kind(
             "dicom",
             _("DICOM SEG and SR"),
-            _("Makes a segmentation and a measurement report that refer to the images of the scan."),
+            _("Writes a segmentation (SEG) and a measurement report (SR) that refer to the images of the scan."),
         ),
         Kind(
             "dicom-report",
-            _("DICOM report and pictures"),
-            _("Makes the PDF report and the key pictures as objects of the scan's study, for the archive."),
+            _("DICOM report and key images"),
+            _("Writes the PDF report and the key images as DICOM objects in the scan's study, for the PACS."),
         ),
-        Kind("csv", _("Table of the numbers, CSV"), _("Adds one row with all numbers to a table for many cases.")),
-        Kind("pictures", _("Key pictures, PNG"), _("Draws the slices that show most, with the segments' outlines.")),
-        Kind("html", _("Report, HTML"), _("Writes the report with your corrections, as one file for the browser.")),
-        Kind("pdf", _("Report, PDF"), _("Writes the report with your corrections, ready to print.")),
+        Kind("csv", _("Measurements, CSV"), _("Adds one row with all measurements of this case to a CSV table.")),
+        Kind("pictures", _("Key images, PNG"), _("Writes the most informative slices with the outlines of the segments.")),
+        Kind("html", _("Report, HTML"), _("Writes the report, including your corrections, as a single HTML file.")),
+        Kind("pdf", _("Report, PDF"), _("Writes the report, including your corrections, ready to print.")),
     ]
 
 
@@ -159,7 +159,7 @@ class ExportSection(VTKObservationMixin):
             return
         self.ui.folderEdit.addCurrentPathToHistory()
         self.ui.progressBar.value = 0
-        self.ui.stageLabel.text = _("handing over the result")
+        self.ui.stageLabel.text = _("passing the result to the worker")
         self._tell(error="", done="")
         self._job = Job(self._library_root, self._hand_over(), self)
         self._refresh()
@@ -222,7 +222,7 @@ class ExportSection(VTKObservationMixin):
         reason = self._why_not_ready(is_dicom and not files)
         self.ui.exportButton.text = _("Cancel") if running else _("E&xport")
         self.ui.exportButton.enabled = running or not reason
-        self.ui.exportButton.toolTip = reason or _("Write the files; nothing leaves this computer.")
+        self.ui.exportButton.toolTip = reason or _("Write the files. Nothing leaves this computer.")
 
     def _why_not_ready(self, needs_source: bool) -> str:
         """What is missing for an export; empty if nothing is."""

@@ -69,7 +69,7 @@ class Installer:
     def _on_clicked(self, _checked=False) -> None:
         if self.is_running:
             self.close()
-            self._say(_("The installation was cancelled. Press Install to go on."))
+            self._say(_("The installation was cancelled. Press Install to continue."))
             self.look()
             return
         if slicer.util.confirmOkCancelDisplay(self._question()):
@@ -81,7 +81,7 @@ class Installer:
                 folder=self._wheels, packages="\n".join(self.missing)
             )
         return _(
-            "Download and install these packages into Slicer’s Python? {size} Nothing of a patient leaves this "
+            "Download and install these packages into Slicer’s Python? {size} No patient data leave this "
             "computer.\n\n{packages}"
         ).format(size=self._size(), packages="\n".join(self.missing))
 
@@ -149,13 +149,13 @@ class Installer:
         if not dependencies.has_torch_extension():
             self._say(
                 _(
-                    "All packages but PyTorch are installed. Next: install the extension “PyTorch” in the {manager}, "
+                    "All packages except PyTorch are installed. Next: install the extension “PyTorch” in the {manager}, "
                     "restart Slicer and press Install again."
                 ).format(manager=f'<a href="{EXTENSIONS}">{_("Extensions Manager")}</a>')
             )
             self._refresh()
             return
-        self._say(_("Installing PyTorch; Slicer does not respond for some minutes."))
+        self._say(_("Installing PyTorch. Slicer will not respond for a few minutes."))
         slicer.app.processEvents()
         try:
             with slicer.util.WaitCursor():
@@ -167,7 +167,7 @@ class Installer:
 
     def _conclude(self) -> None:
         if not self.missing:
-            self._say(_("Everything is installed."))
+            self._say(_("All packages are installed."))
         self._refresh()
         self._on_changed()
 
@@ -175,7 +175,7 @@ class Installer:
         """pip's own last words."""
         lines = [line.strip() for line in self._output.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR:")]
-        return (errors or lines or [_("pip did not say why; see the log.")])[-1].removeprefix("ERROR: ")
+        return (errors or lines or [_("pip gave no reason. See the log.")])[-1].removeprefix("ERROR: ")
 
     def _clean_up(self) -> None:
         if self._folder is not None:
@@ -194,7 +194,7 @@ class Installer:
         )
         self._ui.offlineLabel.visible = offline
         self._ui.offlineLabel.text = _(
-            "On a computer with network and the same operating system, run<br><code>{command}</code><br>copy the "
+            "On a computer with internet access and the same operating system, run<br><code>{command}</code><br>copy the "
             "folder “wheels” here and choose it:"
         ).format(command=html.escape(dependencies.download_command(self.missing)))
         self._ui.wheelsEdit.visible = offline

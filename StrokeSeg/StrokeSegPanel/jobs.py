@@ -88,7 +88,7 @@ class Job:
             self._stopped(_("The temporary files could not be written: {reason}").format(reason=error))
         except Exception as error:
             self._listener.on_log(traceback.format_exc())
-            self._stopped(_("An internal error: {reason}; see the log.").format(reason=repr(error)))
+            self._stopped(_("Internal error: {reason}. See the log.").format(reason=repr(error)))
 
     def _on_event(self, _identity: str | None, event: Event) -> None:
         match event:
@@ -116,7 +116,7 @@ class Job:
         self._stopped(_("Cancelled."))
 
     def _on_process_ended(self, exit_code: int) -> None:
-        self._stopped(_("The process ended unexpectedly (exit code {code}); see the log.").format(code=exit_code))
+        self._stopped(_("The process ended unexpectedly (exit code {code}). See the log.").format(code=exit_code))
 
     def _stopped(self, message: str) -> None:
         self._end()

@@ -62,7 +62,7 @@ class LiveNumbers(VTKObservationMixin):
                 self._measuring = measuring_of(results)
             self.measured = self._measuring.measure()
         except BentSlicesError:
-            self._say(_("The transform of this scan bends its slices; harden the transform to measure it."))
+            self._say(_("A non-linear transform bends the slices of this scan. Harden the transform to measure it."))
             return
         self._keep(self.record)
 

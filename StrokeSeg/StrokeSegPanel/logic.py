@@ -138,14 +138,14 @@ class SegmentationLogic:
             self._parts = None
             self._process.send(self._run.identity, written.value)
         except BentSlicesError:
-            self._stopped(_("The transform of this volume bends its slices; harden the transform, then run again."))
+            self._stopped(_("A non-linear transform bends the slices of this volume. Harden the transform and run again."))
         except (UnusableScanError, StrokeSegError) as error:
             self._stopped(str(error))
         except OSError as error:
-            self._stopped(_("The scan could not be handed over: {reason}").format(reason=error))
+            self._stopped(_("The scan could not be passed to the worker: {reason}").format(reason=error))
         except Exception as error:
             self._listener.on_log(traceback.format_exc())
-            self._stopped(_("An internal error: {reason}; see the log.").format(reason=repr(error)))
+            self._stopped(_("Internal error: {reason}. See the log.").format(reason=repr(error)))
 
     def cancel(self) -> None:
         """Ask the run to stop, and end its process if it does not listen."""
@@ -201,11 +201,11 @@ class SegmentationLogic:
             self._listener.on_done(complete.value)
         except Exception as error:
             self._listener.on_log(traceback.format_exc())
-            self._stopped(_("The results could not be brought into the scene: {reason}").format(reason=error))
+            self._stopped(_("The results could not be loaded into the scene: {reason}").format(reason=error))
 
     def _on_process_ended(self, exit_code: int) -> None:
         self._stopped(
-            _("The segmentation process ended unexpectedly (exit code {code}); see the log.").format(code=exit_code)
+            _("The segmentation process ended unexpectedly (exit code {code}). See the log.").format(code=exit_code)
         )
 
     def _stopped(self, message: str, cancelled: bool = False) -> None:
@@ -266,7 +266,7 @@ def _hand_over(run: _Run) -> Generator[None, None, Case]:
 def _check_one_transform(perfusion_map, scan) -> None:
     if perfusion_map.GetTransformNodeID() != scan.GetTransformNodeID():
         raise UnusableScanError(
-            _("“{map}” and “{scan}” lie under different transforms; put them under the same one.").format(
+            _("“{map}” and “{scan}” have different parent transforms. Give both the same transform.").format(
                 map=perfusion_map.GetName(), scan=scan.GetName()
             )
         )

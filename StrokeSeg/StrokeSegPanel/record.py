@@ -100,7 +100,7 @@ class Record:
     def decisions(self) -> list[str]:
         """What the reader decided besides segments, for people."""
         boxes = [_("ASPECTS box {name} {side}").format(name=one["name"], side=one["side"]) for one in self.overrides]
-        return boxes if self.side == self.as_it_came.side else [*boxes, _("the side of ASPECTS")]
+        return boxes if self.side == self.as_it_came.side else [*boxes, _("the symptomatic side for ASPECTS")]
 
     def with_region(self, name: str, side: str, affected: bool) -> "Record":
         """With the reader's word on one region."""

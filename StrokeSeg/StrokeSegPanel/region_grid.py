@@ -58,7 +58,7 @@ class RegionGrid:
             button.text = text
             button.autoRaise = True
             button.focusPolicy = qt.Qt.StrongFocus
-            button.toolTip = _("{region}: show it in the slice views; again for the other side.").format(
+            button.toolTip = _("Show {region} in the slice views. Click again for the other side.").format(
                 region=_titles()[name]
             )
             button.connect("clicked(bool)", lambda *_, name=name: self._jump(name))
@@ -140,9 +140,9 @@ def _tip(name: str, side: str, region: dict, automatic: dict) -> str:
             )
         )
     if region["marked_by_hu"]:
-        lines.append(_("The density alone marks it as ischaemic."))
+        lines.append(_("Ischaemic by density alone."))
     if not region["in_view"]:
-        lines.append(_("The scan does not reach it."))
+        lines.append(_("Outside the scan."))
     lines.append(_("Automatic: affected") if automatic["affected"] else _("Automatic: not affected"))
     return "\n".join(lines)
 

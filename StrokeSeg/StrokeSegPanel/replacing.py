@@ -31,7 +31,7 @@ def ask_before_replacing(name: str, corrections: list[str]) -> str | None:
     text = _("All segments of “{name}” will be replaced by the new result.").format(name=name)
     if corrections:
         shown = ", ".join(corrections[:NAMED]) + (" …" if len(corrections) > NAMED else "")
-        text = _("“{name}” was corrected by hand. Replacing it loses: {corrections}.").format(
+        text = _("“{name}” was corrected by hand. Replacing it discards: {corrections}.").format(
             name=name, corrections=shown
         )
     box = qt.QMessageBox()

@@ -135,6 +135,6 @@ class ResultSection:
         return next((ids[name] for name in wanted if name in ids), next(iter(ids.values()), ""))
 
     def _on_undo_clicked(self, _checked=False) -> None:
-        question = _("These corrections will be lost: {corrections}.")
+        question = _("These corrections will be discarded: {corrections}.")
         if slicer.util.confirmOkCancelDisplay(question.format(corrections=", ".join(self.live.corrections))):
             self.live.undo_all()

@@ -99,7 +99,7 @@ class Maker:
         missing = dependencies.missing()
         if missing:
             slicer.util.errorDisplay(
-                _("Open the StrokeSeg module and install its Python packages first: {packages}.").format(
+                _("Install the missing Python packages in the StrokeSeg module first: {packages}.").format(
                     packages=", ".join(missing)
                 )
             )
@@ -112,7 +112,7 @@ class Making:
 
     def __init__(self, library_root: str, sample: Sample, on_loaded: Callable[[object], None] = lambda volume: None):
         self._sample, self._on_loaded = sample, on_loaded
-        label = _("“{name}” is being made on this computer; this takes a minute or so.").format(name=sample.name)
+        label = _("Generating “{name}” on this computer. This takes about a minute.").format(name=sample.name)
         self._dialog = qt.QProgressDialog(label, _("Cancel"), 0, 0, slicer.util.mainWindow())
         self._dialog.windowTitle = "StrokeSeg"
         self._dialog.connect("canceled()", self._on_cancelled)

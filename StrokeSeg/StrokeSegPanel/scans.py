@@ -86,7 +86,7 @@ def voxels_of(volume) -> np.ndarray:
     """
     image = volume.GetImageData()
     if image is None or image.GetPointData().GetScalars() is None:
-        raise UnusableScanError(_("“{name}” holds no voxels; load it again.").format(name=volume.GetName()))
+        raise UnusableScanError(_("“{name}” contains no voxels. Load it again.").format(name=volume.GetName()))
     shape = image.GetDimensions()[::-1]
     components = image.GetNumberOfScalarComponents()
     return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape + ((components,) if components > 1 else ()))
@@ -112,13 +112,13 @@ def frames_of(series: Series) -> list[np.ndarray]:
     for number, (volume, frame) in enumerate(zip(volumes, frames, strict=True), start=1):
         if frame.shape != expected:
             raise UnusableScanError(
-                _("Frame {number} of “{name}” has {size} voxels, the others {expected}; load the series again.").format(
+                _("Frame {number} of “{name}” has {size} voxels, the other frames have {expected}. Load the series again.").format(
                     number=number, name=series.node.GetName(), size=_size(frame.shape), expected=_size(expected)
                 )
             )
         if np.abs((ijk_to_ras(volume) - place) @ (*expected[::-1], 1)).max() > LARGEST_SHIFT_MM:
             raise UnusableScanError(
-                _("Frame {number} of “{name}” lies elsewhere than the others; load the series again.").format(
+                _("Frame {number} of “{name}” has a different position from the other frames. Load the series again.").format(
                     number=number, name=series.node.GetName()
                 )
             )

@@ -32,15 +32,15 @@ STEPS = (
     ("The result is shown in the stroke window, on the slice with most affected tissue", "presents"),
     ("ASPECTS regions are outlined and named, and switched by one box", "outlines"),
     ("The lesions are shown in 3-D", "surfaces"),
-    ("A correction changes the number and stands beside the automatic one", "corrects"),
-    ("Undo all brings the automatic result back", "undoes"),
-    ("A second run leaves the first result", "runs_again"),
-    ("A cancelled run leaves the scene as it was", "cancels"),
-    ("A saved scene brings everything back", "round_trip"),
-    ("A tilted series opened by Add Data is measured where its files say", "tilted"),
+    ("A correction changes the value, shown beside the automatic one", "corrects"),
+    ("Undo all restores the automatic result", "undoes"),
+    ("A second run keeps the first result", "runs_again"),
+    ("A cancelled run leaves the scene unchanged", "cancels"),
+    ("A saved scene restores everything", "round_trip"),
+    ("A tilted series opened by Add Data is measured at its true slice positions", "tilted"),
     ("Every export is written", "exports"),
-    ("CT perfusion becomes maps, curves and mismatch", "perfusion"),
-    ("The perfusion layout shows each map with its own legend and goes again", "layout"),
+    ("CT perfusion gives maps, curves and mismatch", "perfusion"),
+    ("The perfusion layout shows each map with its own legend and closes again", "layout"),
 )
 """Title and method of each step; each builds on those before it."""
 
@@ -248,6 +248,6 @@ class StrokeSegTest(ScriptedLoadableModuleTest):
     def wait_until(condition) -> None:
         deadline = time.monotonic() + SLOWEST_S
         while not condition():
-            assert time.monotonic() < deadline, "waited in vain"
+            assert time.monotonic() < deadline, "timed out"
             slicer.app.processEvents()
             time.sleep(0.01)

@@ -100,7 +100,7 @@ class ViewSection:
         if results is None or measured is None or results.scan is None:
             return
         if not jump_to_most(results.segmentation, results.scan, segments_of_level(measured, level)):
-            self._say(_("The scan does not show this level."))
+            self._say(_("This level is outside the scan."))
 
     def _on_regions_toggled(self, shown: bool) -> None:
         results = self._live.results

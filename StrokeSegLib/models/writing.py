@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from StrokeSegLib.errors import BundleError
 from StrokeSegLib.models.bundle import DESCRIPTION_FILE, Check, ModelBundle, open_bundle, verify
+from StrokeSegLib.storage.atomic import atomic
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +27,8 @@ def write_bundle(
         half: store floating-point weights as float16.
 
     Raises:
-        BundleError: the folder exists, cannot be written, or the bundle would be invalid.
+        BundleError: the folder exists, or the bundle would be invalid.
+        OutputError: the folder cannot be written.
     """
     import safetensors.torch
     import torch
@@ -37,12 +36,9 @@ def write_bundle(
     folder = Path(folder)
     if folder.exists():
         raise BundleError(f"{folder} exists already; choose another name or remove it.")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise BundleError(f"{folder.parent} cannot be written ({error.strerror}).") from error
-    try:
+    with atomic(folder.parent) as place:
+        partial = place(folder.name)
+        partial.mkdir()
         weights = []
         for member, state in enumerate(states):
             stored = {
@@ -56,10 +52,4 @@ def write_bundle(
         text = json.dumps({"schema_version": 1, **description, "weights": weights}, indent=2, ensure_ascii=False)
         (partial / DESCRIPTION_FILE).write_text(text + "\n", encoding="utf-8")
         verify(partial, check)
-        partial.chmod(0o755)
-        os.replace(partial, folder)
-    except OSError as error:
-        raise BundleError(f"The bundle {folder} cannot be written ({error.strerror}).") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return open_bundle(folder)
