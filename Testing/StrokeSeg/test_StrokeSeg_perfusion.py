@@ -271,7 +271,7 @@ def test_maps_lie_under_the_transform_of_their_tilted_ct_or_are_refused(desktop,
     nodes["ct"].SetAndObserveTransformNodeID(transform.GetID())
     choose(desktop, nodes["ct"])
     run_to_the_end(desktop)
-    assert "“cbf” and “Head CT” lie under different transforms" in desktop.ui.messageLabel.text
+    assert "“cbf” and “Head CT” have different parent transforms" in desktop.ui.messageLabel.text
     for node in nodes.values():
         node.SetAndObserveTransformNodeID(transform.GetID())
     run(desktop)
