@@ -31,7 +31,9 @@ def write_volume(volume, path: Path) -> Iterator[None]:
     voxels = voxels_of(volume)
     if voxels.ndim != 3:
         raise UnusableScanError(
-            _("“{name}” has several values per voxel, for example colours. Choose a volume of grey values.").format(name=volume.GetName())
+            _("“{name}” has several values per voxel, for example colours. Choose a volume of grey values.").format(
+                name=volume.GetName()
+            )
         )
     header = _header(voxels.dtype, voxels.shape[::-1], box_ijk_to_ras(volume))
     return _write(path, header, slabs(voxels))

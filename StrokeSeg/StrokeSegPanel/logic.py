@@ -138,7 +138,9 @@ class SegmentationLogic:
             self._parts = None
             self._process.send(self._run.identity, written.value)
         except BentSlicesError:
-            self._stopped(_("A non-linear transform bends the slices of this volume. Harden the transform and run again."))
+            self._stopped(
+                _("A non-linear transform bends the slices of this volume. Harden the transform and run again.")
+            )
         except (UnusableScanError, StrokeSegError) as error:
             self._stopped(str(error))
         except OSError as error:

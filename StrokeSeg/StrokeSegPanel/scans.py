@@ -112,15 +112,15 @@ def frames_of(series: Series) -> list[np.ndarray]:
     for number, (volume, frame) in enumerate(zip(volumes, frames, strict=True), start=1):
         if frame.shape != expected:
             raise UnusableScanError(
-                _("Frame {number} of “{name}” has {size} voxels, the other frames have {expected}. Load the series again.").format(
-                    number=number, name=series.node.GetName(), size=_size(frame.shape), expected=_size(expected)
-                )
+                _(
+                    "Frame {number} of “{name}” has {size} voxels, the others have {expected}. Load the series again."
+                ).format(number=number, name=series.node.GetName(), size=_size(frame.shape), expected=_size(expected))
             )
         if np.abs((ijk_to_ras(volume) - place) @ (*expected[::-1], 1)).max() > LARGEST_SHIFT_MM:
             raise UnusableScanError(
-                _("Frame {number} of “{name}” has a different position from the other frames. Load the series again.").format(
-                    number=number, name=series.node.GetName()
-                )
+                _(
+                    "Frame {number} of “{name}” has a different position from the other frames. Load the series again."
+                ).format(number=number, name=series.node.GetName())
             )
     common = np.result_type(*{frame.dtype for frame in frames})
     return [frame.astype(common, copy=False) for frame in frames]

@@ -64,7 +64,9 @@ def case_name(findings: Findings, name: str | None) -> str:
     if name is None:
         return f"case-{scan_sha256(findings.study)[:PSEUDONYM_DIGITS]}"
     if not NAME.fullmatch(name):
-        raise CaseError(f"“{name}” is no name for a case; use up to 64 letters, digits, dots, dashes and underscores.")
+        raise CaseError(
+            f"“{name}” is not a valid case name; use up to 64 letters, digits, dots, dashes and underscores."
+        )
     return name
 
 
@@ -79,10 +81,10 @@ def labelled_case(findings: Findings, name: str | None, wanted: Sequence[str] | 
     if wanted is not None and set(wanted) <= {segment.name for layer in layers for segment in layer.segments}:
         names = list(wanted)
     if not names:
-        raise CaseError("The case has no core, penumbra or infarct, so there is nothing to learn from it.")
+        raise CaseError("The case has no core, penumbra or infarct, so it cannot be used for training.")
     if wanted is not None and set(names) != set(wanted):
         raise CaseError(
-            f"The data set holds {' and '.join(wanted)}, the case {' and '.join(names)}; choose another folder for it."
+            f"The data set contains {' and '.join(wanted)}, the case {' and '.join(names)}. Choose another folder."
         )
     automatic = findings if findings.automatic is None else findings.automatic
     return LabelledCase(

@@ -84,11 +84,11 @@ class Export(Asked):
 
     def __post_init__(self):
         if self.kind not in EXPORTS:
-            raise CaseError(f"A case cannot be exported as “{self.kind}”; choose one of: {', '.join(EXPORTS)}.")
+            raise CaseError(f"Unknown export “{self.kind}”; choose one of: {', '.join(EXPORTS)}.")
         if self.kind in OF_A_SERIES and self.source is None:
             raise CaseError(
-                "DICOM objects refer to the series that was segmented; give it by --source. A case whose scan was no "
-                "DICOM has none."
+                "DICOM objects refer to the series that was segmented. Pass it with --source. SEG and SR can be "
+                "exported only for cases segmented from DICOM."
             )
 
 

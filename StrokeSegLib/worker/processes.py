@@ -174,7 +174,7 @@ class WorkerProcesses:
             except WorkerDiedError as error:
                 self._processes.pop(thread).end()
                 log, how = error.log, str(error)
-        sentence = f"The process that worked on it {how}, {ATTEMPTS} times; try it alone, with more memory."
+        sentence = f"The worker {how} in all {ATTEMPTS} attempts. Run this case alone or with more memory."
         return Outcome(Status.DIED, sentence, log)
 
     def end(self) -> None:
@@ -194,4 +194,4 @@ def _how(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     name = signal.Signals(-code).name
-    return f"was ended by {name}" + (" (too little memory?)" if name == "SIGKILL" else "")
+    return f"was killed ({name}{', probably out of memory' if name == 'SIGKILL' else ''})"
