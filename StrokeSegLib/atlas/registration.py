@@ -191,7 +191,7 @@ def _check_coverage(geometry: SliceGeometry) -> None:
     if geometry.shape[0] < LEAST_SLICES or height_mm < LEAST_HEIGHT_MM:
         slices = "one slice" if geometry.shape[0] == 1 else f"{geometry.shape[0]} slices over {height_mm:.0f} mm"
         raise TooFewSlicesError(
-            f"The scan has {slices}, too few to match the head atlas to; at least {LEAST_SLICES} slices over "
+            f"The scan has {slices}, too few to register the head atlas; at least {LEAST_SLICES} slices over "
             f"{LEAST_HEIGHT_MM:.0f} mm are needed."
         )
 

@@ -75,7 +75,7 @@ def upright_starts(samples: Samples, plane: MidsagittalPlane) -> tuple[Poses, np
     likeliest = min(others, key=others.get)
     if others[likeliest] < CLEARLY_BETTER * cost.min():
         raise HeadOrientationError(
-            f"The head lies {likeliest} in this volume, so that left cannot be told from right; correct the scan's "
+            f"The head is {likeliest} in this volume, so left cannot be told from right. Correct the scan's "
             "orientation, or load it from the scanner's own DICOM files."
         )
     return poses, cost

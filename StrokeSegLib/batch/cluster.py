@@ -46,7 +46,7 @@ def on_cluster(address: str, folder: Path) -> Iterator["Submit"]:  # noqa: F821 
     try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise StrokeSegError(f"No Dask scheduler answers at {address}; start one or check the address.") from error
+        raise StrokeSegError(f"No Dask scheduler answers at {address}. Start one or check the address.") from error
     name = f"strokeseg-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}"
     with client:
         client.register_plugin(DaskProcesses(), name=name)

@@ -42,7 +42,7 @@ def on_dask(address: str, folder: Path) -> AbstractContextManager[Submit]:
     try:
         from StrokeSegLib.batch.cluster import on_cluster
     except ImportError as error:
-        raise StrokeSegError("A scheduler needs Dask; install it with: pip install 'strokeseg[batch]'.") from error
+        raise StrokeSegError("--scheduler needs Dask. Install it with: pip install 'strokeseg[batch]'.") from error
     return on_cluster(address, folder)
 
 

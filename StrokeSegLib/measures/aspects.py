@@ -36,7 +36,7 @@ is proposed: the best of 0 to 1 on 96 synthetic patients."""
 IN_VIEW_FRACTION = 0.2
 """A region is in view where a scan holds at least this part of its volume in the atlas; heads differ by a third."""
 
-HU_BASIS_WARNING = "ASPECTS was scored by the density of the regions alone, without a network."
+HU_BASIS_WARNING = "ASPECTS was scored from the density of the regions alone, without a network."
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,11 @@ class AffectedRule:
 
     def __post_init__(self):
         if self.basis not in BASES:
-            raise StrokeSegError(f"ASPECTS cannot be based on “{self.basis}”; choose one of: {', '.join(BASES)}.")
+            raise StrokeSegError(f"Unknown basis “{self.basis}” for ASPECTS; choose one of: {', '.join(BASES)}.")
         if not 0 < self.minimum_fraction <= 1 or self.minimum_ml < 0:
-            raise StrokeSegError("The rule for affected regions needs a fraction between 0 and 1, and ml from 0 on.")
+            raise StrokeSegError(
+                "The rule for affected regions needs a fraction between 0 and 1 and a volume of at least 0 ml."
+            )
 
 
 @dataclass(frozen=True)
@@ -317,13 +319,13 @@ def _warnings(
     ]
     if proposed and not (right.affected_names or left.affected_names):
         warnings.append(
-            f"No ASPECTS region is affected on either side; the {proposed.value} is named for more signs of infarct, "
-            "which a healthy brain has, too."
+            f"No ASPECTS region is affected on either side. The {proposed.value} hemisphere is proposed because it "
+            "shows slightly more signs of infarct; healthy brains differ this much as well."
         )
     if right.affected_names and left.affected_names:
         warnings.append(
             f"ASPECTS regions are affected on both sides (right {_points(right)}, left {_points(left)}): "
-            "the symptoms decide which side counts, the two are never added."
+            "use the score of the symptomatic hemisphere; the two are never added."
         )
     return tuple(warnings)
 

@@ -60,11 +60,11 @@ class ClinicalInputs:
         for name, value, (least, most) in (
             ("age", self.age_years, AGE_YEARS),
             ("NIHSS", self.nihss, NIHSS),
-            ("time since onset in hours", self.hours, HOURS),
+            ("time since onset, in hours,", self.hours, HOURS),
             ("ASPECTS", self.aspects, ASPECTS),
         ):
             if value is not None and not least <= value <= most:
-                raise StrokeSegError(f"The {name} was given as {value:g}; it lies between {least} and {most}.")
+                raise StrokeSegError(f"The {name} is {value:g}, but must be between {least} and {most}.")
 
 
 NOTHING_GIVEN = ClinicalInputs()

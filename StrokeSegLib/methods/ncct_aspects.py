@@ -46,7 +46,7 @@ BACKGROUND_CHANNEL = 1
 NETWORKS_DONE = 0.95
 """Progress fraction of the prediction at which the networks have ended."""
 
-POOR_FIT_WARNING = "The head atlas fits this scan poorly: check the ASPECTS regions, their sides and levels."
+POOR_FIT_WARNING = "The head atlas fits this scan poorly. Check the ASPECTS regions, their sides and their levels."
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class NcctAspects(Method["HeadRegistration | ImageError", Segmented]):
         """The head atlas laid onto the head, or why it cannot be."""
         if not study.brain.any():
             raise ImageError(NO_BRAIN)
-        progress(0.0, "laying the head atlas onto the scan")
+        progress(0.0, "registering the head atlas")
         return registration_of(study)
 
     def predict(
@@ -278,7 +278,7 @@ def _anatomy_by_network(study: Study, classes: np.ndarray, error: TooFewSlicesEr
     geometry = study.ct.geometry
     left = study.midsagittal_plane.left_side(geometry)
     above = np.broadcast_to(supraganglionic_slices(classes, geometry)[:, None, None], classes.shape)
-    warning = f"The ASPECTS regions are the network's alone, not checked against the head atlas: {error}"
+    warning = f"The ASPECTS regions come from the network alone and were not checked against the head atlas: {error}"
     return Anatomy(regions_of_classes(classes, left, above), left, NETWORK, warnings=(warning,))
 
 

@@ -49,7 +49,7 @@ def test_segment_writes_all_results_and_prints_the_volumes(series, bundle, tmp_p
     ("change", "sentence"),
     [
         (["--device", "cuda:7"], "cuda:7"),
-        (["--model", "nowhere"], "no model"),
+        (["--model", "nowhere"], "neither a path nor installed"),
         (["--method", "magic"], "no model|no method|magic"),
         (["--set", "prediction.magic=1"], "magic"),
         (["--output", "/proc/out"], "/proc/out"),

@@ -93,10 +93,10 @@ def test_a_unit_that_the_file_says_is_converted(tmp_path, files):
 @pytest.mark.parametrize(
     ("name", "scale", "sentence"),
     [
-        ("tmax", 1000, r"does not say its unit.*looks like ms; give its unit, for example --unit tmax=ms"),
+        ("tmax", 1000, r"does not state its unit.*probably in ms\. Give the unit, for example --unit tmax=ms"),
         ("tmax", 30, "1/100 s or frames"),
-        ("cbf", 10, "no CBF in that unit"),
-        ("cbv", 100, "no CBV in that unit"),
+        ("cbf", 10, "implausible for CBF"),
+        ("cbv", 100, "implausible for CBV"),
     ],
 )
 def test_values_that_cannot_be_in_the_unit_assumed_are_asked_about(files, name, scale, sentence):
@@ -108,7 +108,7 @@ def test_values_that_cannot_be_in_the_unit_assumed_are_asked_about(files, name, 
 def test_a_tmax_of_whole_numbers_may_be_in_frames_and_is_asked_about(files):
     in_frames = np.round(values_of("tmax", 2)).astype(np.int16)
     write(files["tmax"], in_frames)
-    with pytest.raises(ImageError, match="whole numbers only, which may be frames"):
+    with pytest.raises(ImageError, match="only whole numbers, which may be frames"):
         read_maps(CT, files)
     np.testing.assert_array_equal(read_maps(CT, files, {"tmax": "s"}).tmax, in_frames)
 

@@ -181,7 +181,7 @@ def test_maps_that_are_zero_everywhere_are_refused():
 
 def test_settings_that_the_method_does_not_know_are_refused(bundle):
     for setting in ("prediction.stride=0", "preparation.patch_axes=3", "preparation.sharpness=1"):
-        with pytest.raises(BundleError, match="settings do not suit"):
+        with pytest.raises(BundleError, match="settings do not fit"):
             methods.check(bundle.overridden([setting]))
     with pytest.raises(BundleError, match="patch axes"):
         method.Preparation(patch_axes="LR")
