@@ -320,7 +320,7 @@ def test_ctrl_c_leaves_what_is_finished_and_a_table_of_it(tmp_path, bundle, monk
         if progress.finished == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(Cancelled, match="Interrupted after 2 of 6 cases. Continue with --resume"):
+    with pytest.raises(Cancelled, match="Interrupted after 2 of 6 cases"):
         run_batch(studies, tmp_path / "out", case, batch.on_this_machine(2), False, stop)
     rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").open(encoding="utf-8")))
     assert len(rows) == 2
