@@ -126,7 +126,7 @@ def search(runs: Sequence[Path], last: bool = False, device: str = "auto") -> Gr
     for run, recipe in zip(runs, recipes, strict=True):
         if recipe.method not in SOUGHT or recipe.method != recipes[0].method:
             known = " or ".join(SOUGHT)
-            raise DataError(f"{run} is a run of {recipe.method}; give runs of {known}, all of one method.")
+            raise DataError(f"{run} is a run of {recipe.method}. Pass runs of {known}, all of the same method.")
     sought = SOUGHT[recipes[0].method]
     names, rows = [], []
     for run, recipe in zip(runs, recipes, strict=True):
@@ -189,16 +189,16 @@ def best_checkpoint(run: Path) -> Path:
     """
     found = list((run / "checkpoints").glob("best-*val_loss=*.ckpt"))
     if not found:
-        raise DataError(f"{run} holds no best checkpoint; has its training made an epoch?")
+        raise DataError(f"{run} contains no best checkpoint. Did its training complete an epoch?")
     return min(found, key=lambda file: float(file.stem.rpartition("val_loss=")[2].partition("-v")[0]))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of train.py, one a fold")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="output folders of train.py, one per fold")
     parser.add_argument("--output", type=Path, required=True, metavar="JSON")
     parser.add_argument(
-        "--last", action="store_true", help="the last checkpoint, not the one of lowest validation loss"
+        "--last", action="store_true", help="use the last checkpoint instead of the one with the lowest validation loss"
     )
     parser.add_argument("--device", default="auto")
     return parser

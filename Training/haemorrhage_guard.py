@@ -155,10 +155,10 @@ def _single_slice(path: Path) -> Study:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="real scans, as above")
-    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="synthetic heads without blood")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of real scans, laid out as above")
+    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="number of synthetic heads without blood")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, metavar="SEED")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="a line for each scan")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row per scan")
     return parser
 
 

@@ -110,7 +110,7 @@ def _table_movement(series: Series) -> list[str]:
         return []
     return [
         f"Slice positions differ by up to {moved_mm:.2f} mm between frames (table movement); each slice was "
-        "placed at the mean position."
+        "placed at the median position."
     ]
 
 

@@ -137,11 +137,11 @@ def _brain_volume(coarse: _Coarse, brain_ml: float, geometry: SliceGeometry) -> 
         if not low <= brain_ml <= high:
             yield (
                 f"The brain measures {brain_ml:.0f} ml (the usual range is {low:.0f} to {high:.0f} ml). Either the voxel size "
-                f"({size}) is wrong, and all volumes with it, or part of the brain was not detected. Check both."
+                f"size ({size}) is wrong, and all volumes with it, or part of the brain was not detected. Check both."
             )
     elif not BRAIN_CM2[0] <= sections.max() <= BRAIN_CM2[1]:
         yield (
-            f"The largest section through the brain measures {sections.max():.0f} cm²; the usual range is 130 to 190 "
+            f"The largest section through the brain measures {sections.max():.0f} cm²; usual are 130 to 190 "
             f"cm². Either the voxel size ({size}) is wrong, and all volumes with it, or part of the brain was not detected."
         )
 

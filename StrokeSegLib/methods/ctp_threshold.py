@@ -229,8 +229,8 @@ def _affected_side(left_ml: float, right_ml: float) -> tuple[str | None, tuple[s
     warnings = ()
     if less > max(BOTH_SIDES_ML, BOTH_SIDES_FRACTION * more):
         warnings = (
-            f"Both hemispheres are hypoperfused (left {left_ml:.0f} ml, right {right_ml:.0f} ml): the other one is no "
-            "normal reference; name the side of the symptoms, and mistrust core and mismatch.",
+            f"Both hemispheres are hypoperfused (left {left_ml:.0f} ml, right {right_ml:.0f} ml): so neither is a "
+            "normal reference. Set the symptomatic side; core and mismatch may be wrong.",
         )
     return "left" if left_ml > right_ml else "right", warnings
 

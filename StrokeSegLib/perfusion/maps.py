@@ -68,14 +68,14 @@ def perfusion_of(
         return Perfusion(study.maps, None, None, None, None, coverage_mm(study.ct.geometry), ())
     if study.series is None:
         raise ImageError(
-            "This is not a CT perfusion series. Give the perfusion series, or CBF, CBV, MTT and Tmax maps."
+            "This is not a CT perfusion series. Choose the perfusion series, or maps of CBF, CBV and Tmax."
         )
     if study.series.frames < LEAST_FRAMES:
         raise ImageError(
             f"The series has {study.series.frames} frames; at least {LEAST_FRAMES} are needed to follow a bolus."
         )
     if not study.brain.any():
-        raise ImageError("No brain was found in this scan; check that it is a head CT in HU, with the skull in view.")
+        raise ImageError("No brain was found in this scan. Check that it is a head CT in HU with the skull in view.")
     return map_perfusion(study.series, study.brain, study.ct.geometry, settings, progress)
 
 

@@ -55,15 +55,19 @@ class PerfusionSettings:
         if self.tmax not in TMAX:
             raise BundleError(f"Unknown definition of Tmax “{self.tmax}”; choose one of: {', '.join(TMAX)}.")
         if self.tmax == "delay" and self.deconvolution != "bayesian":
-            raise BundleError("Tmax as the delay needs the deconvolution “bayesian”; the others cannot tell it.")
+            raise BundleError(
+                "Tmax as the delay needs the deconvolution “bayesian”; the other methods do not estimate it."
+            )
         for name in ("singular_value_threshold", "tikhonov", "artery_haematocrit", "tissue_haematocrit"):
             if not 0 < getattr(self, name) < 1:
-                raise BundleError(f"The perfusion setting {name} is {getattr(self, name)}; it lies between 0 and 1.")
+                raise BundleError(
+                    f"The perfusion setting {name} is {getattr(self, name)}, but must be between 0 and 1."
+                )
         for name in ("oscillation_limit", "density_g_per_ml"):
             if getattr(self, name) <= 0:
-                raise BundleError(f"The perfusion setting {name} is {getattr(self, name)}; it must be above 0.")
+                raise BundleError(f"The perfusion setting {name} is {getattr(self, name)}, but must be above 0.")
         if self.smoothing_mm is not None and self.smoothing_mm < 0:
-            raise BundleError(f"The perfusion setting smoothing_mm is {self.smoothing_mm}; it must not be negative.")
+            raise BundleError(f"The perfusion setting smoothing_mm is {self.smoothing_mm}, but must not be negative.")
 
     @property
     def blood_to_tissue(self) -> float:

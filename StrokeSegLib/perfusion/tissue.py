@@ -84,7 +84,7 @@ def normal_tissue(
     volume_ml = float(voxel_ml @ normal.sum(axis=(1, 2)))
     if volume_ml < LEAST_NORMAL_ML:
         raise ImageError(
-            f"Only {volume_ml:.0f} ml of tissue outside the affected hemisphere has a Tmax under {normal_tmax_s:g} s, "
-            "so there is no normal flow to compare with; check the units of the maps and the place of the artery."
+            f"Only {volume_ml:.0f} ml of tissue outside the affected hemisphere has a Tmax below {normal_tmax_s:g} s, "
+            "so normal flow cannot be determined. Check the units of the maps and the position of the artery."
         )
     return NormalTissue(float(maps.cbf[normal].mean(dtype=float)), float(maps.cbv[normal].mean(dtype=float)))

@@ -247,8 +247,8 @@ def _pointed(curves: BrainCurves, geometry: SliceGeometry, voxel: tuple[int, int
     found = np.flatnonzero((curves.places == np.asarray(voxel)).all(axis=1))
     if not len(found):
         raise ImageError(
-            f"The {vessel} that was pointed to (slice, row, column {tuple(voxel)}) lies outside the brain; "
-            "point to a vessel inside it."
+            f"The chosen {vessel} (slice, row, column {tuple(voxel)}) lies outside the brain. "
+            "Point to a vessel inside it."
         )
     return _curve(curves.raw[torch.from_numpy(found)].mean(dim=0).numpy(), curves, geometry, found)
 

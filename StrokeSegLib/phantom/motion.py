@@ -38,7 +38,7 @@ def draw_motion(seed: int, frames: int, kind: str) -> Motion:
         StrokeSegError: another kind.
     """
     if kind not in MOTION_CHOICES:
-        raise StrokeSegError(f"There is no motion “{kind}”; choose one of: {', '.join(MOTION_CHOICES)}.")
+        raise StrokeSegError(f"Unknown motion “{kind}”; choose one of: {', '.join(MOTION_CHOICES)}.")
     motion, draws = still(frames), Draws(seed, "motion")
     if kind == "broken":
         return Motion(motion.shift_mm, motion.rotation_deg, rejected=(draws.whole(QUIET_FRAMES, frames - 2),))

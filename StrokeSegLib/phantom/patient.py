@@ -69,7 +69,7 @@ class PhantomOptions:
 
     def __post_init__(self):
         if self.lesion not in LESION_CHOICES:
-            raise StrokeSegError(f"There is no lesion “{self.lesion}”; choose one of: {', '.join(LESION_CHOICES)}.")
+            raise StrokeSegError(f"Unknown lesion “{self.lesion}”; choose one of: {', '.join(LESION_CHOICES)}.")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.midsagittal import MidsagittalPlane
 from StrokeSegLib.vocabulary.ranges import Positive
 
-NO_BRAIN = "No brain was found in this scan; check that it is a head CT in HU, with the skull in view."
+NO_BRAIN = "No brain was found in this scan. Check that it is a head CT in HU with the skull in view."
 
 BRAIN_TISSUE_HU = (5, 80)
 """Voxels of the brain mask that the median for centring is taken of: no CSF, no calcification."""
@@ -67,13 +67,13 @@ class Preparation:
 
     def __post_init__(self):
         if self.std_hu <= 0:
-            raise BundleError(f"The preparation's std_hu is {self.std_hu}; it must be above 0.")
+            raise BundleError(f"The preparation's std_hu is {self.std_hu}, but must be above 0.")
         if (self.spacing_mm is None) != (self.size is None):
-            raise BundleError("The preparation must give spacing_mm and size together, or neither.")
+            raise BundleError("The preparation must set both spacing_mm and size, or neither.")
         if self.upright and self.spacing_mm is None:
-            raise BundleError("The preparation must give spacing_mm for slices to be turned upright.")
+            raise BundleError("The preparation must set spacing_mm for upright slices.")
         if self.mirrored and None in (self.spacing_mm, self.slab_mm):
-            raise BundleError("The preparation must give spacing_mm and slab_mm for slices to be mirrored.")
+            raise BundleError("The preparation must set spacing_mm and slab_mm for mirrored slices.")
 
 
 class PreparedSlices:

@@ -166,7 +166,7 @@ def test_a_cancel_stops_the_run(bundle):
 
 def test_a_map_of_one_value_is_refused():
     study = perfused_study()
-    with pytest.raises(ImageError, match="MTT holds one value"):
+    with pytest.raises(ImageError, match="MTT is constant"):
         method.prepare(study, replace(study.maps, mtt=np.zeros_like(study.maps.mtt)), method.Preparation())
 
 

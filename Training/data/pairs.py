@@ -29,7 +29,7 @@ def cases(folder: Path) -> list[Case]:
 def _read(folder: Path, scan: Path, name: str) -> LabelledStudy:
     mask, regions = (_file(folder / kind, name) for kind in ("labels", "regions"))
     if mask is None:
-        raise DataError(f"there is no mask {name} in {folder / 'labels'}.")
+        raise DataError(f"the mask {name} is missing in {folder / 'labels'}.")
     return read_pair(scan, mask, regions)
 
 

@@ -168,7 +168,7 @@ def evaluate(
         progress(number / len(cases), case.name)
         labelled = case.read()
         if labelled.regions is None:
-            raise DataError(f"Case {case.name} has no ASPECTS regions to measure the model against.")
+            raise DataError(f"Case {case.name} has no ASPECTS regions to compare the model with.")
         findings = methods.run(labelled.study, bundle.method, bundle, device=device)
         reference = score(measure_regions(labelled.study.ct, labelled.regions, labelled.labels > 0), REFERENCE_RULE)
         figures.append(_figures(case, labelled, findings, reference))

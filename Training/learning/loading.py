@@ -101,8 +101,8 @@ class EverySlice(Dataset):
         if len(sizes) > 1:
             found = ", ".join(f"{rows}×{columns}" for rows, columns in sorted(sizes))
             raise DataError(
-                f"The prepared slices have several sizes ({found}), which make no batch; a recipe with "
-                "preparation.size brings them to one."
+                f"The prepared slices have several sizes ({found}) and cannot form a batch; a recipe with "
+                "preparation.size resamples them to one size."
             )
         self._augmentation = augmentation
         self._random = WorkerRandom(seed)
@@ -299,6 +299,6 @@ def measured_constants(cases: Sequence[Case]) -> tuple[float, float]:
             squares += float(np.square(plane, dtype=np.float64).mean())
             slices += 1
     if not slices:
-        raise DataError("The training part is empty; there is nothing to measure the normalisation on.")
+        raise DataError("The training part is empty, so the normalisation cannot be measured.")
     mean = means / slices
     return mean, float(np.sqrt(squares / slices - mean**2))

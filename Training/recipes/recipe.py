@@ -281,7 +281,7 @@ class Recipe:
         fractions = (data.validation_fraction, data.test_fraction)
         for holds, sentence in (
             (data.source in SOURCES, f"data.source must be one of {', '.join(SOURCES)}"),
-            (data.source == "synthetic" or data.path, "data.path is missing; give the data set's folder with --data"),
+            (data.source == "synthetic" or data.path, "data.path is missing; pass the data set's folder with --data"),
             (
                 all(0 <= part < 1 for part in fractions) and sum(fractions) < 1,
                 "the data fractions leave no training part",
@@ -311,7 +311,7 @@ class Recipe:
             ),
             (
                 optimisation.max_epochs or optimisation.max_steps or optimisation.max_minutes,
-                "give optimisation.max_epochs, max_steps or max_minutes",
+                "set optimisation.max_epochs, max_steps or max_minutes",
             ),
             (min(optimisation.batch, optimisation.checkpoint_steps) >= 1, "optimisation.batch must be at least 1"),
             (not self.network.trained or self.network.initial, "network.trained needs network.initial"),
@@ -339,7 +339,7 @@ class Recipe:
         return (
             (
                 (preparation.mean_hu is None) == (preparation.std_hu is None),
-                "preparation.mean_hu and std_hu go together; leave both null to measure them",
+                "set both preparation.mean_hu and std_hu, or leave both null to measure them",
             ),
             (
                 preparation.mean_hu is not None or self.data.source not in DRAWN_SOURCES,
@@ -357,11 +357,11 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     try:
         content = _loaded(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError(f"There is no recipe {path}.") from error
+        raise DataError(f"The recipe {path} does not exist.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"The recipe {path} cannot be read as YAML.") from error
+        raise DataError(f"The recipe {path} is not valid YAML.") from error
     if not isinstance(content, dict):
-        raise DataError(f"The recipe {path} holds no settings.")
+        raise DataError(f"The recipe {path} contains no settings.")
     return recipe_of(content, settings)
 
 
@@ -374,13 +374,13 @@ def recipe_of(content: dict, settings: Sequence[str] = ()) -> Recipe:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise DataError(f"“{setting}” is no setting; write KEY=VALUE, for example optimisation.batch=16.")
+            raise DataError(f"“{setting}” is not of the form KEY=VALUE, for example optimisation.batch=16.")
         *groups, last = key.split(".")
         group = content
         for name in groups:
             group = group.setdefault(name, {})
             if not isinstance(group, dict):
-                raise DataError(f"“{key}” is no setting of the recipe.")
+                raise DataError(f"The recipe has no setting “{key}”.")
         try:
             group[last] = _loaded(value)
         except yaml.YAMLError as error:
@@ -388,7 +388,7 @@ def recipe_of(content: dict, settings: Sequence[str] = ()) -> Recipe:
     method = content.get("method")
     if method not in PREPARATIONS:
         known = ", ".join(PREPARATIONS)
-        raise DataError(f"The recipe cannot be used: there is no training for the method “{method}”, only for {known}.")
+        raise DataError(f"The recipe cannot be used: the method “{method}” cannot be trained, only {known}.")
     heading = {name: value for name, value in content.items() if name not in (*SECTIONS, "preparation")}
     kinds = {**SECTIONS, "preparation": PREPARATIONS[method]}
     sections = {name: _settings(kind, content.get(name, {}), name) for name, kind in kinds.items()}
