@@ -136,13 +136,13 @@ def _brain_volume(coarse: _Coarse, brain_ml: float, geometry: SliceGeometry) -> 
         low, high = WHOLE_BRAIN_ML
         if not low <= brain_ml <= high:
             yield (
-                f"The brain measures {brain_ml:.0f} ml (the usual range is {low:.0f} to {high:.0f} ml). Either the voxel size "
-                f"size ({size}) is wrong, and all volumes with it, or part of the brain was not detected. Check both."
+                f"The brain measures {brain_ml:.0f} ml; the usual range is {low:.0f} to {high:.0f} ml. Either the "
+                f"voxel size ({size}) is wrong, and all volumes with it, or part of the brain was missed. Check both."
             )
     elif not BRAIN_CM2[0] <= sections.max() <= BRAIN_CM2[1]:
         yield (
-            f"The largest section through the brain measures {sections.max():.0f} cm²; usual are 130 to 190 "
-            f"cm². Either the voxel size ({size}) is wrong, and all volumes with it, or part of the brain was not detected."
+            f"The largest section through the brain measures {sections.max():.0f} cm²; the usual range is 130 to 190 "
+            f"cm². Either the voxel size ({size}) is wrong, and all volumes with it, or part of the brain was missed."
         )
 
 

@@ -35,7 +35,7 @@ KEY_SLICES, MAP_SLICES, COLUMNS = 6, 3, 3
 
 INK, QUIET, LINE, NOTE = (colors.HexColor(code) for code in ("#1d232a", "#5b6670", "#d5dbe1", "#fff3d6"))
 
-RESEARCH = "For research use only. Not a medical device; never the basis of a treatment decision."
+RESEARCH = "For research use only. Not a medical device; not for treatment decisions."
 
 
 def write_pdf(findings: Findings, name: str, path: Path) -> None:
@@ -156,7 +156,7 @@ def _aspects(findings: Findings, rows: Sequence[Row]) -> list[Flowable]:
         hemisphere = row.hemisphere
         side = hemisphere.side.value.capitalize()
         if hemisphere.side is aspects.side:
-            side += ", symptomatic " + ("set by the reader" if aspects.side_source == EDITED else "as proposed")
+            side += f", symptomatic ({'set by the reader' if aspects.side_source == EDITED else 'proposed'})"
         affected = ", ".join(hemisphere.affected_names) or "none"
         scores.append([side, _bold(row.text), row.automatic_text, affected])
     regions = [["Region", *(f"{side.side.value}: {title}" for side in aspects.hemispheres for title in REGION_TITLES)]]
@@ -188,7 +188,7 @@ def _slices(findings: Findings) -> list[Flowable]:
     pictures = [
         (slice_picture(findings, index), f"Slice {index + 1} of {count}") for index in key_slices(findings, KEY_SLICES)
     ]
-    note = Paragraph("Stroke window (W 40, L 40). The patient's right is on the left of the picture.", SMALL)
+    note = Paragraph("Stroke window (W 40, L 40). The patient's right is on the left of the image.", SMALL)
     first, *others = _pictures(pictures, COLUMNS, WIDTH_MM / COLUMNS - 2)
     return [*_section("Slices", note, first), *others]
 
