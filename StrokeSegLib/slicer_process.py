@@ -21,7 +21,7 @@ def run_beside(script: Path, arguments: list[str]) -> int:
 
     Args:
         script: a Python file.
-        arguments: of the script.
+        arguments: arguments of the script.
     """
     program = shutil.which("PythonSlicer") or sys.executable
     return subprocess.run([program, str(script), *arguments], check=False).returncode

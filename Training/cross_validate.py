@@ -32,10 +32,10 @@ class Folds:
     """Figures by fold.
 
     Args:
-        names: of the runs.
+        names: names of the runs.
         columns: what the evaluation of their method shows, as far as it is numbers.
         means: ``(fold, column)`` over the patients of each fold to whom a figure applies; NaN where there is none.
-        patients: of each fold.
+        patients: number of patients in each fold.
     """
 
     names: tuple[str, ...]

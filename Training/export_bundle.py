@@ -80,7 +80,7 @@ def export(
             (Wortsman et al. 2022, uniform soup).
         calibrated: set the probabilities right on the patients that the run validated on, see `calibration`.
         data: folder of the data set, which calibration reads; None for synthetic patients.
-        version, licence: of the model.
+        version, licence: version and licence of the model.
         prediction: how its probabilities become labels, see the method's `Prediction`.
         evaluation: what `evaluate.py` wrote.
         fine_tuning: on what, where the network was fine-tuned.

@@ -64,10 +64,10 @@ class Figures:
     """A model on the held-out cases.
 
     Args:
-        dice: of each class; the first is the lesion as a whole.
-        auc: of the lesion inside the brain, all voxels pooled; None where it is not measured.
+        dice: Dice of each class; the first is the lesion as a whole.
+        auc: AUC of the lesion inside the brain, all voxels pooled; None if not measured.
         volume_error_ml: mean absolute error of the lesion's volume.
-        dice_of_cases: of the lesion, by case; those with no lesion in reference and prediction are left out.
+        dice_of_cases: Dice of the lesion by case, without cases that have no lesion in reference and prediction.
     """
 
     dice: Mapping[str, float]
@@ -98,7 +98,7 @@ class Figures:
 
     @property
     def lesion_dice(self) -> float:
-        """Of the lesion as a whole."""
+        """Dice of the lesion as a whole."""
         return next(iter(self.dice.values()))
 
     def is_better_than(self, other: "Figures") -> bool:
@@ -274,7 +274,7 @@ def _content(bundle: models.ModelBundle, data: Path, source: str, rehearsed_pati
 
 
 def _known(settings: type, recorded: Mapping[str, object]) -> dict[str, object]:
-    """Of what an older version of this program recorded, what still is a setting."""
+    """Recorded settings that this version still knows."""
     names = {entry.name for entry in dataclasses.fields(settings)}
     return {name: value for name, value in recorded.items() if name in names}
 

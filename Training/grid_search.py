@@ -34,11 +34,11 @@ class Sought:
 
     Args:
         segment: whose probabilities are cut.
-        labels: of the reference, that this segment marks.
+        labels: reference labels that this segment corresponds to.
         minimum: the setting of the method's `Prediction` that drops small connected parts.
         sizes: tried for it.
         in_ml: whether these are volumes, or numbers of voxels.
-        connectivity: of a part, as `scipy.ndimage.generate_binary_structure` counts it: 1 faces, 3 corners too.
+        connectivity: connectivity of a cluster as in `scipy.ndimage.generate_binary_structure`: 1 faces, 3 corners too.
         thresholds: tried.
     """
 
@@ -154,7 +154,7 @@ def dice_over_grid(
     """Dice ``(threshold, minimum size)`` of probabilities against a reference, both ``(slice, row, column)``.
 
     Args:
-        probabilities: of the segment.
+        probabilities: probabilities of the segment.
         reference: boolean.
         voxel_sizes: ``(slices,)`` what a voxel of each slice counts towards the minimum size.
         sought: what is tried.

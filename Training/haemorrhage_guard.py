@@ -38,7 +38,7 @@ AROUND_OEDEMA_MM = 4.0
 """The outlined oedema is a ring around blood, with gaps."""
 
 FIRST_SEED = 1000
-"""Of the synthetic heads; the guard's constants were chosen on others."""
+"""First seed of the synthetic heads; the guard's constants were chosen on others."""
 
 GEOMETRIES = (axial_geometry((28, 220, 200), (5.0, 1.0, 1.0)), axial_geometry((90, 220, 200), (1.5, 1.0, 1.0)))
 """Thick and thin slices of synthetic heads, three to one."""

@@ -122,7 +122,7 @@ def _header(
     unit: str = "",
     fields: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Of an NRRD file (teem.sourceforge.net/nrrd/format.html), its fastest axis first."""
+    """Header of an NRRD file (teem.sourceforge.net/nrrd/format.html), its fastest axis first."""
     to_lps = RAS_TO_LPS @ to_ras
     directions = [_vector(to_lps[:3, axis]) for axis in range(3)]
     kinds, units = ["domain"] * 3, ['""'] * 3

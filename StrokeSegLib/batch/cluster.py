@@ -37,8 +37,8 @@ def on_cluster(address: str, folder: Path) -> Iterator["Submit"]:  # noqa: F821 
     """The workers of a scheduler; on leaving, their processes of this batch end.
 
     Args:
-        address: of the scheduler.
-        folder: of the batch; a batch that goes on there replaces the processes that it left.
+        address: address of the scheduler.
+        folder: folder of the batch; resuming there replaces the processes left by the earlier run.
 
     Raises:
         StrokeSegError: no scheduler answers.

@@ -86,7 +86,7 @@ class BatchFolder:
         """Let a case appear, in place of an earlier one that failed.
 
         Args:
-            name: of the case.
+            name: name of the case.
             made: folder of its results, which need not exist where it failed.
             record: JSON values.
             log: traceback, if there is any.

@@ -39,7 +39,7 @@ class BatchProgress:
 
     Args:
         finished, total: cases, those of earlier runs included.
-        failed: of the finished ones.
+        failed: number of finished cases that failed.
         remaining_s: at the speed of this run; None before its first case.
     """
 

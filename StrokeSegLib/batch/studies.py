@@ -40,7 +40,7 @@ class BatchStudy:
     """One study of a batch.
 
     Args:
-        name: of its case, and of the folder of its results.
+        name: name of the case and of its results folder.
         source: its input as the user knows it: relative to the batch's folder, or as the table says it.
         case: how it is run; its output is chosen by the batch.
     """

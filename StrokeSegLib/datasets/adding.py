@@ -56,7 +56,7 @@ def add_to_nnunet(findings: Findings, name: str | None, folder: Path) -> list[Pa
 
     Raises:
         CaseError: the case holds nothing to learn, or not what the data set holds.
-        DataError: the folder is no raw data set of nnU-Net of one CT channel, or the name belongs to another scan.
+        DataError: the folder is not a single-channel nnU-Net raw data set, or the name belongs to another scan.
         OutputError: the folder cannot be written.
     """
     if not NNUNET_FOLDER.fullmatch(folder.name):

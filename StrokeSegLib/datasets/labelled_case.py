@@ -28,7 +28,7 @@ class LabelledCase:
 
     Args:
         name: in the data set.
-        scan_sha256: of its voxels, by which the same scan is known again.
+        scan_sha256: SHA-256 of the voxels, which identifies the scan.
         study: the scan.
         segments: values by name, of the segments that the labels hold.
         labels: uint8 ``(slice, row, column)``, as the reader left them.
@@ -50,7 +50,7 @@ class LabelledCase:
 
 
 def scan_sha256(study: Study) -> str:
-    """Of the scan's voxels, whole HU, on its acquired slices."""
+    """SHA-256 of the scan's voxels, in whole HU, on its acquired slices."""
     voxels = np.ascontiguousarray(np.rint(study.ct.voxels).astype("<i2"))
     return hashlib.sha256(voxels.tobytes() + str(voxels.shape).encode()).hexdigest()
 
@@ -59,7 +59,7 @@ def case_name(findings: Findings, name: str | None) -> str:
     """The name that was asked for, or a pseudonym that follows from the voxels and tells nothing of the patient.
 
     Raises:
-        CaseError: a name that is no plain file name.
+        CaseError: the name is not a plain file name.
     """
     if name is None:
         return f"case-{scan_sha256(findings.study)[:PSEUDONYM_DIGITS]}"

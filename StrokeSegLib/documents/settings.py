@@ -21,7 +21,7 @@ class Setting:
 
     Args:
         group: one of `GROUPS`.
-        key, value: of that group; the value is JSON, or a name, which a command line gives without quotes.
+        key, value: key and value in that group; the value is JSON, or a name, without quotes on a command line.
     """
 
     group: str

@@ -48,7 +48,7 @@ class SourceImages:
     """What DICOM objects refer to.
 
     Args:
-        headers: of the images, one a file, their text decoded.
+        headers: headers of the images, one per file, with decoded text.
         character_set: Specific Character Set of the series; None where it has none.
     """
 
@@ -60,7 +60,7 @@ def source_of(findings: Findings, source: Path, empty_patient: bool) -> tuple[So
     """The series that a case was made of, and its images as far as objects refer to them.
 
     Args:
-        findings: of the case.
+        findings: findings of the case.
         source: DICOM folder, archive or file with the series.
         empty_patient: see `source_images`.
 

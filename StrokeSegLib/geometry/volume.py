@@ -44,7 +44,7 @@ def axial_volume(
 
     Args:
         stored: the file's array.
-        spacing_mm: of ``i, j, k`` (ITK's order).
+        spacing_mm: spacing of ``i, j, k`` (ITK's order).
         origin_mm: LPS position of voxel ``[0, 0, 0]``.
         direction: ``(3, 3)`` ITK direction matrix.
     """

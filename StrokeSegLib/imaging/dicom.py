@@ -36,8 +36,8 @@ def read_dicom(
     Args:
         path: file or folder.
         wanted: which of the two.
-        times_s: of a perfusion series' frames, where its headers' are missing or wrong.
-        files: of the folder, the only ones to read.
+        times_s: times of the perfusion frames, if the headers lack them or are wrong.
+        files: the only files of the folder to read.
 
     Raises:
         ImageError: nothing that is wanted, several patients, damaged files, images that contradict each other.
@@ -137,7 +137,7 @@ def decoded_slices(series: Series) -> tuple[np.ndarray, list[ImageHeader], int]:
                     "a time series" if len({image.times for image in images}) > 1 else "several reconstructions mixed"
                 )
                 raise ImageError(
-                    f"The series holds different images at the same position ({images[index].name} and "
+                    f"The series contains different images at the same position ({images[index].name} and "
                     f"{images[start].name}: {kind}); choose a single head CT."
                 )
         kept.append(start)

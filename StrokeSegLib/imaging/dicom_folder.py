@@ -19,8 +19,8 @@ class Unreadable:
     Args:
         path: the file.
         reason: what is wrong with it.
-        series_uid: of the series that it belongs to; empty where even that cannot be read.
-        modality: of the image; empty where even that cannot be read.
+        series_uid: UID of the series that the file belongs to; empty if unreadable.
+        modality: modality of the image; empty if unreadable.
     """
 
     path: Path
@@ -51,7 +51,7 @@ def read_headers(path: Path, files: Sequence[Path] = ()) -> DicomImages:
 
     Args:
         path: file or folder; a DICOMDIR stands for its folder.
-        files: of the folder, the only ones to read.
+        files: the only files of the folder to read.
 
     Raises:
         ImageError: no image that can be used; the sentence says what is there.

@@ -44,7 +44,7 @@ def frames_of(series: Series, times_s: Sequence[float] | None = None) -> Frames:
 
     Args:
         series: images at repeated positions, in any order.
-        times_s: of the frames, where the headers' are missing or wrong; the headers then give the order alone.
+        times_s: frame times, if the headers lack them or are wrong; the headers then only give the order.
 
     Raises:
         ImageError: times that are missing or do not tell the images apart, or positions with unequal numbers of images.
@@ -93,7 +93,7 @@ def decoded_frames(frames: Frames) -> np.ndarray:
         first, second = (np.array(pixels) for _, pixels in decoded((kept, other)))
         if not np.array_equal(first, second):
             raise ImageError(
-                f"The perfusion series holds different images of one position and time ({kept.name} and "
+                f"The perfusion series contains different images of one position and time ({kept.name} and "
                 f"{other.name}: several reconstructions mixed). Export a single reconstruction."
             )
     return voxels

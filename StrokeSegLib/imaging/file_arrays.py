@@ -58,11 +58,11 @@ class FileArray:
 
     Args:
         values: ``(k, j, i)``, or ``(k, j, i, time)`` for a time series; as stored, rescaled where the file says so.
-        spacing_mm: of ``i, j, k``.
+        spacing_mm: spacing of ``i, j, k``.
         origin_mm: LPS position of the first voxel.
         direction: ``(3, 3)`` ITK direction matrix.
         times_s: ``(time,)`` of the frames; None where there are none or the file does not say.
-        unit: of the values, as the file words it; empty where it does not.
+        unit: unit of the values as stated by the file; empty if it states none.
         warnings: what the file says twice and differently.
         times_warnings: what must be known of the times, if they are used.
     """

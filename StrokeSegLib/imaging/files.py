@@ -28,11 +28,11 @@ def read_file(path: Path, wanted: Wanted = "any", times_s: Sequence[float] | Non
     Args:
         path: the file.
         wanted: what the file has to hold.
-        times_s: of the frames of a time series, where the file does not say them.
+        times_s: frame times of a time series, if the file does not state them.
 
     Raises:
         ImageError: the file is damaged, is not what is wanted, does not say its times, or holds colours or voxels that
-            are no numbers.
+            are not numbers.
     """
     array = read_array(path, most_frames=1 if wanted == "ncct" else None)
     if array.values.ndim == 4:

@@ -36,7 +36,7 @@ def read_case(path: Path, wanted: Wanted = "any", times_s: Sequence[float] | Non
     Args:
         path: folder of the case.
         wanted: ``ncct`` the CT alone; ``ctp`` insists on maps or the series.
-        times_s: of the series' frames, where its file does not say them.
+        times_s: frame times of the series, if its file does not state them.
 
     Raises:
         ImageError: files that are missing, damaged or of different grids.

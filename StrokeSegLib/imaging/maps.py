@@ -31,8 +31,8 @@ def read_maps(
         ct: the axial CT of the maps' study.
         files: a NIfTI, NRRD or MetaImage file, or a DICOM file or folder, for each of ``cbf``, ``cbv``, ``mtt`` and
             ``tmax``; without ``mtt`` it is 60 CBV / CBF (central volume theorem; Stewart 1894, Meier and Zierler 1954).
-        units: of a map, by its name, where the file does not say it or says it wrongly.
-        nominal_geometry: of the CT's study; maps in it lie slice by slice where the CT lies.
+        units: unit of each map, by name, if the file does not state it or states it wrongly.
+        nominal_geometry: nominal geometry of the CT's study; maps on this grid follow the CT slice by slice.
 
     Raises:
         ImageError: maps are missing, unreadable, colours, empty, on another grid than the CT, or in a unit that is not
@@ -97,7 +97,7 @@ def _size(geometry: SliceGeometry) -> str:
 
 
 def _measured(name: str, stored: np.ndarray, source: str, stated: str, given: str | None) -> np.ndarray:
-    """A map's values, float32 in the library's unit; what is no number or negative (padding) becomes 0."""
+    """A map's values, float32 in the library's unit; NaN, infinite and negative values (padding) become 0."""
     stated_factor = map_units.factor(name, stated)
     scale = map_units.factor(name, given) if given else stated_factor if stated_factor is not None else 1.0
     if scale is None:

@@ -36,7 +36,7 @@ class FileGeometry:
     """Where an array lies.
 
     Args:
-        spacing_mm: of ``i, j, k``.
+        spacing_mm: spacing of ``i, j, k``.
         origin_mm: LPS position of the first voxel.
         direction: ``(3, 3)`` ITK direction matrix.
         warnings: what the header says otherwise.

@@ -59,7 +59,7 @@ class _Coarse:
     Args:
         hu, brain: ``(slice, row, column)``.
         sampling_mm: along slices, rows, columns.
-        slices_per_voxel: of the scan.
+        slices_per_voxel: number of the scan's slices per voxel.
     """
 
     hu: np.ndarray

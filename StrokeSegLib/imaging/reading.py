@@ -21,7 +21,7 @@ AIR_HU = -500
 """A head CT shows air around the head; where nothing is below this, the values are hardly HU."""
 
 SMALLEST_MATRIX = 64
-"""Rows and columns below which an image is no head CT slice."""
+"""Smallest number of rows and columns of a head CT slice."""
 
 
 def read_study(
@@ -38,8 +38,8 @@ def read_study(
         stack: where the slices of a file really lie, if that is not what the file says.
         wanted: ``ncct`` a non-contrast CT, ``ctp`` a CT perfusion series or maps; ``any`` takes what there is, of a
             folder that holds both the non-contrast CT.
-        times_s: of the frames of a perfusion series in seconds, where the input does not say them or says them wrongly.
-        files: of a DICOM folder that holds several studies, those of one.
+        times_s: times of the perfusion frames in seconds, if the input does not state them or states them wrongly.
+        files: files of one study in a DICOM folder with several.
 
     Raises:
         ImageError: the input is missing, damaged or not what is wanted; the sentence says what to do.

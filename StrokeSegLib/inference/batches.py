@@ -27,7 +27,7 @@ class Plan:
     """Where to run, and how many slices, patches or tiles at a time.
 
     Args:
-        device: of the networks.
+        device: device that the networks run on.
         batch: inputs at a time.
         halvings: how often the sides of a tile are halved.
     """
@@ -52,7 +52,7 @@ class BatchedRun:
     Args:
         networks_on: gives the ensemble on a device.
         plans: what to try in turn as memory runs out.
-        unit: of what a batch is made, for the reader: ``slice``, ``patch`` or ``tile``.
+        unit: what a batch consists of, for messages: ``slice``, ``patch`` or ``tile``.
     """
 
     def __init__(self, networks_on: NetworksOn, plans: Sequence[Plan], unit: str):

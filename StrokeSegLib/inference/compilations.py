@@ -24,7 +24,7 @@ SWITCH = "STROKESEG_OPENVINO"
 """Environment variable that leaves everything to torch where it is ``off``."""
 
 FOLDER = ".compiled"
-"""Of kept compilations, among the installed models; its loss costs seconds."""
+"""Folder of saved compilations, among the installed models; losing it costs seconds."""
 
 MOST_KEPT = 16
 """Compilations kept on disk, 20 to 40 MB each with the shipped models; the oldest go first."""
@@ -64,7 +64,7 @@ class Compilation:
         return torch.from_numpy(self._request.infer([images.contiguous().numpy()], share_inputs=True)[0])
 
     def keep(self, name: str) -> None:
-        """Write it to disk, whole or not at all; a disk that cannot be written is no error."""
+        """Write it to disk completely or not at all; a disk that cannot be written is not an error."""
         folder = installed_folder() / FOLDER
         try:
             folder.mkdir(parents=True, exist_ok=True)

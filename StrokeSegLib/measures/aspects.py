@@ -47,8 +47,8 @@ class AffectedRule:
     by; “5 % or 0.1 ml” marks one region in 23 that a tenth does not, for 0.1 ml is little of a large region.
 
     Args:
-        minimum_fraction: of the region's volume that is infarct, from which it is affected.
-        minimum_ml: of infarct that it needs besides, so that a few voxels of a small or cut region do not count.
+        minimum_fraction: smallest infarcted fraction of a region's volume that counts as affected.
+        minimum_ml: smallest infarct volume in a region, so that a few voxels of a small or cut region do not count.
         hu_ratio: mean HU over that of the mirrored region at which or below which a region is marked as ischaemic.
         hu_difference: HU by which a region is darker than the mirrored one from which it is marked, too
             (both Mokin et al. 2017).
@@ -80,8 +80,8 @@ class RegionFinding:
     Args:
         region: which.
         affected: whether it costs a point.
-        fraction: of its volume that is infarct; 0 where it is not in view.
-        volume_ml, affected_ml: of the region, and of infarct in it.
+        fraction: infarcted fraction of the region's volume; 0 if the region is not in view.
+        volume_ml, affected_ml: volume of the region and of the infarct in it.
         mean_hu: over its voxels of 20–80 HU; None without any.
         hu_ratio: mean HU over that of the mirrored region; None where either is missing.
         net_water_uptake_percent: ``(1 − hu_ratio) · 100`` (Broocks et al. 2016), negative where it is the denser side.
@@ -108,7 +108,7 @@ class HemisphereScore:
     """One hemisphere.
 
     Args:
-        side: of the patient.
+        side: side of the patient.
         regions: ten, in the order of the score sheet.
         score: 0…10; None where a region is neither in view nor decided by the reader.
     """
@@ -184,7 +184,7 @@ def score(
     """Judge all regions and score both hemispheres.
 
     Args:
-        measurements: of the regions, in any order; one without is not in view.
+        measurements: measurements of the regions, in any order; one without is not in view.
         rule: when a region is affected.
         side: ``left`` or ``right`` where the reader names the symptomatic hemisphere, else ``auto``.
         overrides: regions that the reader decided, and how.
@@ -222,7 +222,7 @@ def scored_anew(
 
     Args:
         automatic: as the run scored; a side that was named for it stays.
-        measurements: of the regions as they are now.
+        measurements: measurements of the regions as they are now.
         side, overrides: the reader's decisions, as for `score`.
     """
     if side == "auto" and automatic.side_source == EDITED:

@@ -42,10 +42,10 @@ class ClinicalInputs:
     """What the images do not say; None where it was not given.
 
     Args:
-        age_years: of the patient.
+        age_years: age of the patient.
         nihss: National Institutes of Health Stroke Scale.
         hours: since the patient was last known well.
-        aspects: of the symptomatic hemisphere, read on non-contrast CT.
+        aspects: ASPECTS of the symptomatic hemisphere, read on non-contrast CT.
 
     Raises:
         StrokeSegError: a value that cannot be.
@@ -96,8 +96,8 @@ class Criterion:
     """A trial's criterion.
 
     Args:
-        name: of the trial.
-        answer: of the whole.
+        name: name of the trial.
+        answer: overall answer.
         requirements: in the order of the trial's definition.
     """
 

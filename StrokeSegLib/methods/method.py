@@ -100,7 +100,7 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
     """
 
     id: ClassVar[str]
-    """By which it is asked for."""
+    """Identifier on the command line and in files."""
 
     wanted: ClassVar[Wanted]
     """What it reads."""
@@ -112,7 +112,7 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
     """How its output becomes labels."""
 
     labels: ClassVar[Mapping[str, int]]
-    """Of its networks' lesions, by segment name."""
+    """Labels of its networks' lesions, by segment name."""
 
     needs_network: ClassVar[bool] = True
 

@@ -41,7 +41,7 @@ REGIONS = tuple(Segment(aspects_segment_name(region), region.label) for region i
 NETWORK, ATLAS = "network", "atlas"
 
 BACKGROUND_CHANNEL = 1
-"""Of the networks' channels, between infarct and the classes of the anatomy."""
+"""The networks' channel between infarct and the classes of the anatomy."""
 
 NETWORKS_DONE = 0.95
 """Progress fraction of the prediction at which the networks have ended."""
@@ -58,7 +58,7 @@ class Prediction:
         minimum_infarct_ml: connected infarcts below this are dropped.
         regions: whether regions are those that the ``network`` finds or those of the registered ``atlas``.
         basis: whether a region is affected by the ``infarct`` in it or by its ``hu``, see `AffectedRule`.
-        minimum_fraction, minimum_ml, hu_ratio, hu_difference: of the `AffectedRule`.
+        minimum_fraction, minimum_ml, hu_ratio, hu_difference: parameters of the `AffectedRule`.
     """
 
     infarct_threshold: Probability = 0.5

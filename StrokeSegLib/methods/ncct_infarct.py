@@ -35,7 +35,7 @@ BRAIN_FOUND, PREDICTED = 0.5, 0.95
 
 
 Side = Annotated[int, Ge(16)]
-"""Of a tile, in voxels."""
+"""Size of a tile in voxels."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Prediction:
     Args:
         threshold: a voxel is infarct where its probability exceeds it.
         tile: slices, rows and columns that the network sees at a time.
-        overlap: of neighbouring tiles, as a part of their size; probabilities are averaged where tiles overlap.
+        overlap: overlap of neighbouring tiles, as a fraction of their size; overlapping probabilities are averaged.
         mirrored: also predict the mirror images of each tile, and average.
         minimum_ml: connected infarcts of a smaller volume are dropped.
     """

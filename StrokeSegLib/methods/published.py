@@ -72,7 +72,7 @@ class Published:
     """What is known of a method's published checkpoints.
 
     Args:
-        name: of the bundle, where none is given.
+        name: name of the bundle if none is given.
         options: settings that it took.
         description: architecture, preparation, prediction and labels, as in `bundle.json`.
     """

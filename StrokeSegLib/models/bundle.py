@@ -163,7 +163,7 @@ def _described(content: bytes, bundle: str) -> dict:
     """The description in a `bundle.json`.
 
     Raises:
-        BundleError: it is no JSON, or breaks the format.
+        BundleError: it is not valid JSON or does not follow the format.
     """
     try:
         description = json.loads(content)

@@ -78,7 +78,7 @@ def install(
     Args:
         source: a folder, a zip file, or an http(s) or file URL of a zip file.
         check: see `verify`.
-        sha256: of the zip file; needed for a URL.
+        sha256: SHA-256 of the zip file; required for a URL.
         progress: called with the fraction downloaded.
 
     Raises:

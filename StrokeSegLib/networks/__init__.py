@@ -22,7 +22,7 @@ class Architecture:
 
     Args:
         name: one of `ARCHITECTURES`.
-        arguments: of that architecture, all of them.
+        arguments: all arguments of that architecture.
     """
 
     name: str

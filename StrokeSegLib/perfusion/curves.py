@@ -126,7 +126,7 @@ def brain_curves(
     Args:
         series: frames, free of motion.
         brain: boolean ``(slice, row, column)``.
-        geometry: of the slices.
+        geometry: geometry of the slices.
         smoothing_mm: standard deviation of the Gaussian within the slice.
         progress: called with a fraction after each slice; may raise `Cancelled`.
         poses: ``(time,)`` pose of the head in each frame; one for all by default.
@@ -252,7 +252,7 @@ def _baseline_samples(curves: torch.Tensor) -> int:
     if fall > max(rise, LEAST_BOLUS_HU):
         raise ImageError(
             f"The vessels are brightest in the first frames and darken by {fall:.0f} HU: the bolus arrived before "
-            "the series began, so there was no baseline and nothing can be measured."
+            "the series began, so the baseline is missing and nothing can be measured."
         )
     if rise < LEAST_BOLUS_HU:
         raise ImageError(

@@ -20,13 +20,13 @@ class PerfusionSettings:
         tmax: ``residue-maximum`` as the trials measured it (see `tmax`), or ``delay`` of the blood alone, which is 1.3
             to 2 s shorter in healthy tissue; the textbook methods know the first one only.
         oscillation_limit: oscillation index up to which a residue function is accepted (Wu et al. 2003, eq. 5).
-        singular_value_threshold: of the block-circulant and standard SVD, relative to the largest singular value.
+        singular_value_threshold: threshold of block-circulant and standard SVD, relative to the largest singular value.
         tikhonov: regularisation parameter relative to the largest singular value.
         smoothing_mm: standard deviation of the Gaussian that smooths each frame within the slice and the brain; None
             takes as much as the noise of the series asks for.
         correct_motion: whether each frame is moved onto the first ones.
-        artery_haematocrit, tissue_haematocrit: of large and of small vessels.
-        density_g_per_ml: of brain tissue.
+        artery_haematocrit, tissue_haematocrit: haematocrit of large and of small vessels.
+        density_g_per_ml: density of brain tissue.
         artery_voxel, vein_voxel: slice, row and column (axial, from 0) of a vessel that the reader points to; None
             lets the program find it.
 

@@ -12,10 +12,10 @@ CT_SMOOTHING_MM = 2.0
 """Standard deviation, within the slice, of the Gaussian that makes CSF and tissue tell apart on a noisy CT."""
 
 BRAIN_HU = (20.0, 50.0)
-"""A CT whose median in the brain lies outside is no CT in HU, and its values say nothing about CSF."""
+"""A CT whose median in the brain lies outside is not in HU, so its values do not identify CSF."""
 
 LEAST_NORMAL_ML = 20.0
-"""Normal tissue of less volume is no reference: a handful of voxels near the edge."""
+"""A smaller volume of normal tissue is not a usable reference: a handful of voxels near the edge."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class Vessels:
 
 @dataclass(frozen=True)
 class _Shapes:
-    """Of the vessel candidates: index among all voxels, smoothed curves and what they look like."""
+    """Vessel candidates: index among all voxels, smoothed curves and their features."""
 
     index: torch.Tensor
     places_mm: torch.Tensor
@@ -105,8 +105,8 @@ def find_vessels(
     but not the sinuses: the artery is scaled by the ratio of the areas, for as much contrast leaves as enters.
 
     Args:
-        curves: of all voxels of the brain.
-        geometry: of the slices.
+        curves: curves of all voxels of the brain.
+        geometry: geometry of the slices.
         artery_voxel, vein_voxel: slice, row, column that the reader points to.
 
     Raises:

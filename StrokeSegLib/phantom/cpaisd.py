@@ -25,8 +25,8 @@ def write_cpaisd_dataset(
 
     Args:
         folder: made if absent.
-        seeds: of the patients, at least three.
-        validation_fraction, test_fraction: of the studies; at least one each.
+        seeds: seeds of the patients, at least three.
+        validation_fraction, test_fraction: fractions of the studies; at least one study each.
         spacing_mm: along columns, rows and between slices.
 
     Raises:

@@ -28,7 +28,7 @@ def draw_motion(seed: int, frames: int, kind: str) -> Motion:
     """The motion of one scan; the same arguments give the same one.
 
     Args:
-        seed: of the patient.
+        seed: random seed of the patient.
         frames: how many.
         kind: ``still``; ``jitter``, the table does not quite return to its place between frames; ``mild``, the head
             settles in two or three steps of some millimetres and degrees; ``severe``, in three to five steps of up to

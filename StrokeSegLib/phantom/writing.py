@@ -71,7 +71,7 @@ def write_phantom(
 
     Args:
         folder: made if absent; must be empty.
-        seed: of the patient and the scanner.
+        seed: random seed of the patient and the scanner.
         kind: ``ncct``, a non-contrast CT, or ``ctp``, a CT perfusion series.
         format: ``dicom``, ``nifti`` or ``nrrd``, of the image.
         spacing_mm: along columns (x), rows (y) and between slices (z); `SPACING_MM` of the kind if not given.

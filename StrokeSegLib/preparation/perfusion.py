@@ -136,7 +136,7 @@ class _PixelGrid:
 
     @cached_property
     def geometry(self) -> SliceGeometry:
-        """Of the network's pixels, as far as sizes go; slices lie as they are."""
+        """Geometry with the network's pixel size; slice positions are unchanged."""
         if self.spacing_mm is None:
             return self.scan
         return SliceGeometry(

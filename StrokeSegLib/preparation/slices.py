@@ -85,7 +85,7 @@ class PreparedSlices:
     Args:
         study: the scan.
         preparation: how HU become the channels.
-        registration: of the head, which tells the other hemisphere's places; None takes the mid-sagittal plane.
+        registration: registration of the head, used to mirror positions; None uses the mid-sagittal plane.
     """
 
     def __init__(self, study: Study, preparation: Preparation, registration: HeadRegistration | None = None):
@@ -148,7 +148,7 @@ class PreparedSlices:
         Beyond the network's field of view they are 0.
 
         Args:
-            index: of the slab.
+            index: index of the slab.
             maps: ``(map, row, column)`` on the network's grid.
             part: the scan's rows and columns that are wanted.
         """
@@ -261,7 +261,7 @@ def prepare(study: Study, preparation: Preparation, registration: HeadRegistrati
     Args:
         study: the scan.
         preparation: how HU become the network's channels.
-        registration: of the head, where there is one; mirrored slices follow it rather than the mid-sagittal plane.
+        registration: registration of the head, if available; mirrored slices follow it, not the mid-sagittal plane.
 
     Raises:
         ImageError: the preparation needs the brain, and none, or hardly any, is found.

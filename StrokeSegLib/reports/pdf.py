@@ -26,7 +26,7 @@ from StrokeSegLib.vocabulary.map_scales import SCALES
 from StrokeSegLib.vocabulary.terminology import TERMS
 
 MARGIN_MM, WIDTH_MM = 16.0, 178.0
-"""Of A4, 210 mm wide."""
+"""Margin and text width on A4, 210 mm wide."""
 
 FRAME_PADDING = 6
 """Points that ReportLab leaves within the margins."""

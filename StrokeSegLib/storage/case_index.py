@@ -39,8 +39,8 @@ def check_name_is_free(rows: Mapping[str, Mapping[str, str]], name: str, scan_sh
     """The name is new, or was given to the same scan before, whose labels are then replaced.
 
     Args:
-        rows: of the data set.
-        name, scan_sha256: of the case to add.
+        rows: rows of the data set.
+        name, scan_sha256: name and scan hash of the case to add.
         exists: whether the data set holds files of this name.
 
     Raises:

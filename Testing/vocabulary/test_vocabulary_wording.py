@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,27 +11,46 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted(path for folder in ("StrokeSeg", "StrokeSegLib", "Training") for path in (ROOT / folder).rglob("*.py"))
 
 DOCSTRINGS = {
-    "begins with “Of”": r"^\s*Of |^\s*\w+(, \w+)*: of ",
+    "begins with “Of”": r"^Of |^\w+(, \w+)*: of ",
     "“is no X” for “is not an X”": r"(?<!there )\b(is|are|was|were) no\b(?! longer| farther| further| more)",
-    "begins with “By which”, “To which” and the like": r"^\s*(By|To|From|On|In|At|For) which ",
+    "begins with “By which” and the like": r"^(By|To|From|On|In|At|For) which ",
 }
-"""By line of a docstring."""
+"""Patterns of a line of a docstring."""
 
 MESSAGES = {
-    "“is no X” for “is not an X”, or “there is no X” for “unknown X”": r"\b(is|are|was|were) no\b(?! longer)",
-    "“there” for “available”": r"\bnot there\b",
+    "“there is no X” for “unknown X”": r"\b(is|are|was|were) no\b(?! longer)",
+    "“not there” for “not available”": r"\bnot there\b",
     "“marked” for “segmented”": r"\bmark(s|ed)?\b",
     "“said” for “reported”": r"\bsaid\b",
     "“taken for”": r"\btaken for\b",
     "“laid onto”": r"\b(laid|laying) (the \w+( \w+)? )?onto\b",
     "“holds” for “contains”": r"\bholds?\b",
-    "“whole” for “complete” or “verified”": r"\b(is|no|a) whole (?!number)",
-    "“go on”": r"\b(go|goes|went) on\b",
+    "“whole” for “complete”": r"\b(is|no|a) whole (?!number)",
+    "“go on” for “continue”": r"\b(go|goes|went) on\b",
     "“lies beside” and the like": r"\blies? (beside|elsewhere|together)\b",
-    "“As asked”": r"\bAs asked\b",
-    "“at will”": r"\bat will\b",
+    "“As asked” for “as requested”": r"\bAs asked\b",
+    "“at will” for “optional”": r"\bat will\b",
 }
-"""By sentence: string of a program or text of a form, with at least three words."""
+"""Patterns of a message: a string of at least three words, a text of a form or of a report's template."""
+
+EXAMPLES = {
+    "begins with “Of”": "seed: of the deformations.",
+    "“is no X” for “is not an X”": "The folder is no data set.",
+    "begins with “By which” and the like": "By which the worker is told its threads.",
+    "“there is no X” for “unknown X”": "There is no map called x.",
+    "“not there” for “not available”": "The device “cuda” is not there.",
+    "“marked” for “segmented”": "30% of the marked tissue lies outside the brain.",
+    "“said” for “reported”": "Parts below 20 ml are said.",
+    "“taken for”": "8 ml are taken for infarct.",
+    "“laid onto”": "laying the head atlas onto the scan",
+    "“holds” for “contains”": "The folder holds no cases.",
+    "“whole” for “complete”": "The file is no whole zip file.",
+    "“go on” for “continue”": "go on with the output folder",
+    "“lies beside” and the like": "The map lies elsewhere than the scan.",
+    "“As asked” for “as requested”": "As asked, only the left side is reported.",
+    "“at will” for “optional”": "the column input, and others at will",
+}
+"""A sentence that each pattern recognises."""
 
 
 def docstring_nodes(tree: ast.AST) -> list[ast.Constant]:
@@ -40,7 +60,7 @@ def docstring_nodes(tree: ast.AST) -> list[ast.Constant]:
 
 
 def sentences(tree: ast.AST) -> list[tuple[int, str]]:
-    """Line and text of the strings that are no docstrings; what is formatted in is an ellipsis."""
+    """Line and text of the strings that are not docstrings; an ellipsis stands for each value formatted in."""
     silent = {id(node) for node in docstring_nodes(tree)}
     found = []
     for node in ast.walk(tree):
@@ -53,29 +73,50 @@ def sentences(tree: ast.AST) -> list[tuple[int, str]]:
     return [(line, text) for line, text in found if len(text.split()) >= 3]
 
 
-@pytest.mark.parametrize("habit", DOCSTRINGS)
-def test_docstrings_are_plain(habit):
-    pattern = re.compile(DOCSTRINGS[habit])
-    found = [
-        f"{path.relative_to(ROOT)}:{node.lineno + index}: {line.strip()}"
-        for path in FILES
-        for node in docstring_nodes(ast.parse(path.read_text(encoding="utf-8")))
+@cache
+def trees() -> dict[str, ast.AST]:
+    return {str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+@cache
+def docstring_lines() -> list[str]:
+    """``file:line: text`` of every line of a docstring."""
+    return [
+        f"{file}:{node.lineno + index}: {line.strip()}"
+        for file, tree in trees().items()
+        for node in docstring_nodes(tree)
         for index, line in enumerate(node.value.splitlines())
-        if pattern.search(line)
     ]
-    assert not found, "\n".join([habit, *found])
 
 
-@pytest.mark.parametrize("habit", MESSAGES)
-def test_messages_are_plain(habit):
-    pattern = re.compile(MESSAGES[habit])
-    found = [
-        f"{path.relative_to(ROOT)}:{line}: {text}"
-        for path in FILES
-        for line, text in sentences(ast.parse(path.read_text(encoding="utf-8")))
-        if pattern.search(text)
-    ]
+@cache
+def messages() -> list[str]:
+    """``file:line: text`` of every message in the code, the forms and the templates of reports."""
+    found = [f"{file}:{line}: {text}" for file, tree in trees().items() for line, text in sentences(tree)]
     for form in (ROOT / "StrokeSeg" / "Resources" / "UI").glob("*.ui"):
         texts = re.findall(r"<string[^>]*>([^<]*)</string>", form.read_text(encoding="utf-8"))
-        found += [f"{form.relative_to(ROOT)}: {text}" for text in texts if pattern.search(text)]
-    assert not found, "\n".join([habit, *found])
+        found += [f"{form.name}:0: {text}" for text in texts]
+    for template in (ROOT / "StrokeSegLib" / "reports").glob("*.j2"):
+        texts = re.split(r"\{%.*?%\}|\{\{.*?\}\}|<[^>]*>", template.read_text(encoding="utf-8"))
+        found += [f"{template.name}:0: {' '.join(text.split())}" for text in texts if text.strip()]
+    return found
+
+
+def having(habit: str, texts: list[str]) -> list[str]:
+    return [text for text in texts if re.search(habit, text.split(": ", 1)[1])]
+
+
+@pytest.mark.parametrize("habit", DOCSTRINGS.values(), ids=DOCSTRINGS.keys())
+def test_docstrings_are_plain(habit):
+    assert not (found := having(habit, docstring_lines())), "\n".join(found)
+
+
+@pytest.mark.parametrize("habit", MESSAGES.values(), ids=MESSAGES.keys())
+def test_messages_are_plain(habit):
+    assert not (found := having(habit, messages())), "\n".join(found)
+
+
+def test_each_habit_is_recognised_in_a_sentence_that_has_it():
+    for habit, sentence in EXAMPLES.items():
+        assert re.search((DOCSTRINGS | MESSAGES)[habit], sentence), habit
+    assert EXAMPLES.keys() == (DOCSTRINGS | MESSAGES).keys()

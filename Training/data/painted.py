@@ -136,7 +136,7 @@ def painted_case(
     Args:
         folder: see the module.
         names: heads to draw from.
-        seed: of the head, its infarcts and distractors.
+        seed: random seed for the head, its infarcts and distractors.
         lesion, occlusion: see `PhantomOptions`; the lesion ``none`` leaves the head as it is.
     """
     name = names[int(np.random.default_rng(seed).integers(len(names)))]

@@ -38,6 +38,6 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 def _stem(file: Path) -> str | None:
-    """File name without its image suffix; None where it is no image."""
+    """File name without its image suffix; None if it is not an image."""
     suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if file.name.endswith(suffix)), None)
     return None if suffix is None else file.name.removesuffix(suffix)

@@ -87,9 +87,9 @@ class EverySlice(Dataset):
     """Each slice of prepared cases once.
 
     Args:
-        files: of the cases.
-        augmentation: of every slice drawn.
-        seed: of the augmentation.
+        files: files of the cases.
+        augmentation: augmentation of every slice drawn.
+        seed: random seed of the augmentation.
 
     Raises:
         DataError: slices of several sizes, which make no batch.
@@ -120,10 +120,10 @@ class RandomPatches(Dataset):
     """Patches of prepared cases, as many of each case.
 
     Args:
-        files: of the cases.
+        files: files of the cases.
         data: how many patches, and how many around lesions.
-        augmentation: of every patch drawn.
-        seed: of the draws.
+        augmentation: augmentation of every patch drawn.
+        seed: random seed of the draws.
         fixed: whether the same patches come in every epoch, as for validation.
     """
 
