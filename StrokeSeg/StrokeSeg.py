@@ -31,10 +31,10 @@ from StrokeSegPanel.selftest import StrokeSegTest  # noqa: F401 - Slicer looks f
 from StrokeSegLib.vocabulary.map_scales import SCALES
 
 LOADING_PAUSE_MS = 300
-"""The scan is looked at anew when no node has been added to the scene for this long."""
+"""Delay after the last node was added to the scene before the scan is examined again."""
 
 JUDGED_METHOD = "ctp-threshold"
-"""The trials' criteria are judged by thresholds alone."""
+"""The only method that evaluates the trial criteria."""
 
 MAP_NAMES = tuple(scale.name for scale in SCALES)
 NEEDED_MAPS = ("cbf", "cbv", "tmax")
@@ -42,7 +42,7 @@ NEEDED_MAPS = ("cbf", "cbv", "tmax")
 
 
 class StrokeSeg(ScriptedLoadableModule):
-    """What Slicer's module list shows."""
+    """The module's entry in Slicer's module list."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -141,7 +141,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._gui_tag = None
 
     def _choose_a_scan(self):
-        """Where none is chosen, take the first scan that is there."""
+        """Choose the first scan in the scene if none is chosen."""
         if self._parameters.inputVolume is None and (scans := _scans()):
             self._parameters.inputVolume = scans[0]
 
@@ -197,7 +197,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._refresh()
 
     def _request(self) -> RunRequest:
-        """What the panel is set to."""
+        """The panel's settings."""
         parameters = self._parameters
         maps = self._chosen_maps()
         units = {name: getattr(parameters, f"{name}Unit") for name in maps}
@@ -250,7 +250,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._refresh()
 
     def _show_results_of_scan(self):
-        """Where another scan is chosen, its own result is shown, the newest one if there are several."""
+        """Show the result of a newly chosen scan, the newest one if there are several."""
         scan = shown_volume(self._parameters.inputVolume)
         if scan is self._scan_shown:
             return
@@ -336,7 +336,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.export.follow(self.results.live.results)
 
     def _why_not_ready(self) -> str:
-        """What is missing for a run; empty if nothing is."""
+        """What is missing before a run can start; empty if nothing."""
         if self.installer.missing:
             return _("Install the missing packages first.")
         if not self.options.models:
@@ -353,7 +353,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return ""
 
     def _refresh_inputs(self):
-        """Show what matters only for some scans where it does."""
+        """Show controls that apply only to some scans."""
         scan = self._parameters.inputVolume
         is_series = not self._chosen_maps() and series_of(scan) is not None
         for widget in (self.ui.intervalText, self.ui.intervalSpin):

@@ -1,4 +1,4 @@
-"""The panel's parts; below the window of Slicer, they stand on the ground floor of the library."""
+"""The parts of the panel; they use only the light modules of the library, which load in Slicer's own process."""
 
 import sys
 from pathlib import Path

@@ -13,12 +13,12 @@ LINE_WIDTH = 2.0
 
 
 def has_curves(perfusion: dict) -> bool:
-    """Whether `perfusion` of a run's results holds curves; given maps have none."""
+    """Whether `perfusion` of a run's results contains curves; imported maps have none."""
     return "times_s" in perfusion and "artery" in perfusion
 
 
 def add_plot(perfusion: dict, add: Callable[[object, str], object]) -> list:
-    """Make the plot of a run's curves.
+    """Create the plot of a run's curves.
 
     Args:
         perfusion: `perfusion` in the run's `results.json`.

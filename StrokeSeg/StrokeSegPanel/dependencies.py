@@ -29,7 +29,7 @@ OTHERS = {
 """Requirement by the name it is imported under."""
 
 KEPT = ("numpy", "SimpleITK", "vtk", "pydicom", "torch", "torchvision")
-"""Distributions that pip must not replace once they are there."""
+"""Distributions that pip must not replace once they are installed."""
 
 
 OTHERS_MB, TORCH_GB, TORCH_GPU_GB = 65, 0.2, 3
@@ -50,12 +50,12 @@ def needs_torch(requirements: list[str]) -> bool:
 
 
 def without_torch(requirements: list[str]) -> list[str]:
-    """Those that pip installs by itself."""
+    """Requirements that pip can install directly."""
     return [requirement for requirement in requirements if requirement not in TORCH.values()]
 
 
 def has_torch_extension() -> bool:
-    """Whether the extension is there that installs the right PyTorch for this computer."""
+    """Whether the extension that installs the right PyTorch for this computer is available."""
     return importlib.util.find_spec("PyTorchUtils") is not None
 
 
@@ -85,7 +85,7 @@ def pip_arguments(requirements: list[str], constraints: Path, wheels: Path | Non
 
 
 def download_command(requirements: list[str]) -> str:
-    """What to type on a computer with network to bring the wheels along."""
+    """Command that downloads the wheels on a computer with internet access."""
     python = f"python{sys.version_info.major}.{sys.version_info.minor}"
     quoted = " ".join(f'"{requirement}"' for requirement in requirements)
     return f"{python} -m pip download --only-binary=:all: --dest wheels {quoted}"

@@ -1,4 +1,4 @@
-"""The DICOM files behind a volume of the scene, and where they say that its slices lie."""
+"""The DICOM files of a volume in the scene, and the slice positions they give."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SAME_PLACE_MM = 0.5
 SAME_DIRECTION = 0.01
 
 SAME_SLICES_MM = 0.01
-"""Slices that lie as the volume says within this need not be told."""
+"""Slices within this distance of their place in the volume need no separate positions."""
 
 HEADER = ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"]
 
@@ -31,7 +31,7 @@ class TrueSlices:
 
     Args:
         stack: as `geometry.slice_stack` makes it; None where the volume itself says so.
-        warning: what the reader must know; empty if nothing.
+        warning: warning for the reader; empty if none.
     """
 
     stack: dict | None

@@ -8,7 +8,7 @@ from StrokeSegLib.vocabulary.names import HYPOPERFUSED, REGION_PREFIX
 from StrokeSegPanel.record import Record
 
 FILL = 0.4
-"""Opacity of core, penumbra and infarct, through which the scan stays to be seen."""
+"""Opacity of core, penumbra and infarct; the scan remains visible."""
 
 AFFECTED, UNAFFECTED = 1.0, 0.45
 """Opacity of the outlines of ASPECTS regions."""
@@ -62,7 +62,7 @@ def show_segments(segmentation, shown: bool, names: Iterable[str] = (), regions:
 
 
 def hide(automatic) -> None:
-    """Keep what the run left out of the views; Slicer's reader shows also what is hidden from editors."""
+    """Hide the unedited result from the views; Slicer's reader also shows nodes hidden from editors."""
     automatic.CreateDefaultDisplayNodes()
     automatic.GetDisplayNode().SetVisibility(False)
 

@@ -43,7 +43,7 @@ class Correction(VTKObservationMixin):
         self.addObserver(self._editor_node, "ModifiedEvent", self._on_selected)
 
     def end(self) -> None:
-        """Show again what was shown before; nothing happens where nothing was begun."""
+        """Restore what was shown before; does nothing if no correction was started."""
         self.removeObservers()
         if self._results is None:
             return

@@ -1,4 +1,4 @@
-"""The panel's section that exports a result: what, where, under which name; the worker does it."""
+"""The panel's export section: format, folder and name; the worker writes the files."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Kind:
 
     Args:
         name: as the worker's request ``export`` names it.
-        title: for people.
+        title: name shown to the user.
         hint: what is made, in a sentence.
     """
 
@@ -76,12 +76,12 @@ def kinds() -> list[Kind]:
 
 
 class ExportSection(VTKObservationMixin):
-    """Asks for an export and tells how it went; a job's listener.
+    """Requests an export and reports its outcome; a job's listener.
 
     Args:
         ui_file: `Export.ui`.
         library_root: the folder that holds `StrokeSegLib`.
-        on_log: takes what the process writes for people who look for a bug.
+        on_log: called with the process's log output.
     """
 
     def __init__(self, ui_file: str, library_root: str, on_log: Callable[[str], None]):
@@ -126,7 +126,7 @@ class ExportSection(VTKObservationMixin):
         self._refresh()
 
     def close(self) -> None:
-        """Stop any export; nothing of it stays on the disk."""
+        """Stop any export and remove its partial output."""
         if self._job is not None:
             self._job.abort()
         self.removeObservers()
@@ -165,7 +165,7 @@ class ExportSection(VTKObservationMixin):
         self._refresh()
 
     def _hand_over(self) -> Callable[[Path], Generator[None, None, Export]]:
-        """What the section is set to, as it is at this moment, as a job hands it over."""
+        """The section's current settings, as a job passes them to the worker."""
         results, kind = self._results, self.ui.kindCombo.currentData
         output, name = Path(self.ui.folderEdit.currentPath), self.ui.nameEdit.text.strip() or None
         of_a_series = kind in OF_A_SERIES
@@ -225,7 +225,7 @@ class ExportSection(VTKObservationMixin):
         self.ui.exportButton.toolTip = reason or _("Write the files. Nothing leaves this computer.")
 
     def _why_not_ready(self, needs_source: bool) -> str:
-        """What is missing for an export; empty if nothing is."""
+        """What is missing before an export can start; empty if nothing."""
         if self._results is None:
             return _("Segment a scan first, or choose a result above.")
         if not self.ui.folderEdit.currentPath:

@@ -1,4 +1,4 @@
-"""A scan of the scene as files for the worker, written part by part so that the window stays alive."""
+"""A scan of the scene as files for the worker, written in parts so that the window stays responsive."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from StrokeSegPanel.scans import Series, UnusableScanError, frames_of, slabs, vo
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 NRRD_TYPES = {"float32": "float", "float64": "double"}
-"""Where NRRD does not use NumPy's name of a type."""
+"""NRRD's type names where they differ from NumPy's."""
 
 UNENHANCED_FRAMES = 3
 """Their mean stands for the non-contrast CT of a series; as in `StrokeSegLib.imaging.frames`."""
@@ -25,7 +25,7 @@ def write_volume(volume, path: Path) -> Iterator[None]:
     """Write a volume on its own grid, without its transform, shear and name; yields after each part.
 
     Raises:
-        UnusableScanError: the volume holds no voxels, or colours.
+        UnusableScanError: the volume has no voxels, or has colours.
         OSError: the file cannot be written.
     """
     voxels = voxels_of(volume)

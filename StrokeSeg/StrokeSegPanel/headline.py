@@ -11,10 +11,10 @@ from StrokeSegPanel.record import Record
 from StrokeSegPanel.table import mismatch_ratio, not_evaluable, one_decimal
 
 COLUMNS = 3
-"""Figures beside each other; more would not fit into a narrow panel."""
+"""Figures per row; more would not fit into a narrow panel."""
 
 NOTHING = "–"
-"""In place of a number that there is not."""
+"""Shown in place of a missing number."""
 
 LARGER = 1.5
 """Size of the figures in that of the panel's text."""
@@ -79,7 +79,7 @@ class Headline:
 
 
 def figures_of(measured: Measured, record: Record, segmentation) -> list[Figure]:
-    """The main results of what is there: core, penumbra or infarct, mismatch, ASPECTS."""
+    """The available main results: core, penumbra or infarct, mismatch, ASPECTS."""
     names = {segment.name: segment for segment in measured.segments}
     lesions = [name for name in (CORE, PENUMBRA) if name in names] or [
         name for name in (INFARCT, HYPOPERFUSED) if name in names

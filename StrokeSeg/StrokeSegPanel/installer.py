@@ -1,4 +1,4 @@
-"""The part of the panel that sets StrokeSeg up: what is missing, its size, one consent, progress, what is next."""
+"""The panel's installation section: missing packages, download size, consent, progress and next step."""
 
 import html
 import shutil
@@ -17,7 +17,7 @@ EXTENSIONS = "extensions"
 """Link that opens the Extensions Manager."""
 
 STEPS = ("Collecting", "Processing", "Downloading", "Installing collected")
-"""Beginnings of the lines by which pip tells its progress."""
+"""Prefixes of the lines in which pip reports progress."""
 
 STEPS_A_PACKAGE = 6
 """A package brings about two others, each with a line for looking it up and one for its download."""
@@ -53,7 +53,7 @@ class Installer:
         return self._process is not None
 
     def look(self) -> list[str]:
-        """What is missing now."""
+        """Packages that are still missing."""
         self.missing = dependencies.missing()
         self._refresh()
         return self.missing
@@ -172,7 +172,7 @@ class Installer:
         self._on_changed()
 
     def _reason(self) -> str:
-        """pip's own last words."""
+        """pip's last error message, or the last line of its output."""
         lines = [line.strip() for line in self._output.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR:")]
         return (errors or lines or [_("pip gave no reason. See the log.")])[-1].removeprefix("ERROR: ")

@@ -21,7 +21,7 @@ CANCEL_MS = 4000
 
 
 class JobListener(Protocol):
-    """What a job tells."""
+    """Events of a job."""
 
     def on_progress(self, fraction: float, stage: str) -> None: ...
     def on_log(self, text: str) -> None: ...
@@ -39,7 +39,7 @@ class Job:
     Args:
         library_root: the folder that holds `StrokeSegLib`.
         hand_over: writes into the folder that it is given, yields after each part, and returns the request.
-        listener: what the job tells.
+        listener: receives the job's events.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Job:
             self._impatience.start(CANCEL_MS)
 
     def abort(self) -> None:
-        """Stop at once and tell nobody."""
+        """Stop at once without notifying the listener."""
         self._end()
 
     def _hand_over_a_part(self) -> None:

@@ -1,4 +1,4 @@
-"""Numbers that follow the reader's corrections of the result that is shown."""
+"""Values of the shown result, updated as the reader corrects it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ from StrokeSegPanel.results import Results, measuring_of
 from StrokeSegPanel.table import Row, fill, rows_of
 
 EDITS = ("SourceRepresentationModified", "SegmentAdded", "SegmentRemoved", "SegmentModified")
-"""Events of a segmentation after which its numbers may be others."""
+"""Segmentation events after which its values may have changed."""
 
 
 class LiveNumbers(VTKObservationMixin):
@@ -67,7 +67,7 @@ class LiveNumbers(VTKObservationMixin):
         self._keep(self.record)
 
     def decide(self, name: str, side: str, affected: bool) -> None:
-        """The reader's word on an ASPECTS region."""
+        """Record the reader's decision on an ASPECTS region."""
         record = self.record
         automatic = record.run["aspects"][side]["regions"][name]["affected"]
         untouched = affected == automatic and not record.touches_aspects(self.measured.edited)
@@ -80,13 +80,13 @@ class LiveNumbers(VTKObservationMixin):
 
     @property
     def corrections(self) -> list[str]:
-        """What would be lost with the corrections, for people."""
+        """Readable list of the corrections that would be lost."""
         if self.measured is None:
             return []
         return [*self.measured.edited, *self.record.decisions]
 
     def undo_all(self) -> None:
-        """Bring back the result as the run left it."""
+        """Restore the automatic result."""
         segmentation = self.results.segmentation
         segmentation.GetSegmentation().DeepCopy(self.results.automatic.GetSegmentation())
         show_as_usual(segmentation, self.record)

@@ -29,7 +29,7 @@ CANCEL_MS = 4000
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is asked for; an empty model takes the default of each method, no replaced node makes a new one.
+    """A requested run; an empty model uses the default of each method, no replaced node creates a new one.
 
     Args:
         volume: the scan's node, on whose grid the results lie.
@@ -41,7 +41,7 @@ class RunRequest:
         maps: volume nodes of perfusion maps that were made elsewhere, by name, in place of a series.
         units: unit of each map, by name, if the reader chose one.
         interval_s: between the frames, where the reader named it.
-        clinical: what is known of the patient, as `StrokeSegLib.findings.ClinicalInputs` names it.
+        clinical: clinical data of the patient, with the field names of `StrokeSegLib.findings.ClinicalInputs`.
         dicom_folder: folder with the scan's DICOM files, if the scene does not know them.
     """
 
@@ -60,13 +60,13 @@ class RunRequest:
 
     @property
     def nodes(self) -> list:
-        """All nodes without which the run makes no sense."""
+        """All nodes that the run needs."""
         series = [self.series.node] if self.series else []
         return [node for node in (self.volume, self.replaced, *series, *self.maps.values()) if node is not None]
 
 
 class Listener(Protocol):
-    """What a run tells; the panel is one."""
+    """Receives the events of a run; the panel is one."""
 
     def on_models(self, models: Sequence[KnownModel]) -> None: ...
     def on_progress(self, fraction: float, stage: str) -> None: ...

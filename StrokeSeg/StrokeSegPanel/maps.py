@@ -16,7 +16,7 @@ TITLE_POINTS, LABEL_POINTS = 12, 11
 """Text of a legend."""
 
 NOTHING_MEASURED, LARGEST_VALUE = 1e-6, 1e6
-"""Maps are 0 where nothing was measured; there the scan shows through."""
+"""Maps are 0 outside the measured tissue, where the scan shows through."""
 
 
 def read_map(path: Path, volume) -> None:
@@ -68,7 +68,7 @@ def show_legend(volume, shown: bool, view=None) -> None:
 
 
 def _add_legend(volume, title: str):
-    """A legend that leaves the brain in sight also in a small view."""
+    """Add a legend that leaves the brain visible even in a small view."""
     legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(volume)
     legend.SetTitleText(title)
     legend.GetTitleTextProperty().SetFontSize(TITLE_POINTS)

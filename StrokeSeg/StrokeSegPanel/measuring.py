@@ -1,4 +1,4 @@
-"""What segments measure as they are now, corrections included; only slices that have changed are measured anew."""
+"""Current measurements of segments, corrections included; only changed slices are measured again."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -131,7 +131,7 @@ class Measuring:
         return Measured(measured, removed, measurements_of(self._region_sums, voxel_ml))
 
     def _begin(self, segments: tuple[tuple[str, _Place], ...], layers: int, slices: int) -> None:
-        """Forget what was measured of other segments."""
+        """Discard the measurements of other segments."""
         self._segments = segments
         self._seen: list[dict[int, np.ndarray]] = [{} for _ in range(layers)]
         self._states: list[tuple | None] = [None] * layers

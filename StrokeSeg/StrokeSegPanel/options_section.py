@@ -1,4 +1,4 @@
-"""The part of the panel that folds away: method and model, and in one line what is chosen."""
+"""The panel's collapsible options: method and model, with a one-line summary."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ CARD, DEFAULT = "card", "default"
 """Links in the line on the model."""
 
 LINK_COLOUR = "#3d8fdc"
-"""Readable on light and on dark."""
+"""Readable on light and dark backgrounds."""
 
 
 def title_of(method: str) -> str:
-    """A method, or several together, as people call it."""
+    """Display name of a method or of several together."""
     titles = {
         "ncct-core-penumbra + ncct-aspects": _("Core, penumbra and ASPECTS"),
         "ncct-core-penumbra": _("Core and penumbra (non-contrast CT)"),
@@ -135,7 +135,7 @@ class OptionsSection:
 
 
 def card(models: Sequence[KnownModel]) -> str:
-    """A page on models: what they are for, what they learned from, how they were measured, their licence."""
+    """A page on the models: intended use, training data, evaluation, licence."""
     rows = (
         (_("Method"), lambda model: title_of(model.method)),
         (_("Version"), lambda model: model.version),

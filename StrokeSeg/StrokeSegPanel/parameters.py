@@ -1,4 +1,4 @@
-"""What the panel is set to, kept in the scene and saved with it."""
+"""The panel's settings, kept in the scene and saved with it."""
 
 from typing import Annotated, Union
 
@@ -14,7 +14,7 @@ TIME_UNITS = ["auto", "s", "ms", "1/10s", "1/100s"]
 """Units of maps, as `StrokeSegLib.vocabulary.map_units` names them; auto leaves it to what the maps' values say."""
 
 UNKNOWN = -1
-"""A clinical value that nobody gave."""
+"""A clinical value that was not entered."""
 
 SCAN_CLASSES = [
     getattr(slicer, name)

@@ -71,7 +71,7 @@ class PerfusionLayout:
         qt.QTimer.singleShot(0, self._fit)
 
     def hide(self) -> None:
-        """Bring back the layout, the crosshair and the legends that were there; nothing happens where none was."""
+        """Restore the previous layout, crosshair and legends; does nothing if this layout is not shown."""
         if self._previous is None:
             return
         if self.is_shown:

@@ -1,4 +1,4 @@
-"""What the scene keeps of a run: its results as they came, and what the reader's corrections made of them."""
+"""A run in the scene: its automatic results, and the results after the reader's corrections."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -90,7 +90,7 @@ class Record:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the reader must know, of ASPECTS as it is now."""
+        """Warnings, updated for the current ASPECTS."""
         if self.aspects is None:
             return tuple(self.run["warnings"])
         others = [one for one in self.run["warnings"] if one not in self.run["aspects"]["warnings"]]
@@ -98,17 +98,17 @@ class Record:
 
     @property
     def decisions(self) -> list[str]:
-        """What the reader decided besides segments, for people."""
+        """The reader's decisions besides segments, as text."""
         boxes = [_("ASPECTS box {name} {side}").format(name=one["name"], side=one["side"]) for one in self.overrides]
         return boxes if self.side == self.as_it_came.side else [*boxes, _("the symptomatic side for ASPECTS")]
 
     def with_region(self, name: str, side: str, affected: bool) -> "Record":
-        """With the reader's word on one region."""
+        """The record with the reader's decision on one region."""
         others = [one for one in self.overrides if (one["name"], one["side"]) != (name, side)]
         decided = {"name": name, "side": side, "affected": affected}
         return replace(self, overrides=tuple(sorted([*others, decided], key=lambda one: (one["side"], one["name"]))))
 
     def without_region(self, name: str, side: str) -> "Record":
-        """Without the reader's word on one region."""
+        """The record without the reader's decision on one region."""
         others = (one for one in self.overrides if (one["name"], one["side"]) != (name, side))
         return replace(self, overrides=tuple(others))

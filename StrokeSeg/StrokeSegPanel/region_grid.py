@@ -123,7 +123,7 @@ def _box_text(region: dict, decided: bool) -> str:
 
 
 def _tip(name: str, side: str, region: dict, automatic: dict) -> str:
-    """What a region's judgement rests on."""
+    """The measurements behind a region's rating."""
     sides = {"right": _("right"), "left": _("left")}
     lines = [
         _("{title}, {side}").format(title=_titles()[name], side=sides[side]),

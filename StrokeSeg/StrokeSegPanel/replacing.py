@@ -1,4 +1,4 @@
-"""Before a run replaces a segmentation: what would be lost, and whether the reader wants that."""
+"""Before a run replaces a segmentation: list what would be lost and ask the reader."""
 
 import qt
 from slicer.i18n import tr as _
@@ -13,7 +13,7 @@ NAMED = 6
 
 
 def corrections_of(segmentation) -> list[str]:
-    """The corrections in a segmentation, for people; all its segments where no run made it."""
+    """The corrections in a segmentation, as text; all its segments if no run made it."""
     results = Results.of(segmentation)
     content = segmentation.GetSegmentation()
     if results is None or results.scan is None:

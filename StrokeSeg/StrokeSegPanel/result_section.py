@@ -19,7 +19,7 @@ LEAST_ROWS, MOST_ROWS, BORDER = 3, 16, 6
 """Rows of the table, enough for the trial criteria without scrolling, and its border in pixels."""
 
 SHOWN_WARNINGS = 2
-"""The others are a click away, so that the numbers stay in sight."""
+"""Number of warnings shown; a click shows the others, so that the values stay visible."""
 
 
 class ResultSection:
@@ -52,11 +52,11 @@ class ResultSection:
 
     @property
     def last_widget(self):
-        """The one after which the keyboard goes on."""
+        """The last widget in Tab order."""
         return self.grid.last_widget
 
     def close(self) -> None:
-        """Let go of the scene."""
+        """Release the scene."""
         self.correction.end()
         self.views.leave()
         self.live.follow(None)

@@ -1,4 +1,4 @@
-"""Synthetic patients in Slicer's Sample Data module: made on this computer when asked for, nothing is downloaded."""
+"""Synthetic patients in Slicer's Sample Data module: generated on this computer, nothing is downloaded."""
 
 import logging
 from collections.abc import Callable, Generator
@@ -24,7 +24,7 @@ THIN_MM = (0.6, 0.6, 1.0)
 """Along columns, rows and between slices."""
 
 _running: set["Making"] = set()
-"""Kept until they end; nobody else holds them."""
+"""Running jobs; the only references to them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Sample:
     spacing_mm: tuple[float, float, float] | None = None
 
     def request(self, output: Path) -> Phantom:
-        """What the worker is asked for."""
+        """The request to the worker."""
         return Phantom(output, SEED, self.kind, "m1", spacing_mm=self.spacing_mm)
 
     @property
@@ -108,7 +108,7 @@ class Maker:
 
 
 class Making:
-    """One sample while it is made, with a dialog that shows so, blocks nothing and can cancel it; a job's listener."""
+    """One sample being generated, with a non-modal dialog that can cancel it; a job's listener."""
 
     def __init__(self, library_root: str, sample: Sample, on_loaded: Callable[[object], None] = lambda volume: None):
         self._sample, self._on_loaded = sample, on_loaded
@@ -130,7 +130,7 @@ class Making:
         return self._sample.request(folder / "phantom")
 
     def on_progress(self, fraction: float, stage: str) -> None:
-        """The worker tells none of a phantom; the dialog shows that it is busy."""
+        """Phantoms report no progress; the dialog shows a busy indicator."""
 
     def on_log(self, text: str) -> None:
         logging.info(text)

@@ -1,4 +1,4 @@
-"""What of a scene is one scan: a volume, or the frames of a CT perfusion series in a sequence or a 4-D volume."""
+"""Scans in the scene: a volume, or a CT perfusion series in a sequence or a 4-D volume."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ LARGEST_SHIFT_MM = 0.01
 """Frames whose voxels lie further apart are not on one grid."""
 
 SLAB_BYTES = 16 * 2**20
-"""What is written at a time; at any usual disk speed the window does not feel it."""
+"""Bytes written at a time; few enough to keep the window responsive at any usual disk speed."""
 
 FRAME_TIMES_ATTRIBUTE = "MultiVolume.FrameLabels"
 FRAME_UNIT_ATTRIBUTE = "MultiVolume.FrameIdentifyingDICOMTagUnits"
@@ -82,7 +82,7 @@ def voxels_of(volume) -> np.ndarray:
     """``(slice, row, column)``, or ``(slice, row, column, time)`` of a 4-D volume; a view, not a copy.
 
     Raises:
-        UnusableScanError: the volume holds no voxels.
+        UnusableScanError: the volume has no voxels.
     """
     image = volume.GetImageData()
     if image is None or image.GetPointData().GetScalars() is None:

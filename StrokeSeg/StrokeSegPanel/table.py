@@ -1,4 +1,4 @@
-"""A run's numbers as rows for the reader: as they are now, as the run found them, and which are edited."""
+"""A run's values as table rows: current value, automatic value, and whether it was edited."""
 
 from dataclasses import dataclass
 
@@ -112,7 +112,7 @@ def _mismatch(measured: Measured, perfusion: dict) -> list[Row]:
 
 
 def _thresholds(perfusion: dict) -> list[Row]:
-    """What comes from the maps alone, whatever the reader corrects."""
+    """Values from the maps alone, independent of corrections."""
     rows = []
     for level, volume_ml in (perfusion.get("tmax_ml") or {}).items():
         title, value = _("Tmax > {seconds} s").format(seconds=level), _number(volume_ml)
@@ -138,12 +138,12 @@ def _answer(answer: bool | str | None) -> str:
 
 
 def not_evaluable() -> str:
-    """Said of a number that the scan does not allow; the warnings say why."""
+    """Shown for a value that the scan does not allow; the warnings give the reason."""
     return _("not evaluable")
 
 
 def one_decimal(value: float | None) -> str:
-    """A volume as it is read out."""
+    """A volume as text."""
     return not_evaluable() if value is None else f"{value:.1f}"
 
 

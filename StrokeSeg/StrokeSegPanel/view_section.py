@@ -49,7 +49,7 @@ class ViewSection:
         ui.surfacesButton.connect("toggled(bool)", self._on_surfaces_toggled)
 
     def show(self, results: Results | None) -> None:
-        """Offer what this result has."""
+        """Enable the controls that this result supports."""
         has_regions = bool(results) and self._live.record.aspects is not None
         self._ui.aspectsViews.visible = has_regions
         self._ui.perfusionViews.visible = bool(results and results.maps)
@@ -91,7 +91,7 @@ class ViewSection:
             jump_to_most(results.segmentation, results.scan, segments)
 
     def leave(self) -> None:
-        """Bring back the layout that was there."""
+        """Restore the previous layout."""
         self.layout.hide()
         self._set_checked(self._ui.perfusionLayoutButton, False)
 

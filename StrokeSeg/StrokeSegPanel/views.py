@@ -17,7 +17,7 @@ LEVELS = {"ganglionic": ("C", "L", "IC", "I", "M1", "M2", "M3"), "supraganglioni
 """The regions that are read on each of the two standard slices of ASPECTS."""
 
 AXIAL = 0.7
-"""Part of its normal that points to the head in a view that is called axial."""
+"""Smallest component of the normal towards the head in a view counted as axial."""
 
 
 def show_in_stroke_window(volume) -> None:

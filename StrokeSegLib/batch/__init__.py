@@ -1,4 +1,4 @@
-"""Many studies in one go: found, run in several processes or on several machines, resumable, summed up in one table."""
+"""Many studies at once: found, run in several processes or on several machines, resumable, summarised in a table."""
 
 from StrokeSegLib.batch.folder import SUMMARY_FILE
 from StrokeSegLib.batch.places import on_dask, on_this_machine

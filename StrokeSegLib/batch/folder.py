@@ -1,4 +1,4 @@
-"""The folder of a batch on disk: a case is there whole or not at all, whenever the batch is killed.
+"""The folder of a batch on disk: each case is complete or absent, whenever the batch is killed.
 
 A case is made in a hidden folder, gets its record (`case.json`) there, and appears under its name by one renaming, so
 that a case with a record is finished and nothing else needs to be remembered.
@@ -23,7 +23,7 @@ LOCK_FILE, RUNNING_PREFIX, PARTIAL_PREFIX = ".lock", ".running-", ".partial-"
 
 
 class BatchFolder:
-    """Results of a batch, and what of it is finished.
+    """Results of a batch, and which cases are finished.
 
     Args:
         path: the folder.
@@ -38,12 +38,12 @@ class BatchFolder:
 
         Args:
             settings: JSON values that all cases of the batch have in common.
-            resume: whether to go on with a batch.
+            resume: whether to continue an existing batch.
 
         Raises:
-            OutputError: the folder cannot be written, holds something else or a batch that is not to be resumed, or
+            OutputError: the folder cannot be written, contains other files or a batch that is not to be resumed, or
                 another process works on it.
-            StrokeSegError: the batch was begun with other settings.
+            StrokeSegError: the batch was started with other settings.
         """
         lock = FileLock(self.path / LOCK_FILE, timeout=0)
         try:
@@ -66,7 +66,7 @@ class BatchFolder:
             lock.release()
 
     def record(self, name: str) -> dict | None:
-        """What was recorded of a case; None if it is not finished."""
+        """The record of a case; None if it is not finished."""
         try:
             return json.loads((self.path / name / RECORD_FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -90,7 +90,7 @@ class BatchFolder:
             made: folder of its results, which need not exist where it failed.
             record: JSON values.
             log: traceback, if there is any.
-            is_whole: whether the results are whole; if not, none of them appears.
+            is_whole: whether the results are complete; if not, none of them appears.
 
         Raises:
             OutputError: the place is taken by something that the batch did not make, or cannot be written.
@@ -117,7 +117,7 @@ class BatchFolder:
             ) from error
 
     def write(self, name: str, content: str) -> None:
-        """Write a file of the batch, whole or not at all."""
+        """Write a file of the batch, completely or not at all."""
         partial = self.path / f"{PARTIAL_PREFIX}{name}"
         partial.write_text(content, encoding="utf-8", newline="")
         os.replace(partial, self.path / name)

@@ -10,7 +10,7 @@ from StrokeSegLib.documents.requests import Case
 from StrokeSegLib.errors import StrokeSegError
 
 COLUMNS = ("input", "case", "age", "nihss", "hours", "aspects", "side", "method", "model", "maps")
-"""Only ``input`` is needed; paths are relative to the table's folder; a row's word goes before the command's."""
+"""Only ``input`` is required; paths are relative to the table's folder; a row overrides the command line."""
 
 CLINICAL = {
     "age": ("age_years", float),
@@ -21,7 +21,7 @@ CLINICAL = {
 """Columns of clinical facts: the field of `ClinicalInputs`, and its type."""
 
 SEPARATOR = "|"
-"""Between several methods, models or maps (``cbf=FILE|tmax=FILE``)."""
+"""Separates several methods, models or maps (``cbf=FILE|tmax=FILE``)."""
 
 DELIMITERS = ",;\t"
 

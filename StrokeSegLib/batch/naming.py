@@ -9,13 +9,13 @@ SAFE = re.compile(r"[\w+=@-][\w .+=@-]{0,98}[\w+=@-]|[\w+=@-]")
 """Up to a hundred letters of any script, digits, blanks and a few signs; no dot or blank at the ends."""
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-"""Names that Windows keeps for devices."""
+"""Names that Windows reserves for devices."""
 
 OF_BATCH = {"batch.json", "summary.csv"}
 """Names of the batch's own files."""
 
 JOINT = "--"
-"""Between the folders on the way to a study."""
+"""Separates the folders in the path of a study."""
 
 LONGEST = 80
 """Letters of a name before its mark."""

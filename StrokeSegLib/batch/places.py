@@ -47,5 +47,5 @@ def on_dask(address: str, folder: Path) -> AbstractContextManager[Submit]:
 
 
 def _cores() -> int:
-    """That this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""A batch from beginning to end: what is not finished is run, case by case, whatever becomes of the others."""
+"""A batch from start to end: each unfinished case is run, whatever happens to the others."""
 
 import json
 import logging
@@ -28,14 +28,14 @@ SUMMARY_EVERY_S = 5.0
 """Seconds between writings of the summary while cases come in."""
 
 OF_PLACE = ("id", "command", "input", "output", "files", "maps", "stack", "device")
-"""What a request says of this computer and of its file rather than of the results."""
+"""Fields of a request that concern this computer or its files rather than the results."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """How far a batch is.
+    """Progress of a batch.
 
     Args:
         finished, total: cases, those of earlier runs included.
@@ -72,7 +72,7 @@ def run_batch(
         output: folder of the batch: ``batch.json``, ``summary.csv`` and a folder for each case.
         usual: what the studies have in common.
         place: where they run.
-        resume: whether to go on with what lies in the folder.
+        resume: whether to continue the batch in the folder.
         progress: called at the start and after every case.
 
     Raises:
@@ -144,7 +144,7 @@ class _Run:
         self._summary_written = monotonic()
 
     def result(self) -> BatchResult:
-        """What became of the cases."""
+        """The outcome of the cases."""
         counts = Counter(Status(record["status"]) for record in self._records.values())
         failures = {name: record["error"] for name, record in self._records.items() if record["error"]}
         return BatchResult(dict(sorted(failures.items())), counts)

@@ -1,4 +1,4 @@
-"""The studies of a batch: what a folder holds, or what a table lists."""
+"""The studies of a batch: those in a folder or listed in a table."""
 
 import logging
 import os
@@ -27,10 +27,10 @@ RESULTS, TRUTH = "results.json", "truth.json"
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 
 MASK_TYPES = (sitk.sitkUInt8, sitk.sitkInt8)
-"""Voxels of a byte hold no HU."""
+"""One-byte voxels cannot store HU."""
 
 NAMED = 3
-"""So many of the files that are passed over are named, the others counted."""
+"""Number of skipped files that are named; the others are counted."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def studies_in(source: Path, usual: Case) -> list[BatchStudy]:
         usual: how every study is run, where the table does not say otherwise.
 
     Raises:
-        ImageError: there is no such folder, or no study in it.
+        ImageError: the folder does not exist or contains no study.
         StrokeSegError: the table cannot be used.
     """
     if not source.exists():

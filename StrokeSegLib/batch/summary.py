@@ -1,4 +1,4 @@
-"""One table of all cases of a batch, made of what lies in their folders."""
+"""One table of all cases of a batch, compiled from their folders."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ LEADING = ("case", "input", "status", "error")
 TRAILING = ("warnings", "methods", "models", "versions", "seconds", "peak_memory_mb")
 
 REGIONS = "ASPECTS "
-"""How segments that are regions rather than lesions begin."""
+"""Prefix of segments that are regions rather than lesions."""
 
 AND = " + "
 

@@ -1,1 +1,1 @@
-"""A case's folder: written by a run, read back with what a reader made of it."""
+"""A case's folder: written by a run, read back with a reader's corrections."""

@@ -1,4 +1,4 @@
-"""A case folder read back: what a run found, and what a reader made of it.
+"""A case folder read back: the findings of a run, and a reader's corrections.
 
 Beside what a run writes (`segmentation.seg.nrrd`, `results.json`, maps) the folder may hold `ct.nrrd`, the scan without
 its header, and of a reader's correction `corrected.seg.nrrd`, whose segments count by their names, and `corrected.json`
@@ -32,7 +32,7 @@ from StrokeSegLib.vocabulary.anatomy import AspectsRegion, Side
 from StrokeSegLib.vocabulary.terminology import TERMS
 
 SEGMENTATION, RESULTS, SCAN = "segmentation.seg.nrrd", "results.json", "ct.nrrd"
-"""What a run writes."""
+"""Files that a run writes."""
 
 
 def read_case(folder: Path, source: Path | None = None) -> Findings:

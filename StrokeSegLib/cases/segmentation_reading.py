@@ -80,7 +80,7 @@ def read_segmentation(path: Path) -> SegmentationFile:
     """A segmentation as StrokeSeg or Slicer writes it.
 
     Raises:
-        CaseError: the file is missing, damaged, or no segmentation.
+        CaseError: the file is missing, damaged or not a segmentation.
     """
     layers, stored, header = _read_nrrd(path)
     segments = []

@@ -11,7 +11,7 @@ from StrokeSegLib.reports.html import write_html
 from StrokeSegLib.storage.atomic import atomic, output_error, remove_if_empty
 
 CORRECTED, DECISIONS = "corrected.seg.nrrd", "corrected.json"
-"""What a reader's correction adds to a case folder."""
+"""Files that a reader's correction adds to a case folder."""
 
 
 def check_writable(folder: Path) -> None:

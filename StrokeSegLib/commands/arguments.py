@@ -1,4 +1,4 @@
-"""What several commands take."""
+"""Arguments shared by several commands."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_input(command: argparse.ArgumentParser) -> None:
-    """One scan, and where its results go."""
+    """Add the scan, its output folder and related options."""
     command.add_argument("input", type=Path, help="DICOM folder or file, NIfTI or NRRD file")
     command.add_argument("--output", type=Path, required=True, metavar="DIR")
     command.add_argument(
@@ -24,7 +24,7 @@ def add_input(command: argparse.ArgumentParser) -> None:
 
 
 def add_run(command: argparse.ArgumentParser) -> None:
-    """How scans are run, one or many."""
+    """Add the options for running one or many scans."""
     command.add_argument(
         "--method", dest="methods", action="append", default=[], metavar="ID", help="default: chosen from the input"
     )
@@ -56,7 +56,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
 
 
 def case_of(options: argparse.Namespace, **more) -> "Case":
-    """The case that the options of `add_run` ask for, with what one command alone takes."""
+    """The case defined by the options of `add_run`, with the options of one command only."""
     from StrokeSegLib.documents.requests import Case
 
     return Case(
@@ -91,7 +91,7 @@ def times_s(file: Path | None) -> tuple[float, ...] | None:
     """The numbers of a text file, separated by blanks, commas or lines.
 
     Raises:
-        StrokeSegError: the file cannot be read or holds something else.
+        StrokeSegError: the file cannot be read or contains anything else.
     """
     if file is None:
         return None

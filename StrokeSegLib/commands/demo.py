@@ -16,7 +16,7 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make the patient unless there is one, and segment it."""
+    """Generate the patient if it does not exist yet, and segment it."""
     from StrokeSegLib.documents.requests import Case
     from StrokeSegLib.phantom import DEMO_SEED, write_phantom
 

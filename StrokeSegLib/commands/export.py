@@ -1,4 +1,4 @@
-"""``strokeseg export`` and ``export-labels``: cases out into the world."""
+"""``strokeseg export`` and ``export-labels``: results in other formats."""
 
 import argparse
 import csv
@@ -42,7 +42,7 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Export each case; one that fails is told at once and does not stop the others."""
+    """Export each case; a failure is reported at once and does not stop the others."""
     from StrokeSegLib.documents.requests import Export
     from StrokeSegLib.exports.export import export
 

@@ -16,7 +16,7 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make the maps."""
+    """Compute the maps."""
     from StrokeSegLib.case import map_case
     from StrokeSegLib.documents.requests import Case
 

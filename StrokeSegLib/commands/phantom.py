@@ -34,7 +34,7 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Draw the patient, or a data set of several."""
+    """Generate a patient or a data set of several."""
     from StrokeSegLib.phantom import SPACING_MM, write_cpaisd_dataset, write_phantom
 
     spacing_mm = tuple(options.spacing) if options.spacing else None

@@ -1,1 +1,1 @@
-"""What is written down and passed on: requests, events, results, bundles; each a record that both sides share."""
+"""Typed documents: requests, events, results and bundles, each shared by writer and reader."""

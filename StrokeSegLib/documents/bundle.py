@@ -1,4 +1,4 @@
-"""What a model bundle says of itself: `bundle.json`."""
+"""The description of a model bundle: `bundle.json`."""
 
 from typing import Annotated, Literal
 
@@ -26,7 +26,7 @@ class WeightsDocument(_Part):
 
 
 class Provenance(BaseModel):
-    """What the model was made of; more may be said."""
+    """Origin of the model; further keys are allowed."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 

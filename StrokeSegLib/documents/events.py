@@ -1,4 +1,4 @@
-"""What the worker tells of a request, or of itself."""
+"""Events that the worker reports, on a request or on itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Ready:
-    """It has started: the number of its process."""
+    """The worker has started; the ID of its process."""
 
     pid: int
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a request is, 0…1, and what is being done."""
+    """Progress of a request, 0…1, and its current stage."""
 
     fraction: float
     stage: str
@@ -22,21 +22,21 @@ class Progress:
 
 @dataclass(frozen=True)
 class Log:
-    """A message for those who look for a bug."""
+    """A log message for debugging."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The most that a run took; None where the system does not say it."""
+    """Peak memory of a run; None if the system does not report it."""
 
     peak_mb: float | None
 
 
 @dataclass(frozen=True)
 class Exported:
-    """The name that a case got, and the files or folders that were made."""
+    """The name of the exported case, and the files or folders that were written."""
 
     name: str
     files: tuple[str, ...]
@@ -65,12 +65,12 @@ class Models:
 
 @dataclass(frozen=True)
 class Done:
-    """A request was carried out; nothing more is told of it."""
+    """A request succeeded; its last event."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A request was not carried out; nothing more is told of it.
+    """A request failed; its last event.
 
     Args:
         message: a sentence for the reader.
@@ -93,4 +93,4 @@ EVENTS: dict[str, type[Event]] = {
     "done": Done,
     "error": Failed,
 }
-"""What an event is called on its way from the worker."""
+"""Name of each event in the worker's protocol."""

@@ -1,4 +1,4 @@
-"""What can be asked of the program, by command line, batch and panel alike; light enough for each of them."""
+"""Requests to the program, shared by command line, batch and panel; light enough for each of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ EXPORTS = (*LAYOUTS, *DOCUMENTS)
 
 
 class Asked:
-    """Any request; one with a field that it does not have is refused."""
+    """Base of all requests; unknown fields are rejected."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "arbitrary_types_allowed": True}
 
@@ -38,7 +38,7 @@ class Case(Asked):
         maps: files of ``cbf``, ``cbv``, ``mtt`` and ``tmax`` on the grid of the input, in place of a series.
         units: unit of each map, by name, if the file does not state it.
         times_s: times of the perfusion frames, if the input does not state them.
-        clinical: what the trials' criteria ask for besides the scan.
+        clinical: clinical data for the trial criteria.
         files: files of one study in an input folder with several DICOM studies; empty for all.
     """
 
@@ -72,7 +72,7 @@ class Export(Asked):
         empty_patient: leave the patient out of DICOM objects.
 
     Raises:
-        CaseError: there is no such kind, or it needs the source.
+        CaseError: the kind is unknown, or it needs the source.
     """
 
     case: Path
@@ -94,7 +94,7 @@ class Export(Asked):
 
 @dataclass(frozen=True)
 class Phantom(Asked):
-    """Draw a synthetic patient, as NRRD; see `write_phantom`."""
+    """Generate a synthetic patient as NRRD; see `write_phantom`."""
 
     output: Path
     seed: int
@@ -106,12 +106,12 @@ class Phantom(Asked):
 
 @dataclass(frozen=True)
 class ListModels(Asked):
-    """Tell the models that are known."""
+    """List the shipped and installed models."""
 
 
 @dataclass(frozen=True)
 class MakeDefault(Asked):
-    """Let its method run with this model where none is named, then tell the models anew."""
+    """Set this model as the default of its method, then list the models again."""
 
     name: str
 
@@ -129,4 +129,4 @@ COMMANDS: dict[str, type[Asked]] = {
     "default": MakeDefault,
     "cancel": Cancel,
 }
-"""What a request is called on its way to the worker."""
+"""Name of each request in the worker's protocol."""

@@ -13,7 +13,7 @@ SideName = Literal["left", "right"]
 
 
 class _Part(BaseModel):
-    """Numbers are numbers, and nothing else may be said. What is optional is left out where there is none."""
+    """Values are strictly typed and unknown keys are rejected; optional keys without a value are omitted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -43,7 +43,7 @@ class Parameters(BaseModel):
 
 
 class MethodDocument(_Part):
-    """A method that ran, and the names of what its model marks."""
+    """A method that ran, and the names of its model's segments."""
 
     id: str
     model: ModelDocument
@@ -126,7 +126,7 @@ class Hemisphere(_Part):
 
 
 class Rule(_Part):
-    """What makes a region affected: infarct in it, or its density against the mirrored one."""
+    """Rule for affected regions: infarct in the region, or its density relative to the mirrored one."""
 
     basis: Literal["infarct", "hu"]
     minimum_fraction: float
@@ -199,7 +199,7 @@ class PerfusionDocument(_Part):
 
 
 class Clinical(_Part):
-    """What was given for the criteria."""
+    """Clinical data given for the trial criteria."""
 
     age_years: float | None = None
     nihss: int | None = None

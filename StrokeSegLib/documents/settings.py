@@ -10,14 +10,14 @@ from StrokeSegLib.errors import BundleError
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 OF_ONE_METHOD = re.compile(r"[a-z0-9-]+:")
-"""How a setting of one method alone begins."""
+"""Prefix of a setting that applies to one method only."""
 
 GROUPS = ("preparation", "prediction")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One value that a run takes in place of its model's.
+    """One value that overrides the model's for a run.
 
     Args:
         group: one of `GROUPS`.

@@ -1,4 +1,4 @@
-"""JSON values as dataclasses, with the place and the reason where they do not fit."""
+"""JSON values as dataclasses; errors state the place and the reason."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ def typed(kind: type[Kind], values: Mapping[str, object]) -> Kind:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The place and the reason of the first thing that is wrong."""
+    """Place and reason of the first error."""
     problem = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in problem["loc"])
     return f"{place}: {problem['msg']}" if place else problem["msg"]

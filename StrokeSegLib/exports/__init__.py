@@ -1,1 +1,1 @@
-"""Cases out into the world: DICOM SEG and SR, and the one way in for command line and worker."""
+"""Export of cases: DICOM SEG and SR, and one entry point for command line and worker."""

@@ -1,6 +1,6 @@
 """The headers of the images that DICOM objects refer to, and what of them the objects carry: identity and text.
 
-What cannot be referred to without doubt is refused: an object in the archive under a wrong patient or series is worse
+Ambiguous references are rejected: an object archived under a wrong patient or series is worse
 than none.
 """
 
@@ -45,7 +45,7 @@ UTF_8 = "ISO_IR 192"
 
 @dataclass(frozen=True)
 class SourceImages:
-    """What DICOM objects refer to.
+    """The images that DICOM objects refer to.
 
     Args:
         headers: headers of the images, one per file, with decoded text.
@@ -170,7 +170,7 @@ def _text(dataset: Dataset) -> list[str]:
 
 
 def _without_patient(header: Dataset) -> Dataset:
-    """What a header says of the image alone."""
+    """Attributes that describe the image only."""
     image = Dataset()
     for element in header:
         if element.tag.group in IMAGE_GROUPS or element.keyword in IMAGE_ATTRIBUTES:

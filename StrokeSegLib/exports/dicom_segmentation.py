@@ -19,7 +19,7 @@ SERIES_NUMBER = 7001
 """Series Number of the segmentations; the report's is the next one. Scanners do not use numbers this large."""
 
 DEVICE_SERIAL_NUMBER = "none"
-"""A type 1 attribute, which a program has no value for."""
+"""Placeholder for a type 1 attribute that software has no value for."""
 
 BRAIN = Code("SCT", "12738006", "Brain")
 
@@ -29,7 +29,7 @@ def coded(code: Code) -> hd.sr.CodedConcept:
 
 
 def run_of(findings: Findings, name: str) -> MethodRun | None:
-    """Which method marked a segment; None for one that the reader added."""
+    """The method that made a segment; None for one that the reader added."""
     return next((run for run in findings.runs if name in run.segments), None)
 
 

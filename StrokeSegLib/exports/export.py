@@ -1,4 +1,4 @@
-"""One case folder out into the world: the one way in for command line and worker."""
+"""Export of one case folder: the entry point for command line and worker."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ KEY_PICTURES, PICTURE_WIDTH = 9, 720
 
 @dataclass(frozen=True)
 class Exported:
-    """The name that the case got, and the files or folders that were made."""
+    """The name of the case, and the files or folders that were written."""
 
     name: str
     files: tuple[Path, ...]
 
 
 def export(asked: Export, progress: Callable[[float, str], None]) -> Exported:
-    """Write what was asked for.
+    """Write the requested export.
 
     Raises:
         StrokeSegError: whatever the user can change; nothing of this case is written.
@@ -54,7 +54,7 @@ def export(asked: Export, progress: Callable[[float, str], None]) -> Exported:
 
 
 def _document(asked: Export, findings: Findings, name: str, progress: Callable[[float, str], None]) -> list[Path]:
-    """Files of the case's own, all of them or none."""
+    """Write the files of a case, all of them or none."""
     if asked.kind in ("pdf", "html"):
         with atomic(asked.output) as place:
             path = place(f"{name}.{asked.kind}")

@@ -1,4 +1,4 @@
-"""What came out: labels on the scan's grid with their names and numbers, and what the reader must know."""
+"""Results: labels on the scan's grid with names and measurements, and warnings for the reader."""
 
 from StrokeSegLib.findings.findings import Findings, MethodRun, Segment, SegmentLayer
 

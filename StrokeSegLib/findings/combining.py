@@ -1,4 +1,4 @@
-"""The findings of several methods about one study, as one."""
+"""The findings of several methods on one study, combined."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ def combined(parts: Sequence[Findings]) -> Findings:
         parts: at least one; all on the slices of the same study.
 
     Raises:
-        StrokeSegError: two methods mark a segment of the same name.
+        StrokeSegError: two methods produce a segment of the same name.
     """
     if len(parts) == 1:
         return parts[0]
@@ -48,5 +48,5 @@ def combined(parts: Sequence[Findings]) -> Findings:
 
 
 def _only(values):
-    """The first that there is."""
+    """The first value that is not None."""
     return next((value for value in values if value is not None), None)

@@ -1,4 +1,4 @@
-"""Findings as a reader corrected them: new labels, the numbers that follow from them, the automatic ones beside."""
+"""Findings after a reader's corrections: new labels, updated values, and the automatic ones beside them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ def corrected(
         findings: as a method found them.
         layers: the reader's labels on the scan's slices; a segment that they lack was removed.
         region_overrides: ASPECTS regions that the reader decided, and how.
-        side: ``left`` or ``right`` where the reader named the symptomatic hemisphere, else ``auto``.
+        side: ``left`` or ``right`` if the reader chose the symptomatic hemisphere, else ``auto``.
     """
     names = dict.fromkeys(segment.name for layer in (*findings.layers, *layers) for segment in layer.segments)
     edited = tuple(name for name in names if _is_changed(findings.layers, layers, name))

@@ -49,7 +49,7 @@ class MethodRun:
     prediction: Mapping[str, object]
     overrides: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
-    """Names of what the model marks."""
+    """Names of the segments that the model produces."""
 
     @property
     def is_network(self) -> bool:
@@ -76,7 +76,7 @@ class MethodRun:
 
 @dataclass(frozen=True)
 class Findings:
-    """What came out of a study.
+    """The findings of a study.
 
     Args:
         study: the scan, on whose slices all labels lie.
@@ -92,7 +92,7 @@ class Findings:
         clinical: what was given besides the scan.
         criteria: trial criteria, if there is a mismatch.
         aspects: the score of both sides, where regions were looked for.
-        automatic: what was found before a reader corrected it; None as long as nobody did.
+        automatic: the findings before a reader's correction; None if uncorrected.
         edited: names of the segments that the reader changed.
     """
 
@@ -122,7 +122,7 @@ class Findings:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """What is the reader's: segments that were changed, ASPECTS regions that were decided, by segment name."""
+        """The reader's changes: edited segments and ASPECTS regions set by the reader, by segment name."""
         regions = () if self.aspects is None else self.aspects.findings
         return self.edited + tuple(aspects_segment_name(one.region) for one in regions if one.source == EDITED)
 
@@ -134,7 +134,7 @@ class Findings:
 
     @property
     def blood_layer(self) -> SegmentLayer | None:
-        """The layer of blood that is likely, or that the reader marked."""
+        """The layer of likely blood, or of blood segmented by the reader."""
         return next((layer for layer in self.layers if layer.segments[0].name == HAEMORRHAGE), None)
 
     def mask(self, *names: str) -> np.ndarray:

@@ -3,7 +3,7 @@
 Hypoperfused tissue has a Tmax above the critical one (6 s: Olivot et al. 2009, Stroke 40:469). Core is what of it has
 less than 30 % of the mean CBF of normal tissue in the other hemisphere (Campbell et al. 2011, Stroke 42:3435; Albers et
 al. 2018); the rest is penumbra. Flow that low without delay is white matter, CSF or noise, so it is not core. But where
-next to nothing flows no delay can be measured: gaps of low flow within hypoperfused tissue belong to it.
+there is hardly any flow, no delay can be measured: gaps of low flow within hypoperfused tissue belong to it.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ CORE, PENUMBRA, HYPOPERFUSED = 1, 2, 3
 LAYERS = ((Segment("core", CORE), Segment("penumbra", PENUMBRA)), (Segment("hypoperfused", HYPOPERFUSED),))
 
 BOTH_SIDES_FRACTION, BOTH_SIDES_ML = 0.25, 10.0
-"""From this much hypoperfusion in the other hemisphere, over the affected one's and in ml, the reader is warned."""
+"""Hypoperfusion in the other hemisphere, relative to the affected one and in ml, that triggers a warning."""
 
 PLAUSIBLE_CBF, PLAUSIBLE_CBV = (12.0, 120.0), (1.0, 8.0)
 """Normal grey and white matter have a CBF of 55 and 22 ml/100 ml/min and a CBV of 5.2 and 2.7 ml/100 ml on PET, with
@@ -60,8 +60,8 @@ class Prediction:
         tmax_levels_s: levels of Tmax above which volumes are reported.
         gap_mm: gaps of low flow up to twice as wide, or enclosed in a slice, belong to the hypoperfused tissue around.
         minimum_cluster_ml: smaller connected parts are dropped from each threshold map.
-        csf_hu, csf_cbv: CSF is less dense, or, where the CT is none in HU, holds less blood (ml/100 g).
-        vessel_cbv, vessel_cbf: great vessels hold more blood (ml/100 g), or have more flow (ml/100 g/min).
+        csf_hu, csf_cbv: CSF is less dense or, if the CT is not in HU, contains less blood (ml/100 g).
+        vessel_cbv, vessel_cbf: great vessels contain more blood (ml/100 g) or have more flow (ml/100 g/min).
     """
 
     core_relative_cbf: Part = 0.3
@@ -88,8 +88,8 @@ class Thresholded(Predicted):
 class CtpThreshold(Method[Perfusion, Thresholded]):
     """Core, penumbra, hypoperfused tissue and mismatch, without a network.
 
-    The side that the reader names is the affected hemisphere, and nothing beyond it is marked; without one, the side
-    with more hypoperfused tissue takes the other for the reference, and both are marked.
+    The side that the reader chose is the affected hemisphere, and nothing outside it is segmented; otherwise the side
+    with more hypoperfused tissue uses the other as the reference, and both are segmented.
     """
 
     id, wanted = ID, "ctp"
@@ -103,7 +103,7 @@ class CtpThreshold(Method[Perfusion, Thresholded]):
         return perfusion_of(study, request.preparation, progress)
 
     def predict(self, study: Study, prepared: Perfusion, request: Request, progress: Progress) -> Thresholded:
-        """Labels and mismatch, or why there are none.
+        """Labels and mismatch, or the reasons why they are not evaluable.
 
         Raises:
             ImageError: maps of another program show no normal tissue.
@@ -131,13 +131,13 @@ class CtpThreshold(Method[Perfusion, Thresholded]):
 
 
 def _without_volumes(study: Study, perfusion: Perfusion, reasons: tuple[str, ...]) -> Thresholded:
-    """Nothing marked, and why."""
+    """An empty result with its reasons."""
     warnings = (*(f"{NOT_EVALUABLE} {reason}" for reason in reasons), *perfusion.flags)
     return Thresholded(np.zeros(study.ct.geometry.shape, np.uint8), warnings=warnings, not_evaluable=reasons)
 
 
 def _implausible(mismatch: Mismatch) -> Iterator[str]:
-    """Why results cannot be those of a brain."""
+    """Reasons why the results are implausible for a brain."""
     if not PLAUSIBLE_CBF[0] <= mismatch.normal_cbf <= PLAUSIBLE_CBF[1]:
         yield (
             f"The CBF of normal tissue would be {mismatch.normal_cbf:.0f} ml/100 g/min, which is implausible "

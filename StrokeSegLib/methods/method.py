@@ -1,4 +1,4 @@
-"""What every method is: its settings and its three steps from a study to findings, through which `run` leads it."""
+"""The interface of a method: its settings and three steps from a study to findings, which `run` calls."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ SIDES = (BOTH_SIDES, "left", "right")
 
 @dataclass(frozen=True)
 class Request:
-    """How a study is to be read.
+    """Options of a run.
 
     Args:
-        method: what reads it.
+        method: the method to run.
         bundle: a model of that method.
         device: see `inference.choose_device`.
         side: hemisphere of the symptoms, ``left`` or ``right`` of the patient, or ``auto``.
@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a method sees in a study.
+    """The prediction of a method for a study.
 
     Args:
         labels: uint8 ``(slice, row, column)`` on the scan, a lesion's.
@@ -74,7 +74,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Marked:
-    """What a method makes of what it sees; see `Findings` for each.
+    """The findings of a method from its prediction; see `Findings` for each field.
 
     Args:
         warnings: those that stand after the ones of `Predicted`.
@@ -93,7 +93,7 @@ PredictedT = TypeVar("PredictedT", bound=Predicted)
 
 
 class Method(ABC, Generic[PreparedT, PredictedT]):
-    """One way from a study to findings.
+    """A method: one way from a study to findings.
 
     Its `Preparation` and `Prediction` are dataclasses, which a bundle's settings fill. `run` does for every method what
     is not its own: timing, progress, blood, the side that the reader names, warnings, trial criteria.
@@ -103,13 +103,13 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
     """Identifier on the command line and in files."""
 
     wanted: ClassVar[Wanted]
-    """What it reads."""
+    """Kind of scan that it reads."""
 
     Preparation: ClassVar[type]
-    """How a study becomes its input."""
+    """Settings that turn a study into its input."""
 
     Prediction: ClassVar[type]
-    """How its output becomes labels."""
+    """Settings that turn its output into labels."""
 
     labels: ClassVar[Mapping[str, int]]
     """Labels of its networks' lesions, by segment name."""
@@ -135,7 +135,7 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
             raise BundleError(f"The settings do not fit the model “{bundle.name}”: {group}: {error}.") from error
 
     def check(self, bundle: ModelBundle) -> None:
-        """Find out whether a bundle of this method can be run.
+        """Check that a bundle of this method can be run.
 
         Raises:
             BundleError: its settings, labels or weights are not the method's.
@@ -158,16 +158,16 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
 
     @abstractmethod
     def prepare(self, study: Study, request: Request, progress: Progress) -> PreparedT:
-        """The input that the method sees.
+        """The input of the method's networks or thresholds.
 
         Raises:
-            ImageError: the scan does not suit it.
+            ImageError: the scan is unsuitable.
         """
 
     @abstractmethod
     def predict(self, study: Study, prepared: PreparedT, request: Request, progress: Progress) -> PredictedT:
-        """What it sees there, on the scan's slices."""
+        """The prediction on the scan's slices."""
 
     @abstractmethod
     def findings(self, study: Study, prepared: PreparedT, predicted: PredictedT, request: Request) -> Marked:
-        """What follows; its labels are those of the side that was asked for, unless the method judges the side."""
+        """The findings; labels are limited to the requested side, unless the method decides on the side."""

@@ -111,7 +111,7 @@ class Anatomy:
 class NcctAspects(Method["HeadRegistration | ImageError", Segmented]):
     """Infarct, regions and score.
 
-    The side that the reader names is the hemisphere that is scored, and infarct beyond it is dropped; without one, the
+    The side that the reader chose is the hemisphere that is scored, and infarct outside it is dropped; otherwise the
     hemisphere with more signs of infarct is scored, and both are shown. Where another method has segmented the lesion,
     that is scored in place of the infarct, which is then not looked for, and the network of the anatomy runs only where
     its regions are wanted or the atlas does not fit.
@@ -124,7 +124,7 @@ class NcctAspects(Method["HeadRegistration | ImageError", Segmented]):
     judges_side = True
 
     def check(self, bundle: ModelBundle) -> None:
-        """As of every method; without networks, the atlas and the HU of its regions are all that there is."""
+        """Check the bundle; without networks, only the atlas and the HU of its regions are used."""
         if bundle.weights:
             super().check(bundle)
             return
@@ -137,7 +137,7 @@ class NcctAspects(Method["HeadRegistration | ImageError", Segmented]):
             )
 
     def prepare(self, study: Study, request: Request, progress: Progress) -> HeadRegistration | ImageError:
-        """The head atlas laid onto the head, or why it cannot be."""
+        """The head atlas registered to the head, or the reason why it cannot be."""
         if not study.brain.any():
             raise ImageError(NO_BRAIN)
         progress(0.0, "registering the head atlas")
@@ -153,7 +153,7 @@ class NcctAspects(Method["HeadRegistration | ImageError", Segmented]):
     def findings(
         self, study: Study, prepared: HeadRegistration | ImageError, predicted: Segmented, request: Request
     ) -> Marked:
-        """Regions and score; a head that lies upside down in the volume has none, only its infarct.
+        """Regions and score; a head that is upside down in the volume gets only its infarct.
 
         Raises:
             ImageError: without networks, the atlas cannot be registered.
@@ -192,7 +192,7 @@ def _looks_for_infarct(request: Request) -> bool:
 
 
 def registration_of(study: Study) -> HeadRegistration | TooFewSlicesError | HeadOrientationError:
-    """The head atlas laid onto the head, or why it cannot be though there is enough brain for a network.
+    """The head atlas registered to the head, or why it cannot be although enough brain is in view for a network.
 
     Raises:
         ImageError: no brain, or too little of it in view.
@@ -251,12 +251,12 @@ def _segmented(
 def _anatomy(
     study: Study, classes: np.ndarray | None, prediction: Prediction, registration: HeadRegistration | ImageError
 ) -> Anatomy:
-    """The regions by network or atlas, whichever is asked for and possible.
+    """The regions from network or atlas, as requested and possible.
 
     Raises:
         HeadOrientationError: left cannot be told from right.
         TooFewSlicesError: for the atlas, and there is no network.
-        ImageError: there is hardly any brain.
+        ImageError: hardly any brain is in view.
     """
     if isinstance(registration, TooFewSlicesError) and classes is not None:
         return _anatomy_by_network(study, classes, registration)

@@ -26,7 +26,7 @@ CLASSES = ("background", "core", "penumbra")
 SEGMENTS = (Segment("core", 1), Segment("penumbra", 2))
 
 OUTSIDE_BRAIN_WARNING = 0.1
-"""Fraction of the marked tissue outside the brain from which a reader is warned."""
+"""Fraction of segmented tissue outside the brain that triggers a warning."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Prediction:
 
     Args:
         affected_threshold: a voxel is affected where p(core) + p(penumbra) exceeds it, and core where p(core) exceeds
-            p(penumbra); None takes the most probable of the three classes, as published.
+            p(penumbra); None uses the most probable of the three classes, as published.
         minimum_ml: connected affected volumes below this are dropped.
     """
 
@@ -75,7 +75,7 @@ class NcctCorePenumbra(Method[PreparedSlices, Predicted]):
 
 
 def _outside_brain(labels: np.ndarray, brain: np.ndarray) -> tuple[str, ...]:
-    """A warning where much of the marked tissue cannot be brain."""
+    """A warning if much of the segmented tissue lies outside the brain."""
     marked = np.count_nonzero(labels)
     outside = np.count_nonzero(labels.astype(bool) & ~brain) / max(marked, 1)
     if outside < OUTSIDE_BRAIN_WARNING:

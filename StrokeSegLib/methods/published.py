@@ -12,7 +12,7 @@ from StrokeSegLib.methods.registry import check
 from StrokeSegLib.models import ModelBundle, write_bundle
 
 LIGHTNING_PREFIX = "_network."
-"""What the CPAISD authors' Lightning module puts before each key."""
+"""Prefix of each key in the CPAISD authors' Lightning module."""
 
 CPAISD_ARCHITECTURE = {
     "name": "smp-fpn",
@@ -23,11 +23,11 @@ CPAISD_ARCHITECTURE = {
 CTP_CORE_ARCHITECTURE = {"name": "sunet", "arguments": {"in_channels": 10, "classes": 2, "filters": 8}}
 
 ENSEMBLE_PREFIX = "models."
-"""What the authors' ensemble of folds puts, with the member's number, before each key."""
+"""Prefix, followed by the member's number, of each key in the authors' ensemble of folds."""
 
 
 def import_checkpoint(checkpoint: Path, method: str, output: Path, settings: Sequence[str] = ()) -> ModelBundle:
-    """A bundle of a published checkpoint.
+    """Convert a published checkpoint to a bundle.
 
     Args:
         checkpoint: for ``ncct-core-penumbra`` the CPAISD authors' `model.pt` (a plain state dict), or their Lightning
@@ -69,7 +69,7 @@ def import_checkpoint(checkpoint: Path, method: str, output: Path, settings: Seq
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of a method's published checkpoints.
+    """Properties of a method's published checkpoints.
 
     Args:
         name: name of the bundle if none is given.
@@ -122,7 +122,7 @@ PUBLISHED: Mapping[str, Callable[[dict[str, str]], Published]] = {
     "ncct-core-penumbra": _cpaisd,
     "ctp-core": _ctp_core,
 }
-"""By method, what takes the settings of an import."""
+"""Function that reads the settings of an import, by method."""
 
 
 def _members(state: dict) -> list[dict]:

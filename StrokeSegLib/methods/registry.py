@@ -1,4 +1,4 @@
-"""The methods that can be asked for."""
+"""The available methods."""
 
 from importlib.metadata import entry_points
 
@@ -35,7 +35,7 @@ def method_of(name: str) -> Method:
     """A method by its id.
 
     Raises:
-        StrokeSegError: there is none.
+        StrokeSegError: the method is unknown.
     """
     if name not in METHODS:
         raise StrokeSegError(f"Unknown method “{name}”; choose one of: {', '.join(METHODS)}.")
@@ -43,7 +43,7 @@ def method_of(name: str) -> Method:
 
 
 def check(bundle: ModelBundle) -> None:
-    """Find out whether a bundle's settings, labels and weights suit its method.
+    """Check that a bundle's settings, labels and weights suit its method.
 
     Raises:
         BundleError: they do not; the message says what.
@@ -53,7 +53,7 @@ def check(bundle: ModelBundle) -> None:
 
 
 def wanted(method: str) -> Wanted:
-    """What a method asks `read_study` for.
+    """The kind of scan that a method needs from `read_study`.
 
     Raises:
         StrokeSegError: the method is unknown.

@@ -33,12 +33,12 @@ def run(
     """Findings of a study by a method.
 
     Args:
-        study: what `read_study` gives.
+        study: a study from `read_study`.
         method: one of `METHODS`.
         bundle: a model made for that method.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         side: hemisphere that the symptoms point to, ``left`` or ``right`` of the patient; ``auto`` keeps both.
-        clinical: what the trials' criteria ask for besides the scan; a mismatch is judged by them.
+        clinical: clinical data for the trial criteria, used if there is a mismatch.
         keep_probabilities: whether the findings carry probability maps.
         tissue: the lesion that another method has segmented in this study; ASPECTS is scored on it.
         progress: called with a fraction 0…1 and a stage; it cancels the run by raising `Cancelled`.
@@ -94,17 +94,17 @@ def drop_other_side(labels: np.ndarray, study: Study, side: str) -> None:
 
 
 def _only_one_side(side: str) -> tuple[str, ...]:
-    """What the reader must not forget of a run that was told the side."""
+    """A reminder that only one side is reported."""
     return () if side == BOTH_SIDES else (f"Only the patient's {side} hemisphere is reported, as requested.",)
 
 
 def _blood(study: Study, method: Method) -> Haemorrhage | None:
-    """Looked for on a non-contrast CT alone."""
+    """Detect blood; on non-contrast CT only."""
     return study.haemorrhage if method.wanted == "ncct" else None
 
 
 def _orientation(study: Study, method: Method, warnings: tuple[str, ...]) -> tuple[str, ...]:
-    """A warning on a head that lies the wrong way up, unless one says it; perfusion covers too little to tell."""
+    """A warning on a head that is upside down, unless already given; perfusion covers too little to tell."""
     if method.wanted != "ncct":
         return ()
     try:

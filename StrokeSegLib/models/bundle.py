@@ -35,7 +35,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """What a bundle says of itself, in the format of bundles; weights are read on demand and checked then.
+    """A bundle's description; weights are read on demand and checked then.
 
     Args:
         path: the folder or zip file.
@@ -123,7 +123,7 @@ def open_bundle(path: Path | str) -> ModelBundle:
     """The bundle in a folder or zip file, its description checked.
 
     Raises:
-        BundleError: no bundle there, or one that breaks the format.
+        BundleError: no bundle exists there, or it does not follow the format.
     """
     path = Path(path)
     if not path.exists():
@@ -144,11 +144,11 @@ def open_bundle(path: Path | str) -> ModelBundle:
 
 
 Check = Callable[[ModelBundle], None]
-"""Raises a `BundleError` where a bundle does not suit its method; see `methods.check`."""
+"""Raises a `BundleError` if a bundle does not suit its method; see `methods.check`."""
 
 
 def verify(path: Path | str, check: Check) -> ModelBundle:
-    """The bundle, once its description, its settings, every hash and the fit of every network are found right.
+    """The bundle, after its description, settings, hashes and networks have been checked.
 
     Raises:
         BundleError: what is wrong with it.

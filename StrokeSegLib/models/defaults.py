@@ -1,4 +1,4 @@
-"""The model that a method runs with where none is named: the shipped one, or the one that the user has chosen."""
+"""The default model of each method: the shipped one, or the one that the user has chosen."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ def default_bundle(method: str) -> ModelBundle:
     """The user's default for a method, or else the shipped one, or else the only model that there is for it.
 
     Raises:
-        BundleError: there is none, the chosen one is gone, or there are several and none was chosen.
+        BundleError: none is installed, the chosen one is no longer installed, or several are and none was chosen.
     """
     return _default_among(list_bundles(), method)
 
@@ -33,7 +33,7 @@ def default_hashes(bundles: Sequence[ModelBundle]) -> set[str]:
 
 
 def make_default(bundle: ModelBundle) -> None:
-    """Let a method run with this version of this model from now on, for this user.
+    """Set this version of this model as the default of its method, for this user.
 
     Raises:
         BundleError: the bundle is not among the shipped and installed ones.

@@ -1,4 +1,4 @@
-"""Where bundles lie: shipped with the package, or installed for this user."""
+"""Locations of bundles: shipped with the package, or installed for this user."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from StrokeSegLib.models.bundle import LARGEST_FILE_BYTES, Check, ModelBundle, o
 
 SHIPPED = Path(__file__).with_name("bundles")
 STORE_VARIABLE = "STROKESEG_MODELS"
-"""Environment variable that moves the installed bundles elsewhere."""
+"""Environment variable with the folder of installed bundles."""
 
 CHUNK_BYTES = 1 << 20
 
@@ -55,7 +55,7 @@ def find_bundle(name_or_path: str | Path) -> ModelBundle:
     """A bundle by path, or by name the newest version of it.
 
     Raises:
-        BundleError: there is none; the sentence says which there are.
+        BundleError: it does not exist; the message lists those that do.
     """
     if Path(name_or_path).exists():
         return open_bundle(name_or_path)

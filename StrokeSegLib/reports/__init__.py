@@ -1,1 +1,1 @@
-"""Findings as people read them: HTML, PDF, pictures, tables."""
+"""Findings for readers: HTML, PDF, images, tables."""

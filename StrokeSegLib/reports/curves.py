@@ -33,7 +33,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class CurveLine:
-    """One vessel's curve: SVG points, and what a reader wants to know of it."""
+    """One vessel's curve: its SVG points and key figures."""
 
     name: str
     colour: tuple[int, int, int]

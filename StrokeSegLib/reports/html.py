@@ -1,4 +1,4 @@
-"""The report that a person reads: one HTML file without scripts or links, pictures inside."""
+"""The report as one HTML file without scripts or links, images embedded."""
 
 from functools import lru_cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The report on paper: a PDF of the findings as the reader left them, the automatic values beside them."""
+"""The report as a PDF: the findings after correction, with the automatic values beside them."""
 
 import base64
 import io

@@ -1,1 +1,1 @@
-"""The process that does the work: torch and the models stay warm; panel, batch and whoever else drive it."""
+"""The worker process, which keeps torch and the models loaded; used by panel, batch and other programs."""
