@@ -1,4 +1,4 @@
-"""Scans in a zip file, as hospitals send them: unpacked for as long as they are read."""
+"""Scans in a zip file, as sent by hospitals, unpacked temporarily while they are read."""
 
 import shutil
 import tempfile
@@ -17,13 +17,13 @@ ZIP_SUFFIX = ".zip"
 OTHER_ARCHIVES = (".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".bz2", ".xz", ".iso")
 
 ENCRYPTED = 1
-"""Bit of a member's flags."""
+"""Bit of a member's flags that marks encryption."""
 
 SPARE_BYTES = 2**30
-"""Disk space that is left free."""
+"""Disk space to leave free."""
 
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError)
-"""What zipfile raises on damage, encryption and methods that it does not know."""
+"""Errors that zipfile raises on damage, encryption and unknown compression methods."""
 
 
 @contextmanager

@@ -18,7 +18,7 @@ SOFT_TISSUE_HU = (2.0, 110.0)
 """Brain and fresh blood after averaging; fat, air (also where a file clips it to 0) and bone lie outside."""
 
 COARSE_BONE_HU = 110.0
-"""Averaged voxels above this hold bone."""
+"""Averaged voxels above this contain bone."""
 
 SKULL_DIRECTIONS = 6
 """Number of the eight in-plane directions in which brain must meet bone; muscle below the skull does not."""

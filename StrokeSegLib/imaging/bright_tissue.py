@@ -83,7 +83,7 @@ class BrightTissue:
 
 
 def bright_tissue(ct: Volume, brain_mask: np.ndarray, plane: MidsagittalPlane) -> BrightTissue:
-    """What is bright in a brain.
+    """Bright tissue in a brain.
 
     Args:
         ct: the scan in HU.

@@ -1,4 +1,4 @@
-"""Contrast agent seen in the picture: arteries and sinuses cross most slices of the brain as bright spots.
+"""Contrast agent seen in the images: arteries and sinuses cross most slices of the brain as bright spots.
 
 Calcification is as bright, but lies in few slices; fresh blood is darker (below 100 HU) and one coherent volume.
 """
@@ -19,7 +19,7 @@ LEAST_SPOTS = 2
 """Separate bright spots in a slice that vessels leave."""
 
 ENHANCED_SLICES = 0.35
-"""Fraction of the brain's slices with so many spots from which the picture shows contrast."""
+"""Fraction of the brain's slices with so many spots above which the scan shows contrast."""
 
 LEAST_SLICES = 3
 """Fewer such slices prove nothing."""

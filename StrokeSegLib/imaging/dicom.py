@@ -23,7 +23,7 @@ MISSING_SLICE_TOLERANCE = 0.1
 """A gap within this fraction of a whole multiple of the usual gap means slices that are missing."""
 
 TABLE_MOVEMENT_MM = 0.05
-"""Movement of the table between frames from which a reader is told."""
+"""Table movement between frames above which the reader is warned."""
 
 
 def read_dicom(

@@ -1,4 +1,4 @@
-"""Which series of a DICOM folder is the one to read, and what of it is left out."""
+"""Choice of the series to read in a DICOM folder, and of the images to leave out."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from StrokeSegLib.imaging.dicom_series import LARGEST_LOSS, Series
 from StrokeSegLib.imaging.frames import Wanted
 
 NAMED = 3
-"""So many files are named in a sentence, the others are counted."""
+"""Number of files named in a sentence; the others are counted."""
 
 LARGEST_SLICE_LOSS = 0.25
 """Fraction of a single CT's slices that may be unreadable; beyond it half a head would be read."""
@@ -32,7 +32,7 @@ class Choice:
 
     Args:
         series: without the images that cannot be used.
-        sentence: which was taken and why.
+        sentence: which series was chosen, and why.
         warnings: what was left out of it, and what speaks against it.
     """
 
@@ -77,7 +77,7 @@ def _candidates(found: DicomImages) -> tuple[list[ImageHeader], list[Unreadable]
 
 
 def _is_rival(one: Series, ranked: list[Series]) -> bool:
-    """Whether a series could stand in for the best one, if the picture shows that that has contrast."""
+    """Whether a series could replace the best one if that turns out to have contrast."""
     return one.is_axial and one.is_without_contrast and not one.is_time_series and len(one.positions) > 1
 
 
@@ -169,7 +169,7 @@ def _siblings(best: Series, images: Sequence[ImageHeader]) -> Iterator[str]:
 
 
 def _difference(image: ImageHeader, best: Series) -> str:
-    """In what an image differs from the series that was read."""
+    """How an image differs from the series that was read."""
     first = best.first
     if image.is_colour or image.is_localiser or not _is_slice(image):
         return "they are localisers, screenshots or colour images"
@@ -199,7 +199,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _of_kind(series: list[Series], wanted: Wanted) -> list[Series]:
-    """Those of the series that are what is wanted, a single CT or a CT perfusion series.
+    """The series of the requested kind, a single CT or a CT perfusion series.
 
     Raises:
         ImageError: there are none.
@@ -267,7 +267,7 @@ def _is_slice(image: ImageHeader) -> bool:
 def _complete(
     images: Sequence[ImageHeader], unreadable: Sequence[Unreadable]
 ) -> tuple[list[ImageHeader], list[Unreadable]]:
-    """The images whose values can be read, and the others beside the files that cannot be read.
+    """The readable images, and the unreadable ones added to the unreadable files.
 
     Raises:
         ImageError: none can be read.
@@ -286,7 +286,7 @@ def _complete(
 
 
 def placed_images(images: Sequence[ImageHeader]) -> list[ImageHeader]:
-    """Those of the images that say where in the patient they lie.
+    """The images whose headers give a position in the patient.
 
     Raises:
         ImageError: none does.

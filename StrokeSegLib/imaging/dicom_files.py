@@ -1,4 +1,4 @@
-"""Which files below a path are DICOM, and their headers as far as the pixels."""
+"""DICOM files below a path, and their headers up to the pixels."""
 
 import os
 import zlib
@@ -117,7 +117,7 @@ def _with_pixels(dataset: pydicom.Dataset, file) -> DicomFile:
 
 
 def _guessed_syntax(dataset: pydicom.Dataset) -> pydicom.uid.UID:
-    """What pydicom found a file without transfer syntax to be written in."""
+    """Encoding that pydicom detected in a file without transfer syntax."""
     implicit, little = dataset.original_encoding
     if implicit or implicit is None:
         return ImplicitVRLittleEndian

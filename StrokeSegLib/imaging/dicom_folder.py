@@ -1,4 +1,4 @@
-"""All DICOM images of a folder, and the files that cannot be used: one bad file ends the reading of no other."""
+"""All DICOM images of a folder, and the files that cannot be used: a bad file does not stop the others."""
 
 import warnings
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class DicomImages:
 
 
 def read_headers(path: Path, files: Sequence[Path] = ()) -> DicomImages:
-    """Headers of a DICOM file, or of all DICOM images in a folder and its subfolders; other files are passed over.
+    """Headers of a DICOM file, or of all DICOM images in a folder and its subfolders; other files are skipped.
 
     Args:
         path: file or folder; a DICOMDIR stands for its folder.

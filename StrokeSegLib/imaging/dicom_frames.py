@@ -16,7 +16,7 @@ from StrokeSegLib.imaging.files import as_hounsfield
 from StrokeSegLib.imaging.frames import HOW_TO_GIVE_TIMES
 
 SAME_TIME_S = 0.01
-"""Images of one position that differ by less were acquired at one time."""
+"""Images at one position whose times differ by less were acquired together."""
 
 TOLD_APART = 0.9
 """A time that is the same for more than a tenth of the images of a position does not say when they were acquired."""

@@ -19,7 +19,7 @@ CELL_MM = 3.0
 
 @dataclass(frozen=True)
 class Cells:
-    """Tissue as it is computed.
+    """Tissue in the cells of the computation.
 
     Args:
         curves: ``(cell, time)``.
@@ -56,7 +56,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class AnalysisGrid:
-    """How frames are made coarser, and results brought back.
+    """Maps frames to coarser pixels, and results back.
 
     Args:
         scan: the slices as acquired.

@@ -43,16 +43,16 @@ COARSE_TRANSITS, COARSE_DELAYS = 3, 4
 """One transit time and one delay in so many are compared at first, to find the delays worth a closer look."""
 
 DELAY_WINDOW_S = 3.0
-"""So far on either side of the best one."""
+"""Delays compared closely on either side of the best one."""
 
 MODEL_ERROR = 0.05
 """Part of a curve's energy, as an amplitude, that no model is expected to explain: real residue functions differ."""
 
 NOISE_WEIGHT = 10.0
-"""The noise that is known beforehand counts as much as so many samples."""
+"""Weight of the prior noise estimate, in samples."""
 
 FINE_S = 0.1
-"""Models are convolved on this step."""
+"""Time step for the convolution of models."""
 
 KEPT_ENERGY = 1e-5
 """Models are compared within the subspace that holds all but this part of their energy."""
@@ -72,7 +72,7 @@ CHUNK, BLOCK = 128, 32_768
 
 @dataclass(frozen=True)
 class TissueFlow:
-    """What explains the curves of voxels, all ``(voxel,)`` float32.
+    """Parameters that explain the curves of voxels, all ``(voxel,)`` float32.
 
     Args:
         height_per_s: flow per volume of tissue, in ml blood of the artery's kind per ml and s; negative in noise.

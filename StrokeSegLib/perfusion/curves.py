@@ -45,7 +45,7 @@ ARRIVAL_FRACTION = 0.05
 """The bolus has arrived when the vessels' mean curve exceeds this part of its peak for good."""
 
 LEAST_BOLUS_HU = 20.0
-"""Vessels that enhance by less hold no bolus that could be analysed."""
+"""Vessels that enhance by less contain no bolus that could be analysed."""
 
 LEAST_BASELINE_SAMPLES = 2
 
@@ -83,7 +83,7 @@ class BrainCurves:
 
     @cached_property
     def tissue(self) -> torch.Tensor:
-        """``(voxel,)`` whether a voxel is none of the great vessels."""
+        """``(voxel,)`` whether a voxel lies outside the great vessels."""
         return self.smooth.amax(dim=1) <= VESSEL_HU
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The one way from a CT perfusion study to its maps."""
+"""From a CT perfusion study to its maps."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,10 +26,10 @@ USUAL_SMOOTHING_MM, MOST_SMOOTHING_MM = 2.0, 5.0
 """Smoothing of the frames; a noisy series is smoothed more, so that low flow can be told from noise."""
 
 WANTED_SIGNAL_TO_NOISE = 3.5
-"""Smoothing goes on until the peak of the tissue's mean curve is so many times the noise of a smoothed voxel."""
+"""Smoothing increases until the peak of the tissue's mean curve exceeds the noise of a smoothed voxel so many times."""
 
 NOISE_SLICES = 4
-"""Slices that tell how noisy a series is."""
+"""Number of slices used to estimate the noise of a series."""
 
 LEAST_NOISE_HU = 0.05
 """Noise of whole numbers, after smoothing."""
@@ -46,7 +46,7 @@ NORMAL_TMAX_S, LEAST_NORMAL_CELLS, MOST_MISSING = 4.0, 500, 2.0
 that was found is the most that noise can have hidden."""
 
 LEAST_CBF = 0.1
-"""ml/100 g/min below which no transit time can be told."""
+"""CBF in ml/100 g/min below which no transit time can be determined."""
 
 
 def perfusion_of(

@@ -17,7 +17,7 @@ from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.perfusion.perfusion import Motion
 
 REFERENCE_FRAMES = 5
-"""The median of so many first frames is what all are aligned with."""
+"""All frames are aligned with the median of so many first frames."""
 
 BONE_HU = (400, 1200)
 """Values are cut to this range: no contrast-filled vessel of a head reaches it, and metal does not rule."""
@@ -39,7 +39,7 @@ LEAST_EDGE_HU_PER_MM = 3.0
 MOST_EDGES = 8_000
 
 LEAST_EDGES = 200
-"""With fewer voxels of bone edge motion cannot be told; none is reported."""
+"""With fewer voxels of bone edge motion cannot be determined and none is reported."""
 
 LEAST_SLICES = 3
 """With fewer slices only motion within them is looked for."""
@@ -58,7 +58,7 @@ LARGEST_LONE_RESIDUAL = 0.5
 """Likewise for a pose of one or two frames, after alignment with the reference: thick slices alone leave some."""
 
 LEAST_POSE_FRAMES = 3
-"""The median of fewer frames tells nothing about any of them."""
+"""The median of fewer frames is not a usable reference."""
 
 
 def correct_motion(
@@ -289,7 +289,7 @@ def _sampled(volumes: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
 
 
 def moved_back(frame: np.ndarray, geometry: SliceGeometry, shift_mm: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """A frame ``(slice, row, column)`` as it would be had the head not moved."""
+    """A frame ``(slice, row, column)`` corrected for the motion of the head."""
     volume = torch.from_numpy(np.ascontiguousarray(frame, np.float32))[None, None]
     middle = middle_mm(geometry)
 

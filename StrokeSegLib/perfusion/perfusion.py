@@ -1,4 +1,4 @@
-"""What the analysis of a CT perfusion series gives: maps, and everything a reader needs to trust them or not."""
+"""Results of the analysis of a CT perfusion series: maps, and everything a reader needs to judge them."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class BloodCurve:
 
 @dataclass(frozen=True)
 class Motion:
-    """How the head moved against the first frames.
+    """Motion of the head relative to the first frames.
 
     Args:
         shift_mm: ``(time, 3)`` LPS translation of each frame.
@@ -50,7 +50,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Perfusion:
-    """Maps with their making.
+    """Maps, and how they were computed.
 
     Args:
         maps: on the slices of the study.

@@ -1,4 +1,4 @@
-"""What limits the trust in perfusion maps, told to the reader, and when no volume can be measured on them."""
+"""Quality of perfusion maps: warnings for the reader, and reasons why volumes are not evaluable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ HEAD_COVERAGE_MM = 80.0
 
 @dataclass(frozen=True)
 class Quality:
-    """What a reader must know about a series.
+    """Quality of a series.
 
     Args:
         flags: what limits the trust in its maps, each a sentence.
@@ -69,7 +69,7 @@ def coverage_mm(geometry: SliceGeometry) -> float:
 def judge(
     series: PerfusionSeries, geometry: SliceGeometry, curves: BrainCurves, vessels: Vessels, motion: Motion | None
 ) -> Quality:
-    """Sentences about timing, vessels, noise, motion and coverage; none where all is well."""
+    """Warnings about timing, vessels, noise, motion and coverage; none if all are good."""
     flags = [*_timing_flags(series, curves, vessels), *_vessel_flags(vessels, curves), *_noise_flags(curves)]
     if motion is not None:
         flags.extend(_motion_flags(motion))
@@ -163,7 +163,7 @@ def _motion_flags(motion: Motion) -> Iterator[str]:
 
 
 def _reasons(curves: BrainCurves, vessels: Vessels, motion: Motion | None) -> Iterator[str]:
-    """Why volumes would not be measurements."""
+    """Reasons why volumes are not evaluable."""
     if curves.signal_to_noise < LEAST_SIGNAL_TO_NOISE:
         yield (
             f"The series is too noisy: tissue enhances by {curves.tissue_peak_hu:.1f} HU over a noise of "

@@ -1,4 +1,4 @@
-"""How perfusion maps are made: every number that changes them, stored with the results."""
+"""Settings of the perfusion maps: every number that changes them, stored with the results."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ TMAX = ("residue-maximum", "delay")
 
 @dataclass(frozen=True)
 class PerfusionSettings:
-    """Settings of the way from a series to maps.
+    """Settings of the computation from a series to maps.
 
     Args:
         deconvolution: ``bayesian``; or a textbook method to compare with: ``oscillation-limited``, ``block-circulant``

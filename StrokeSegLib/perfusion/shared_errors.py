@@ -1,4 +1,4 @@
-"""Errors that samples of one pose of the head share, and how curves are compared in spite of them.
+"""Errors shared by samples of one head pose, and how curves are compared despite them.
 
 A moved frame that is interpolated back shows the anatomy slightly differently, by as much in every frame of its pose:
 the more, the thicker the slices and the farther the move along them. Against the first frames that is an offset which
@@ -32,7 +32,7 @@ BEYOND_SLICES, BEYOND_PART = 0.25, 0.2
 def pose_offsets_hu(
     reference: np.ndarray, brain: np.ndarray, geometry: SliceGeometry, motion: Motion, smoothing_mm: float
 ) -> np.ndarray:
-    """Offsets to expect.
+    """Expected offsets.
 
     Args:
         reference: HU ``(slice, row, column)`` of the first pose.

@@ -20,7 +20,7 @@ LEAST_NORMAL_ML = 20.0
 
 @dataclass(frozen=True)
 class NormalTissue:
-    """What flow and volume are compared with.
+    """The reference for flow and volume.
 
     Args:
         cbf: mean in ml/100 g/min.

@@ -12,13 +12,13 @@ from StrokeSegLib.perfusion.curves import LEAST_VESSEL_PART, BrainCurves, comes_
 from StrokeSegLib.perfusion.perfusion import BloodCurve
 
 VESSEL_PART = 0.03
-"""Part of the voxels away from bone, by peak, that are taken for vessels."""
+"""Fraction of the voxels away from bone, with the highest peaks, that count as vessels."""
 
 EARLY_PART = 0.25
 """Part of the vessel voxels, by the time of their peak, that may be arteries which no stenosis delays."""
 
 VESSEL_VOXELS = 10
-"""At most so many voxels make up a curve; more would mix vessels of different delay."""
+"""Largest number of voxels in a curve; more would mix vessels of different delay."""
 
 SAME_VESSEL_CORRELATION = 0.95
 SAME_VESSEL_DELAY_S = 1.0
@@ -28,7 +28,7 @@ OTHER_ARTERY_MM = 20.0
 """Arterial voxels farther apart show different arteries."""
 
 ARTERIES = 3
-"""So many arteries are looked for; the best one is the input, the others tell whether it is right."""
+"""Number of arteries to find; the best one is the input, the others check it."""
 
 EARLIER_S = 0.5
 """An artery that fills earlier than the best one by more than this is the better input."""
@@ -60,7 +60,7 @@ CUT_OFF_FRACTION = 0.5
 
 @dataclass(frozen=True)
 class Vessels:
-    """What is measured of the blood.
+    """Arterial and venous curves.
 
     Args:
         artery: as found, before scaling.
@@ -163,7 +163,7 @@ def _jump_between_poses(curves: torch.Tensor, poses: np.ndarray) -> torch.Tensor
 
 
 def _arteries(shapes: _Shapes, curves: BrainCurves, geometry: SliceGeometry) -> list[BloodCurve]:
-    """The artery that is taken, and up to two others far from it, best first."""
+    """The chosen artery, and up to two others far from it, best first."""
     usable = shapes.comes_back if shapes.comes_back.any() else torch.ones_like(shapes.comes_back)
     early = usable & (shapes.peak_s <= torch.quantile(shapes.peak_s[usable], EARLY_PART))
     early &= shapes.arrival_s <= shapes.arrival_s[early].median()
