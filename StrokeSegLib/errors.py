@@ -14,7 +14,7 @@ class BundleError(StrokeSegError):
 
 
 class DeviceError(StrokeSegError):
-    """A compute device that was asked for and is not there."""
+    """The requested compute device is not available."""
 
 
 class OutputError(StrokeSegError):

@@ -1,4 +1,4 @@
-"""What the atlas's head is expected to look like on CT, blurred to a scale, with the slope of every map."""
+"""Expected appearance of the atlas's head on CT, blurred to a scale, with the gradient of every map."""
 
 from dataclasses import dataclass
 from functools import cache

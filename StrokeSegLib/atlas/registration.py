@@ -46,7 +46,7 @@ class TooFewSlicesError(ImageError):
 
 @dataclass(frozen=True)
 class HeadPose:
-    """How the head lies in the scan.
+    """Pose of the head in the scan.
 
     Args:
         rotation_deg: head rotation about the patient's left–right (pitch), then front–back (roll), then head–foot (yaw)

@@ -17,7 +17,7 @@ SEEN_HU = (-10, 60)
 """Values are cut to this range: neither calcification nor a bleed nor streaks weigh more than tissue."""
 
 LEAST_BRAIN_ML = 150.0
-"""With less brain in view there is nothing to register."""
+"""With less brain in view the atlas cannot be registered."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ BRAIN_MIDDLE_MM = (0.0, 17.0, 10.0)
 """Middle of the intracranial space in the atlas."""
 
 KEPT_STARTS = 2
-"""So many of the best starts are looked at more closely."""
+"""Number of the best starts that are refined."""
 
 COARSE_MM, MIDDLE_MM = 16.0, 8.0
 """Samples are thinned to these distances; the last stage sees all of them."""

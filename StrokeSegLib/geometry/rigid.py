@@ -1,4 +1,4 @@
-"""How a head that moves between frames is described: rotations about the patient's axes through the volume's middle.
+"""Motion of the head between frames: rotations about the patient's axes through the volume's centre.
 
 A point ``p`` of the head in the reference lies at ``R (p − c) + c + shift`` in a frame, with ``c`` the middle of the
 volume and ``R`` of `rotation_matrix`.

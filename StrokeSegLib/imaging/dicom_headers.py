@@ -124,7 +124,7 @@ class ImageHeader:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name of the image in messages."""
         return shown_name(self.path)
 
 

@@ -18,7 +18,7 @@ from StrokeSegLib.imaging.dicom_pixels import check_decodable
 from StrokeSegLib.imaging.header_values import FaultyHeaderError, HeaderValues, first_item, sequence_items
 
 NO_UNITS = ("", "US", "HU", "OD", "NORMALIZED", "UNSPECIFIED")
-"""Rescale Types that name no unit of a perfusion map."""
+"""Rescale Types that are not units of a perfusion map."""
 
 
 def read_dicom_map(path: Path) -> tuple[Volume, str]:

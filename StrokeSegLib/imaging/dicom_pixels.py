@@ -17,10 +17,10 @@ from StrokeSegLib.imaging.dicom_files import UnreadableFileError, inflated
 from StrokeSegLib.imaging.dicom_headers import ImageHeader, StoredPixels
 
 PADDED_HU = -1024
-"""What padding becomes that would else look like tissue."""
+"""Value for padding that would otherwise look like tissue."""
 
 AIR_HU = -900
-"""Padding at or below this is taken for air by everything that follows, and stays as it is stored."""
+"""Padding at or below this counts as air in all later steps and is left unchanged."""
 
 PIXEL_ATTRIBUTES = (
     "SamplesPerPixel",
@@ -34,11 +34,11 @@ PIXEL_ATTRIBUTES = (
     "PixelRepresentation",
     "PixelData",
 )
-"""All that a decoder needs to know."""
+"""Attributes that a decoder needs."""
 
 
 def check_decodable(images: Iterable[ImageHeader]) -> None:
-    """Find what cannot be decoded before anything is.
+    """Check that all images can be decoded, before decoding any.
 
     Raises:
         ImageError: values that need a lookup table.

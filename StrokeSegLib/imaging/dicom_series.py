@@ -18,7 +18,7 @@ TABLE_TOLERANCE_MM = 2.0
 """The frames of a perfusion series lie at one position where the table stood no farther apart."""
 
 BUNCHED = 0.25
-"""And where they are no farther apart than this part of the distance to the next position."""
+"""And no farther apart than this fraction of the distance to the next position."""
 
 OFF_LINE_MM = 5.0
 """A slice that lies this far beside the line through the others has a wrong position."""
@@ -126,7 +126,7 @@ class Series:
 
     @cached_property
     def merits(self) -> dict[str, float]:
-        """What speaks for this series as the one of its kind to read, most important first."""
+        """Criteria for choosing among series of this kind, most important first."""
         first, text = self.first, self.first.series_description
         thickness_mm = USUAL_THICKNESS_MM if first.thickness_mm is None else first.thickness_mm
         return {

@@ -1,4 +1,4 @@
-"""When a DICOM image was acquired, by each of the ways in which headers say it."""
+"""Acquisition time of a DICOM image, by each attribute that may state it."""
 
 import math
 from dataclasses import dataclass
@@ -49,14 +49,14 @@ TIMES = {
     "sampled_s": "Temporal Resolution",
     "created_s": "Content Time",
 }
-"""What gives a time, the most trustworthy first, and its name."""
+"""Attributes that give a time, the most trustworthy first, with their names."""
 
 ORDERS = {
     "temporal_position": "Temporal Position",
     "acquisition_number": "Acquisition Number",
     "instance_number": "Instance Number",
 }
-"""What gives an order without a time."""
+"""Attributes that give an order but no time."""
 
 FRAME_ORDERS = ("temporal_position", "acquisition_number")
 """What a scanner counts up from frame to frame; times that run against it are wrong."""

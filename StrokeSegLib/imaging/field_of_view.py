@@ -20,7 +20,7 @@ SHELL_RADIUS_MM = 7.0
 
 
 def head_field_of_view(hu: np.ndarray, geometry: SliceGeometry) -> tuple[slice, slice]:
-    """Rows and columns that hold the head in any slice; all of them where no head is found.
+    """Rows and columns that contain the head in any slice; all of them if no head is found.
 
     Args:
         hu: ``(slice, row, column)`` in HU.

@@ -49,12 +49,12 @@ NIFTI_ERRORS = (
     MemoryError,
     zlib.error,
 )
-"""What nibabel raises on a damaged file."""
+"""Errors that nibabel raises on a damaged file."""
 
 
 @dataclass(frozen=True)
 class FileArray:
-    """What one file holds.
+    """The content of one file.
 
     Args:
         values: ``(k, j, i)``, or ``(k, j, i, time)`` for a time series; as stored, rescaled where the file says so.
@@ -63,7 +63,7 @@ class FileArray:
         direction: ``(3, 3)`` ITK direction matrix.
         times_s: ``(time,)`` of the frames; None where there are none or the file does not say.
         unit: unit of the values as stated by the file; empty if it states none.
-        warnings: what the file says twice and differently.
+        warnings: contradictions within the file.
         times_warnings: what must be known of the times, if they are used.
     """
 

@@ -23,11 +23,11 @@ __all__ = ["SUFFIXES", "as_hounsfield", "read_file"]
 
 
 def read_file(path: Path, wanted: Wanted = "any", times_s: Sequence[float] | None = None) -> Study:
-    """A study of the volume or time series in a file; its values are taken as HU.
+    """A study of the volume or time series in a file; its values are assumed to be HU.
 
     Args:
         path: the file.
-        wanted: what the file has to hold.
+        wanted: the kind of scan that the file must contain.
         times_s: frame times of a time series, if the file does not state them.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What makes a stack of frames a CT perfusion series: enough of them, at plausible times that increase."""
+"""Checks of a CT perfusion series: enough frames, at plausible, increasing times."""
 
 from typing import Literal
 
@@ -8,10 +8,10 @@ from StrokeSegLib.errors import ImageError
 from StrokeSegLib.imaging.perfusion import PerfusionSeries
 
 Wanted = Literal["any", "ncct", "ctp"]
-"""What a method needs of an input that may hold both: a non-contrast CT, a CT perfusion series, or either."""
+"""Kind of scan that a method needs: a non-contrast CT, a CT perfusion series, or either."""
 
 SHORTEST_SERIES = 8
-"""Fewer frames are repeated scans rather than a bolus that was watched."""
+"""Fewer frames are repeated scans rather than a perfusion series."""
 
 UNENHANCED_FRAMES = 3
 """The bolus has reached no vessel in the first frames; their mean stands for the non-contrast CT."""

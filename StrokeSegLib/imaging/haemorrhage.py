@@ -69,7 +69,7 @@ MIDLINE_MM = 5.0
 
 
 class Place(Enum):
-    """Where blood lies, as the message says it; the ventricles count as brain."""
+    """Location of blood, as worded in the message; the ventricles count as brain."""
 
     BRAIN = "within the brain"
     SKULL = "along the skull (subdural or epidural)"
@@ -130,7 +130,7 @@ def likely_haemorrhage(ct: Volume, brain: np.ndarray, plane: MidsagittalPlane) -
 
 
 def _one_sided_place(tissue: BrightTissue, box: tuple[slice, ...], cluster: np.ndarray) -> Place | None:
-    """Where blood on one side lies; None for what is not blood."""
+    """Location of blood on one side; None if it is not blood."""
     areas = cluster.sum(axis=(1, 2))
     largest = int(areas.argmax())
     area_cm2 = areas[largest] * tissue.pixel_cm2
@@ -154,7 +154,7 @@ def _one_sided_place(tissue: BrightTissue, box: tuple[slice, ...], cluster: np.n
 
 
 def _symmetric_place(tissue: BrightTissue, box: tuple[slice, ...], cluster: np.ndarray) -> Place | None:
-    """Where blood on both sides lies; None for what is not blood."""
+    """Location of blood on both sides; None if it is not blood."""
     volume_ml = np.count_nonzero(cluster) * tissue.block_ml
     if len(tissue.hu) >= LEAST_SLICES and volume_ml < SYMMETRIC_ML:
         return None

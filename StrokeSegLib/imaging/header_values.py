@@ -1,4 +1,4 @@
-"""The one place that turns what a DICOM header says into numbers: a value is checked here before anything uses it."""
+"""Numbers from DICOM headers: every value is checked here before it is used."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Perfusion maps that someone made of a CT perfusion scan, as input in place of the series."""
+"""Perfusion maps of another program, as input in place of the series."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

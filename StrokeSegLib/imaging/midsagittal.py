@@ -30,7 +30,7 @@ FIT_BLUR_MM, FIT_SPACING_MM, FIT_SCALE_HU = 2.0, 4.0, 10.0
 """The final fit sees its details."""
 
 KEPT_STARTS = 6
-"""So many of the best starts are looked at more closely."""
+"""Number of the best starts that are refined."""
 
 TURN_COST = 0.5
 """Where two planes are about as good, the head lies straighter: the cost grows by half at 45°. Round heads and skewed

@@ -1,4 +1,4 @@
-"""The mirror image of a head laid onto the head, so that a voxel can be compared with its counterpart.
+"""The mirror image of a head registered to the head, so that a voxel can be compared with its counterpart.
 
 A rigid motion in the slice plane, one for the whole volume: Clèrigues et al. 2019, section 3.1.2, do so with FLIRT.
 """

@@ -38,7 +38,7 @@ class Plan:
 
 
 def plans_for(device: torch.device, gpu_batch: int, cpu_batch: int) -> tuple[Plan, ...]:
-    """What to try in turn as memory runs out: ever smaller batches, then the CPU."""
+    """Plans to try in turn when memory runs out: ever smaller batches, then the CPU."""
     last = Plan(torch.device("cpu"), cpu_batch)
     if device.type == "cpu":
         return (last,)
@@ -79,7 +79,7 @@ class BatchedRun:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What went differently than asked for."""
+        """Deviations from the requested device or batch size."""
         if self._attempt == 0:
             return ()
         plural = f"{self._unit}es" if self._unit.endswith("ch") else f"{self._unit}s"

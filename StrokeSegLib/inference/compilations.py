@@ -48,7 +48,7 @@ def available() -> bool:
 
 
 def version() -> str:
-    """As ``2026.4.1``."""
+    """OpenVINO's version, for example ``2026.4.1``."""
     return importlib.metadata.version("openvino")
 
 
@@ -86,7 +86,7 @@ def name_of(weights_sha256: str, shape: torch.Size) -> str:
 
 
 def kept(name: str) -> Compilation | None:
-    """What an earlier process compiled, if it is there and of use."""
+    """The compilation of an earlier process, if it exists and is usable."""
     try:
         content = (installed_folder() / FOLDER / name).read_bytes()
         return Compilation(_openvino().Core().import_model(content, "CPU", _properties()))

@@ -1,4 +1,4 @@
-"""Which device a run uses."""
+"""Choice of the compute device."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What networks say, whichever engine runs them."""
+"""Predictions of networks, whichever engine runs them."""
 
 from collections.abc import Iterator
 
@@ -32,5 +32,5 @@ class Forecast:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What went differently than asked for."""
+        """Deviations from the requested device or batch size."""
         return self._run.warnings

@@ -61,7 +61,7 @@ def predict_volume(
 
 
 def plans_for_tiles(device: torch.device, tiling: Tiling) -> tuple[Plan, ...]:
-    """What to try in turn as memory runs out: smaller batches, then smaller tiles, then the CPU.
+    """Plans to try in turn when memory runs out: smaller batches, then smaller tiles, then the CPU.
 
     Apple's GPUs lack operations on volumes; there the CPU is used from the start.
     """

@@ -1,1 +1,1 @@
-"""What is computed from labels and numbers alone: volumes, ASPECTS, mismatch, trial criteria. NumPy and SciPy only."""
+"""Measurements from labels and numbers: volumes, ASPECTS, mismatch, trial criteria. NumPy and SciPy only."""

@@ -41,7 +41,7 @@ HU_BASIS_WARNING = "ASPECTS was scored from the density of the regions alone, wi
 
 @dataclass(frozen=True)
 class AffectedRule:
-    """When a region counts as affected.
+    """Rule by which a region counts as affected.
 
     No overlap is agreed upon in the literature. A tenth of the region is what this project's synthetic patients count
     by; “5 % or 0.1 ml” marks one region in 23 that a tenth does not, for 0.1 ml is little of a large region.
@@ -168,7 +168,7 @@ class AspectsScore:
 
     @property
     def measurements(self) -> tuple[RegionMeasurement, ...]:
-        """What it was scored from."""
+        """Measurements that the score is based on."""
         return tuple(
             RegionMeasurement(finding.region, finding.volume_ml, finding.affected_ml, finding.mean_hu)
             for finding in self.findings

@@ -1,4 +1,4 @@
-"""What is measured in each ASPECTS region: its volume, how much of it is infarct, and its density."""
+"""Measurements of each ASPECTS region: volume, infarct volume and density."""
 
 from dataclasses import dataclass
 

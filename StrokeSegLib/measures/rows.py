@@ -16,7 +16,7 @@ from StrokeSegLib.vocabulary.names import CORE, PENUMBRA
 from StrokeSegLib.vocabulary.terminology import TERMS
 
 UNDEFINED, NOT_SCOREABLE, NOT_EVALUABLE = "undefined", "not scoreable", Answer.NOT_EVALUABLE.value
-"""Said of a ratio whose denominator is 0 (never infinity), of a side that is not in view, and of a criterion."""
+"""Text for a ratio with denominator 0 (never infinity), for a side that is not in view, and for a criterion."""
 
 NO_NUMBER = "–"
 """Stands where a region has none."""
@@ -36,7 +36,7 @@ class Group(Enum):
 
 @dataclass(frozen=True)
 class Quantity:
-    """How numbers of a kind are told: unit, decimals for people, and the word for one that is missing."""
+    """Format of a quantity: unit, decimals in text, and the word for a missing value."""
 
     unit: str
     decimals: int
@@ -188,7 +188,7 @@ def _aspects(case: CaseNumbers, before: CaseNumbers) -> list[Row]:
 
 
 def _mismatch(case: CaseNumbers, before: CaseNumbers) -> list[Row]:
-    """What a correction moves, then what comes from the maps alone."""
+    """Values that follow a correction, then those from the maps alone."""
     if case.mismatch is None:
         return []
     volume_edited, ratio_edited = PENUMBRA in case.edited, bool({CORE, PENUMBRA} & set(case.edited))
@@ -232,7 +232,7 @@ def _criteria(case: CaseNumbers, before: CaseNumbers) -> list[Row]:
 
 @dataclass(frozen=True)
 class RegionTexts:
-    """What is told of one ASPECTS region, for people; `NO_NUMBER` where there is none."""
+    """The values of one ASPECTS region as text; `NO_NUMBER` for a missing one."""
 
     region: str
     affected: str

@@ -34,12 +34,12 @@ ANGEL_ASPECT_CORE_ML = (70.0, 100.0)
 TRIALS = ("DEFUSE 3", "EXTEND-IA", "DAWN", "SELECT2", "ANGEL-ASPECT")
 
 AGE_YEARS, NIHSS, HOURS, ASPECTS = (0, 130), (0, 42), (0, 720), (0, 10)
-"""What can be given."""
+"""Allowed ranges of the clinical values."""
 
 
 @dataclass(frozen=True)
 class ClinicalInputs:
-    """What the images do not say; None where it was not given.
+    """Clinical data that the images lack; None if not entered.
 
     Args:
         age_years: age of the patient.
@@ -79,7 +79,7 @@ class Answer(Enum):
 
     @property
     def as_content(self) -> bool | str:
-        """As `results.json` holds it."""
+        """The answer as written to `results.json`."""
         return {Answer.MET: True, Answer.NOT_MET: False}.get(self, self.value)
 
 

@@ -18,7 +18,7 @@ SE_RES_UNET = "se-res-unet"
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a bundle says of its network.
+    """A bundle's description of its network.
 
     Args:
         name: one of `ARCHITECTURES`.

@@ -200,7 +200,7 @@ def _draw_core_fraction(draws: Draws, core_drop_hu: float) -> float:
 
 
 def draw_distractors(seed: int) -> tuple[Distractor, ...]:
-    """What imitates acute infarcts in a patient, synthetic or real."""
+    """Findings that imitate acute infarcts in a patient, synthetic or real."""
     draws, found = Draws(seed, "distractors"), []
     if draws.chance(0.2):
         size_mm = draws.uniform(5, 22)

@@ -16,7 +16,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Ranges:
-    """From where haemodynamics are drawn; each range is uniform.
+    """Ranges from which haemodynamics are drawn uniformly.
 
     Args:
         name: name of these ranges.
@@ -101,7 +101,7 @@ HELD_OUT = Ranges(
 
 @dataclass(frozen=True)
 class Haemodynamics:
-    """What is drawn about the perfusion of one patient; flows are in ml/100 g/min, volumes in ml/100 g.
+    """Perfusion parameters of one patient; flows are in ml/100 g/min, volumes in ml/100 g.
 
     Hypoperfused tissue is reached late, through collaterals that spread the bolus, and its transit is slow besides.
 

@@ -30,7 +30,7 @@ OEDEMA_REACH_MM = 5.0
 
 @dataclass(frozen=True)
 class AcuteTissue:
-    """What is acutely ischaemic, within the brain's box at half the atlas's resolution, all float32.
+    """Acutely ischaemic tissue, within the brain's box at half the atlas's resolution, all float32.
 
     Args:
         affected: above 0.5 where core or penumbra is.

@@ -1,4 +1,4 @@
-"""How a synthetic patient moves during a perfusion scan."""
+"""Head motion of a synthetic patient during a perfusion scan."""
 
 import numpy as np
 

@@ -42,7 +42,7 @@ LESION_CHOICES = (
 
 @dataclass(frozen=True)
 class PhantomOptions:
-    """What is asked for; the rest is drawn.
+    """Requested properties of a patient; the others are drawn at random.
 
     Args:
         lesion: one of `LESION_CHOICES`; ``random`` draws none to three lesions, ``any`` one of any kind, ``none`` none,

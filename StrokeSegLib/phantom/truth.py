@@ -1,4 +1,4 @@
-"""What is known of a synthetic scan: volumes and ASPECTS."""
+"""Truth of a synthetic scan: volumes and ASPECTS."""
 
 from dataclasses import dataclass
 

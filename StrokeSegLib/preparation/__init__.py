@@ -1,1 +1,1 @@
-"""From a study to what a network sees: slices or a volume, one preparation a method."""
+"""From a study to the input of a network: slices or a volume, one preparation per method."""

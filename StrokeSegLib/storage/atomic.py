@@ -11,7 +11,7 @@ from pathlib import Path
 from StrokeSegLib.errors import OutputError
 
 REMOVALS = 3
-"""How often a folder is removed that somebody may still write into."""
+"""Number of attempts to remove a folder that may still be written to."""
 
 _unfinished: dict[Path, list[Path]] = {}
 """Hidden folders that are being written into, and the folders that were made for them, deepest first."""
@@ -77,7 +77,7 @@ def remove_if_empty(folders: list[Path]) -> None:
 
 
 def output_error(folder: Path, error: OSError) -> OutputError:
-    """What to tell the user of a failed write."""
+    """The user's message for a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return OutputError(
             f"The disk is full: the results cannot be written to {folder}. Free some space and run again."

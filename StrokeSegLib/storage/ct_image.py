@@ -9,7 +9,7 @@ from StrokeSegLib.geometry.slices import SliceGeometry
 INTERCEPT_HU = -1024
 
 LOWEST_HU, HIGHEST_HU = np.iinfo(np.int16).min, np.iinfo(np.int16).max + INTERCEPT_HU
-"""What sixteen bits hold."""
+"""Range of a signed 16-bit integer."""
 
 
 def ct_image(

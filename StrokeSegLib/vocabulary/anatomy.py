@@ -1,4 +1,4 @@
-"""What the numbers in the head atlas mean: tissues, arterial territories and ASPECTS regions."""
+"""Labels of the head atlas: tissues, arterial territories and ASPECTS regions."""
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum

@@ -37,7 +37,7 @@ LIKELY_MS = 100.0
 
 
 def factor(name: str, unit: str) -> float | None:
-    """What brings a map in a unit to the library's; None for a unit that is not known.
+    """Factor from a unit to the library's unit; None for an unknown unit.
 
     Args:
         name: ``cbf``, ``cbv``, ``mtt`` or ``tmax``.

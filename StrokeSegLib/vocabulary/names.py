@@ -14,7 +14,7 @@ REGION_PREFIX = "ASPECTS "
 
 
 def aspects_segment_name(region: AspectsRegion) -> str:
-    """As ``ASPECTS M1 left``."""
+    """Segment name of an ASPECTS region, for example ``ASPECTS M1 left``."""
     return f"{REGION_PREFIX}{region.name} {region.side.value}"
 
 

@@ -1,4 +1,4 @@
-"""How each segment is called, coloured and coded (SNOMED CT where a verified code exists, else the project's own)."""
+"""Name, colour and code of each segment (SNOMED CT where a verified code exists, else the project's own)."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Term:
-    """How a segment is shown and coded.
+    """Display and code of a segment.
 
     Args:
         display_name: for people.

@@ -131,7 +131,7 @@ def test_an_added_segment_counts_if_its_name_is_known_and_is_told_if_not(slicer_
     read = read_case(regular_case)
     assert read.edited == ("infarct",)
     assert read.volumes_ml["infarct"] == pytest.approx(read.volumes_ml["core"])
-    assert any("1 more segment" in warning for warning in read.warnings)
+    assert any("1 segment with names unknown" in warning for warning in read.warnings)
     assert not any("Doe" in warning for warning in read.warnings)
 
 

@@ -147,7 +147,7 @@ def test_an_nnunet_data_set_of_other_labels_or_name_is_refused(tmp_path):
     labels = {"background": 0, "infarct": 1}
     description = {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz", "labels": labels, "numTraining": 0}
     (folder / "dataset.json").write_text(json.dumps(description))
-    with pytest.raises(CaseError, match="holds infarct, the case core and penumbra"):
+    with pytest.raises(CaseError, match="contains infarct, the case core and penumbra"):
         export(Export(case, "nnunet", folder), silent)
 
 

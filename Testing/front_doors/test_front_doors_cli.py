@@ -150,7 +150,7 @@ def with_nifti(voxels):
         (with_image(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), "localisers"),
         (with_truncated_files, "truncated"),
         (with_two_patients, "more than one patient"),
-        (with_nifti(np.full((96, 96, 4), np.nan, np.float32)), "no number"),
+        (with_nifti(np.full((96, 96, 4), np.nan, np.float32)), "not numbers"),
         (with_nifti(np.zeros((96, 96, 4, 3), np.int16)), "time series"),
     ],
 )

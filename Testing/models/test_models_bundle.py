@@ -103,7 +103,7 @@ def test_a_changed_weights_file_is_refused(bundle):
 
 def test_a_missing_weights_file_is_named(bundle):
     (bundle.path / "weights-0.safetensors").unlink()
-    with pytest.raises(BundleError, match=r"lacks weights-0\.safetensors"):
+    with pytest.raises(BundleError, match=r"weights-0\.safetensors is missing"):
         models.verify(bundle.path, methods.check)
 
 
@@ -136,7 +136,7 @@ def test_a_pickle_in_disguise_is_refused(bundle):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"architecture": {"name": "resnet-9000", "arguments": {}}}, "resnet-9000.*unknown"),
+        ({"architecture": {"name": "resnet-9000", "arguments": {}}}, "Unknown architecture “resnet-9000”"),
         ({"architecture": {"name": "smp-fpn", "arguments": {"width": 3}}}, "do not fit"),
         (
             {
@@ -231,7 +231,7 @@ def test_a_zip_entry_that_leaves_the_folder_is_refused_and_nothing_is_left(store
 def test_another_bundle_of_the_same_name_and_version_does_not_replace_an_installed_one(bundle, store):
     models.install(bundle.path, methods.check)
     changed(bundle, licence="another")
-    with pytest.raises(BundleError, match="remove"):
+    with pytest.raises(BundleError, match="Remove"):
         models.install(bundle.path, methods.check)
 
 
