@@ -114,7 +114,7 @@ def test_frames_of_another_size_or_place_are_refused_by_number(scene, tmp_path):
 
     sequence, _ = add_sequence(scene, FRAMES, TIMES_S, GEOMETRY)
     sequence.GetNthDataNode(4).SetOrigin(0, 0, 5)
-    with pytest.raises(UnusableScanError, match="Frame 5 of “CTP” lies elsewhere"):
+    with pytest.raises(UnusableScanError, match="Frame 5 of “CTP” has a different position"):
         write_series(series_of(sequence), tmp_path / "scan.seq.nrrd")
     slicer.util.updateVolumeFromArray(sequence.GetNthDataNode(2), FRAMES[:2, ..., 2].copy())
     with pytest.raises(UnusableScanError, match="Frame 3 of “CTP” has 2×64×70 voxels"):

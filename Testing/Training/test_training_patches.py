@@ -145,7 +145,7 @@ def test_the_published_recipe_has_the_papers_values():
     ("setting", "sentence"),
     [
         ("preparation.mean_hu=3", "“preparation.mean_hu” is unknown"),
-        ("preparation.symmetry=both", "no symmetry “both”"),
+        ("preparation.symmetry=both", "Unknown symmetry “both”"),
         ("data.patches_per_case=0", "the counts must be"),
         ("loss.tversky=1", "“loss.tversky” is unknown"),
     ],

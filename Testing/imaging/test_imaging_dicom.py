@@ -122,7 +122,7 @@ def test_the_soft_kernel_head_without_contrast_is_chosen_and_the_reason_said(tmp
     (tmp_path / "README.txt").write_text("not DICOM")
     study = read_study(tmp_path)
     np.testing.assert_array_equal(study.ct.voxels, hu)
-    assert "Of 4 CT series" in study.choice
+    assert "chosen from 4 CT series" in study.choice
     assert "H31s" in study.choice
 
 

@@ -423,7 +423,7 @@ class TestPerfusionOrder:
 
         study = read_study(write_perfusion_of(tmp_path, at))
         np.testing.assert_array_equal(study.series.voxels, np.delete(perfusion()[1].series.voxels, 5, axis=-1))
-        assert "00044.dcm has no usable time" in study.warnings[0]
+        assert "00044.dcm was left out" in study.warnings[0]
 
     def test_an_empty_first_frame_is_left_out(self, tmp_path):
         write_perfusion_of(
