@@ -35,7 +35,7 @@ MILLILITRES = (0.1, 0.2, 0.5)
 
 @dataclass(frozen=True)
 class Patient:
-    """What a grid needs of one patient.
+    """Data of one patient for the grid search.
 
     Args:
         overlap_ml: ``(threshold, 2)`` of infarct: twice what model and reference share, and the sum of both.

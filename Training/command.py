@@ -1,4 +1,4 @@
-"""What the commands of this folder share: how they log, what they say while they work, and how they end."""
+"""Shared by the commands of this folder: logging, progress and exit codes."""
 
 import argparse
 import logging

@@ -28,7 +28,7 @@ from Training.recipes.recipe import SOURCES, DataSettings, read_recipe
 from Training.tasks.trainable import TRAINABLE, held_out
 
 EVALUATIONS = {ncct_aspects.ID: aspects.evaluate, ncct_infarct.ID: infarct.evaluate}
-"""By method; the others mark core and penumbra."""
+"""Evaluation by method; the others segment core and penumbra."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -22,7 +22,7 @@ from Training.evaluation import lesions
 from Training.recipes.recipe import read_recipe
 
 THRESHOLDS = ("affected_threshold", "infarct_threshold", "threshold")
-"""What the methods call the probability from which tissue is marked."""
+"""Name of each method's threshold above which tissue is segmented."""
 
 
 def main(arguments: list[str] | None = None) -> int:

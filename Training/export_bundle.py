@@ -28,7 +28,7 @@ from Training.recipes.recipe import Recipe, read_recipe
 from Training.tasks.trainable import TRAINABLE, held_out
 
 PREFIX = "network."
-"""What the Lightning module puts before each of the network's keys."""
+"""Prefix of the network's keys in the Lightning module."""
 
 INTENDED_USE = "Research only; not a medical device."
 
@@ -225,7 +225,7 @@ def _without_places(recipe: dict) -> dict:
 
 
 def _prediction(options: argparse.Namespace) -> dict[str, object]:
-    """What the grid search found best, and what was set."""
+    """Settings from the grid search and from the command line."""
     prediction = {}
     if options.grid_search:
         try:

@@ -54,7 +54,7 @@ OPTIMISATION = {
 VOLUMES_BATCH = 2
 
 VOLUMES_DATA = {"lesion_share": 0.5, "patches_per_case": 8, "patients_kept": 4, "validation_slices": 4}
-"""How patches are drawn for a network of volumes."""
+"""Recipe settings for drawing patches for a network of volumes."""
 
 logger = logging.getLogger("Training")
 
@@ -102,7 +102,7 @@ class Figures:
         return next(iter(self.dice.values()))
 
     def is_better_than(self, other: "Figures") -> bool:
-        """Whether the lesion is marked better and its volume is no further off."""
+        """Whether the lesion is segmented better and its volume error is not larger."""
         return self.lesion_dice > other.lesion_dice and self.volume_error_ml <= other.volume_error_ml
 
     def to_publish(self) -> dict[str, object]:
@@ -113,7 +113,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class FineTuned:
-    """What fine-tuning came to.
+    """Result of fine-tuning.
 
     Args:
         bundle: the new version; None where it was not better and so not written.

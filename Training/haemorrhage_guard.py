@@ -115,7 +115,7 @@ def synthetic_head(seed: int) -> Study:
 
 
 def measured(group: str, name: str, study: Study, reference: np.ndarray | None) -> Row:
-    """What the guard says of a scan."""
+    """The guard's result for a scan."""
     found = study.haemorrhage
     if found is None:
         return Row(group, name, reference is not None, False, False, 0.0, 0, "")

@@ -1,4 +1,4 @@
-"""What a model marks on either side of unlabelled scans: ``python Training/sides.py --model BUNDLE SCAN…``.
+"""Volumes that a model segments on either side of unlabelled scans: ``python Training/sides.py --model BUNDLE SCAN…``.
 
 On a scan whose finding lies on one side, the volume on the other is false positive. Probabilities are not summed: this
 counts the labels that a user would see.

@@ -21,7 +21,7 @@ from StrokeSegLib.imaging.plausibility import head_warnings
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How a scan was made, as its header says; empty where it does not. Holds nothing that names a patient."""
+    """Acquisition of a scan as stated by its header; empty if not stated. Does not identify the patient."""
 
     modality: str = ""
     manufacturer: str = ""

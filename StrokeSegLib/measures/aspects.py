@@ -49,8 +49,8 @@ class AffectedRule:
     Args:
         minimum_fraction: smallest infarcted fraction of a region's volume that counts as affected.
         minimum_ml: smallest infarct volume in a region, so that a few voxels of a small or cut region do not count.
-        hu_ratio: mean HU over that of the mirrored region at which or below which a region is marked as ischaemic.
-        hu_difference: HU by which a region is darker than the mirrored one from which it is marked, too
+        hu_ratio: mean HU relative to the mirrored region at or below which a region counts as ischaemic.
+        hu_difference: difference in HU from the mirrored region from which a region counts as ischaemic, too
             (both Mokin et al. 2017).
         basis: whether ``infarct`` or the ``hu`` mark makes a region affected; the other is shown beside it.
 
@@ -85,7 +85,7 @@ class RegionFinding:
         mean_hu: over its voxels of 20–80 HU; None without any.
         hu_ratio: mean HU over that of the mirrored region; None where either is missing.
         net_water_uptake_percent: ``(1 − hu_ratio) · 100`` (Broocks et al. 2016), negative where it is the denser side.
-        marked_by_hu: whether the density alone marks it as ischaemic, whatever the network says.
+        marked_by_hu: whether it is ischaemic by density alone, whatever the network predicts.
         in_view: whether enough of it lies in the scan.
         source: ``automatic``, or ``edited`` where the reader decided.
     """
@@ -186,7 +186,7 @@ def score(
     Args:
         measurements: measurements of the regions, in any order; one without is not in view.
         rule: when a region is affected.
-        side: ``left`` or ``right`` where the reader names the symptomatic hemisphere, else ``auto``.
+        side: ``left`` or ``right`` if the reader chose the symptomatic hemisphere, else ``auto``.
         overrides: regions that the reader decided, and how.
     """
     by_region = {region: RegionMeasurement(region, 0.0, 0.0, None) for region in ASPECTS_REGIONS}

@@ -1,4 +1,4 @@
-"""How well the atlas agrees with independent atlases, and those with each other, as a table on stdout."""
+"""Agreement of the atlas with independent atlases, and of those with each other, as a table on stdout."""
 
 import argparse
 from dataclasses import dataclass

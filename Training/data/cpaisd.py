@@ -17,7 +17,7 @@ from Training.data.case import Case
 PARTS = ("train", "val", "test")
 
 UNKNOWN_PIXEL_MM = 0.45
-"""Where no raw.dcm says the pixel size."""
+"""Pixel size if no raw.dcm states it."""
 
 
 def cases(folder: Path) -> list[Case]:

@@ -8,7 +8,7 @@ from Training.data.case import Case
 from Training.data.labels import read_pair
 
 LABELS = {"core": 1, "infarct": 1, "penumbra": 2}
-"""What dataset.json may name, and with which values."""
+"""Labels that dataset.json may define, with their values."""
 
 
 def cases(folder: Path) -> list[Case]:

@@ -25,7 +25,7 @@ SHOWN_PIXELS = 10
 
 
 class Sample(NamedTuple):
-    """What a network of slices or patches sees at once.
+    """One input of a network of slices or patches.
 
     Args:
         image: float32 ``(channel, row, column)``.
@@ -57,7 +57,7 @@ class PreparedSlices:
         return len(self.images)
 
     def drawn(self, lesion: bool, random: np.random.Generator) -> Sample:
-        """A slice; one with a lesion if there is."""
+        """A slice, with a lesion if there is one."""
         affected = self._affected if lesion else ()
         return self.sample(random.choice(affected) if len(affected) else random.integers(len(self.images)))
 

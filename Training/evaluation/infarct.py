@@ -24,11 +24,11 @@ class InfarctCase:
     Args:
         case, patient: whose.
         dice: Dice of a scan with an infarct.
-        sensitivity: part of the infarct's voxels that is marked.
-        specificity: part of the brain's other voxels that is not marked.
-        precision: part of the marked voxels that is infarct; undefined where none is marked or there is no infarct.
+        sensitivity: fraction of the infarct's voxels that is segmented.
+        specificity: fraction of the brain's other voxels that is not segmented.
+        precision: fraction of the segmented voxels that is infarct; undefined if there are none or no infarct.
         reference_ml, error_ml: the infarct's volume, and by how much the model's is larger.
-        false_positive_ml: marked in a scan without infarct.
+        false_positive_ml: segmented volume in a scan without infarct.
         hausdorff_95_mm: between the surfaces, 95th percentile.
         seconds: that the run took, from the scan in memory to its findings.
     """

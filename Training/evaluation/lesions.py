@@ -26,12 +26,12 @@ DROPS_HU = ((1.0, 3.0), (3.0, 6.0), (6.0, 30.0))
 VOLUMES_ML = ((0.0, 5.0), (5.0, 50.0), (50.0, 1000.0))
 
 VISIBLE_HU, VISIBLE_ML = 3.0, 5.0
-"""Infarcts from here on are asked to be found."""
+"""Infarcts above these limits must be found."""
 
 VISIBLE = f"above {VISIBLE_HU:g} HU and {VISIBLE_ML:g} ml"
 
 FOUND_FRACTION = 0.1
-"""An infarct is found where at least so much of it is marked."""
+"""An infarct is found if at least this fraction of it is segmented."""
 
 BOOTSTRAPS = 1000
 
@@ -46,7 +46,7 @@ class LesionCase:
         volume_ml: affected tissue of the reference.
         drop_hu: mean HU that this tissue lost; NaN where it is not known.
         detectability: how likely the lesion is seen at its clearest voxel.
-        marked_ml: what the model marks.
+        marked_ml: volume that the model segments.
         overlap_ml: what both hold.
         counts: probability of affected tissue in the brain; unknown tissue is left out here as above.
         voxel_ml: mean volume of a voxel.
@@ -99,7 +99,7 @@ def measured(
 
     Args:
         kind: one of `KINDS`.
-        bundle: a model that marks lesions on non-contrast CT.
+        bundle: a model that segments lesions on non-contrast CT.
         cases: read one after another.
         device: where to run.
         progress: called before each case.
@@ -178,7 +178,7 @@ HEADLINE = {
     "cpaisd_slices_dice": (SLICES, "dice_pooled"),
     "cpaisd_slices_auc": (SLICES, "auc"),
 }
-"""What a model card shows, by where it stands in the summary."""
+"""Figures of a model card, by their path in the summary."""
 
 
 def headline(values: Mapping[str, object]) -> dict[str, float]:
@@ -290,7 +290,7 @@ def table(values: Mapping[str, object]) -> str:
 
 
 def figure(cases: Sequence[LesionCase], threshold: float, title: str) -> object:
-    """Dice of lesions and ml marked in heads without, over thresholds; the shipped threshold is marked."""
+    """Dice of lesions and ml segmented in heads without, over thresholds; a line shows the shipped threshold."""
     from matplotlib.figure import Figure
 
     thresholds = metrics.THRESHOLDS
@@ -311,7 +311,7 @@ def figure(cases: Sequence[LesionCase], threshold: float, title: str) -> object:
         marked.plot(thresholds, np.median(volumes, axis=0), label="median")
         marked.plot(thresholds, np.percentile(volumes, 80, axis=0), label="80th percentile")
     dice.set(xlabel="threshold", ylabel="pooled Dice", ylim=(0, 1), title="Infarcts")
-    marked.set(xlabel="threshold", ylabel="ml marked", yscale="symlog", title="Real heads without infarct")
+    marked.set(xlabel="threshold", ylabel="ml segmented", yscale="symlog", title="Real heads without infarct")
     for axes in (dice, marked):
         axes.axvline(threshold, color="black", linestyle=":", label="shipped threshold")
         axes.legend(fontsize="small")

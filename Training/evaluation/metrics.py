@@ -165,7 +165,7 @@ class ProbabilityCounts:
 
     @classmethod
     def of(cls, probability: np.ndarray, reference: np.ndarray, brain: np.ndarray) -> "ProbabilityCounts":
-        """Counts inside the brain (and wherever the reference marks tissue)."""
+        """Counts inside the brain (and wherever the reference is labelled)."""
         inside = brain | reference
         bins = np.clip(probability[inside] * cls.BINS, 0, cls.BINS - 1).astype(int)
         marked = reference[inside]

@@ -38,7 +38,7 @@ SIDE_MULTIPLE = 32
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a network's probabilities were set right.
+    """Calibration of a network's probabilities.
 
     Args:
         temperature: by which logits were divided.

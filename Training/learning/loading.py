@@ -1,4 +1,4 @@
-"""What a trainer draws batches from: live synthetic patients, or a data set prepared once and kept beside the run."""
+"""Sources of training batches: live synthetic patients, or a data set prepared once and kept with the run."""
 
 import dataclasses
 import hashlib
@@ -30,7 +30,7 @@ NO_AUGMENTATION = AugmentationSettings()
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """Where the arrays of a prepared case lie.
+    """Files of a prepared case.
 
     Args:
         samples: what they make up.

@@ -1,4 +1,4 @@
-"""How a network learns: loss, optimiser, schedule, what is logged."""
+"""Training of a network: loss, optimiser, schedule, logging."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a network of volumes learns from: patches that TorchIO draws around lesions and around healthy brain.
+"""Training patches for a network of volumes, drawn by TorchIO around lesions and in healthy brain.
 
 Half of the patches of a volume have their centre in a lesion (where it has one), the others in healthy brain, none in
 the background (Dobshik et al. 2023). Patches lie within the volume, as the tiles of a prediction do.
@@ -23,7 +23,7 @@ COLUMNS = 2
 """The axis that runs from the patient's right to the left, of the slice, row and column that TorchIO sees."""
 
 KNOWN_AUGMENTATION = ("flip", "rotation", "rotation_deg", "scale")
-"""What can be done to a volume; brightness and contrast would change the background, which is always 0."""
+"""Augmentations for volumes; brightness and contrast would change the background, which is always 0."""
 
 
 class VolumeSamples(PreparedCases):

@@ -61,7 +61,7 @@ class PreparationSettings:
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Where patients come from and how they are split.
+    """Source of the patients and their split.
 
     Args:
         source: one of `SOURCES`.
@@ -178,7 +178,7 @@ class LossSettings:
 
 @dataclass(frozen=True)
 class OptimisationSettings:
-    """How weights are found.
+    """Optimisation of the weights.
 
     Args:
         optimiser, learning_rate, weight_decay: `OPTIMISERS`; the rate is the greatest one.
@@ -234,7 +234,7 @@ PREPARATIONS = {
     "ctp-core": ctp_core.Preparation,
     "ncct-infarct": prepared_volume.Preparation,
 }
-"""What a recipe's preparation holds, by method."""
+"""Type of a recipe's preparation, by method."""
 
 
 SECTIONS = {
@@ -248,7 +248,7 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class _Heading:
-    """What stands beside the sections of a recipe."""
+    """Keys of a recipe outside its sections."""
 
     name: str
     method: str
@@ -332,7 +332,7 @@ class Recipe:
                 raise DataError(f"The recipe cannot be used: {sentence}.")
 
     def _of_preparation(self) -> tuple[tuple[object, str], ...]:
-        """What must hold of the preparation, each with what is said where it does not."""
+        """Requirements on the preparation, each with its error message."""
         preparation = self.preparation
         if not isinstance(preparation, PreparationSettings):
             return ()

@@ -56,7 +56,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Trainable:
-    """What training needs to know of a method.
+    """Properties of a method that training needs.
 
     Args:
         outputs: outputs of the network, in the order of its channels and of a sample's labels.
