@@ -241,7 +241,8 @@ def _baseline_samples(curves: torch.Tensor) -> int:
         ImageError: no bolus, or none before it.
     """
     above = curves - curves[:, :LEAST_BASELINE_SAMPLES].mean(dim=1, keepdim=True)
-    passing = comes_back(above) & (above.amax(dim=1) > LEAST_BOLUS_HU)
+    # What falls by more than it rises was filled from outside the image when its frame was moved back.
+    passing = comes_back(above) & (above.amax(dim=1) > LEAST_BOLUS_HU) & (-above.amin(dim=1) <= above.amax(dim=1))
     if passing.any():
         curves, above = curves[passing], above[passing]
     brightening = above.amax(dim=1)

@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from StrokeSegLib import methods, models
+from StrokeSegLib.errors import ImageError
 from StrokeSegLib.measures.mismatch import CoreAndHypoperfusion
 from StrokeSegLib.measures.trial_criteria import Answer, ClinicalInputs, trial_criteria
-from StrokeSegLib.perfusion import Motion
+from StrokeSegLib.perfusion import Motion, Perfusion
 from StrokeSegLib.phantom import draw_motion, draw_patient
 from StrokeSegLib.phantom.haemodynamics import DEVELOPMENT, HELD_OUT, Haemodynamics, draw_haemodynamics
 from StrokeSegLib.phantom.motion import MOTION_CHOICES, still
@@ -98,18 +99,25 @@ def meets_defuse_3(volumes: CoreAndHypoperfusion) -> bool:
     return trial_criteria(volumes, IN_THE_WINDOW)[0].answer is Answer.MET
 
 
+def vein_correlation(scan: SyntheticPerfusion, perfusion: Perfusion) -> float | None:
+    """How well the venous curve that was found agrees with the true one; None where none was found."""
+    if perfusion.vein is None:
+        return None
+    return float(np.corrcoef(perfusion.vein.hu, np.interp(perfusion.times_s, scan.times_s, scan.vein.hu))[0, 1])
+
+
 def row_of(scan: SyntheticPerfusion, seed: int, settings: list[str]) -> dict[str, object]:
-    """What is measured of one scan, beside the truth."""
+    """What is measured of one scan, beside the truth; a scan that is refused is not evaluable."""
     bundle = models.default_bundle(methods.ctp_threshold.ID).overridden(settings)
     started = time.process_time()
-    findings = methods.run(scan.study, bundle.method, bundle)
-    seconds, truth, found, perfusion = (
-        time.process_time() - started,
-        truth_of(scan),
-        findings.mismatch,
-        findings.perfusion,
-    )
-    vein_hu = np.interp(perfusion.times_s, scan.times_s, scan.vein.hu)
+    found = vein_r = None
+    try:
+        findings = methods.run(scan.study, bundle.method, bundle)
+        found, warnings, reasons = findings.mismatch, findings.warnings, findings.perfusion.not_evaluable
+        vein_r = vein_correlation(scan, findings.perfusion)
+    except ImageError as refusal:
+        warnings, reasons = (), (str(refusal),)
+    seconds, truth = time.process_time() - started, truth_of(scan)
     return {
         "seed": seed,
         "slice_mm": scan.ct.geometry.slice_spacing_mm,
@@ -119,13 +127,13 @@ def row_of(scan: SyntheticPerfusion, seed: int, settings: list[str]) -> dict[str
         "found_hypoperfused_ml": round(found.hypoperfused_ml, 1) if found else "",
         "defuse_3": meets_defuse_3(truth),
         "found_defuse_3": meets_defuse_3(found) if found else "",
-        "vein_r": round(float(np.corrcoef(perfusion.vein.hu, vein_hu)[0, 1]), 3) if perfusion.vein else "",
+        "vein_r": "" if vein_r is None else round(vein_r, 3),
         "moved_mm": round(scan.motion.largest_shift_mm, 1),
         "borderline": scan.haemodynamics.borderline,
         "carotid_s": max(scan.haemodynamics.hemisphere_delays_s),
         "processor_s": round(seconds, 1),
-        "not_evaluable": " ".join(perfusion.not_evaluable),
-        "warnings": " | ".join(findings.warnings),
+        "not_evaluable": " ".join(reasons),
+        "warnings": " | ".join(warnings),
     }
 
 

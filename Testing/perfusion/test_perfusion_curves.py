@@ -92,6 +92,14 @@ def test_a_series_without_a_bolus_or_without_its_beginning_is_refused(arrival_s,
         brain_curves(series_of(even_times(), arrival_s), BRAIN, GEOMETRY, 0.0)
 
 
+def test_voxels_that_a_moved_frame_fills_from_outside_the_image_are_not_vessels():
+    series = series_of(even_times())
+    series.voxels[0, 10, 10, 25:27] += 250
+    series.voxels[0, 10, 10, 27:] = -3024
+    curves = brain_curves(series, BRAIN, GEOMETRY, 0.0)
+    assert curves.baseline_samples == brain_curves(series_of(even_times()), BRAIN, GEOMETRY, 0.0).baseline_samples
+
+
 def test_slabs_with_a_bolus_each_are_refused():
     times_s = even_times()
     with pytest.raises(ImageError, match="one slab at a time"):
