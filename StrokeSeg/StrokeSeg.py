@@ -311,7 +311,7 @@ class StrokeSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.messageLabel.visible = bool(message)
 
     def _notify(self, message: str) -> None:
-        """What is no error."""
+        """A message that is not an error."""
         self.ui.noticeLabel.text = message
         self.ui.noticeLabel.visible = bool(message)
 

@@ -85,13 +85,13 @@ def _bundles(case: Case, chosen: tuple[str, ...]) -> tuple[ModelBundle, ...]:
     named = [models.find_bundle(name) for name in case.models]
     by_method = {bundle.method: bundle for bundle in named}
     if len(by_method) < len(named):
-        raise BundleError("Two of the models are for the same method; run them one by one.")
+        raise BundleError("Two of the models are for the same method. Run them separately.")
     stray = [bundle for bundle in named if chosen and bundle.method not in chosen]
     if stray:
-        raise BundleError(f"The model “{stray[0].name}” is made for {stray[0].method}, not for {', '.join(chosen)}.")
+        raise BundleError(f"Model “{stray[0].name}” belongs to {stray[0].method}, not to {', '.join(chosen)}.")
     bundles = tuple(by_method.get(method) or models.default_bundle(method) for method in chosen or by_method)
     if len({methods.wanted(bundle.method) for bundle in bundles}) > 1:
-        raise StrokeSegError(f"{' and '.join(chosen or by_method)} read different scans; run them one by one.")
+        raise StrokeSegError(f"{' and '.join(chosen or by_method)} need different scans. Run them separately.")
     bundles = tuple(bundle.overridden(settings_for(bundle.method, case.settings)) for bundle in bundles)
     for bundle in bundles:
         methods.check(bundle)

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"strokeseg: {error}\n")
         return USER_ERROR
     except KeyboardInterrupt:
-        sys.stderr.write("strokeseg: stopped; nothing was written.\n")
+        sys.stderr.write("strokeseg: interrupted; nothing was written.\n")
         return USER_ERROR
 
 

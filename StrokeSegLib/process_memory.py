@@ -7,7 +7,7 @@ from pathlib import Path
 MEBIBYTE = 1 << 20
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-"""Of Linux: ``5`` written to the one sets the peak in the other back (proc_pid_clear_refs(5))."""
+"""Linux only: writing ``5`` to the one resets the peak in the other (proc_pid_clear_refs(5))."""
 
 
 def forget_peak() -> None:

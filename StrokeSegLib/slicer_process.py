@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 NO_DISPLAY = (
-    "Slicer itself needs a display. On a computer without one, run PythonSlicer StrokeSegLib/cli.py …, or set "
+    "Slicer needs a display. On a computer without one, run PythonSlicer StrokeSegLib/cli.py …, or set "
     "QT_QPA_PLATFORM=offscreen."
 )
 """Said in the help, for without a display Slicer ends before it starts any script."""
@@ -21,7 +21,7 @@ def run_beside(script: Path, arguments: list[str]) -> int:
 
     Args:
         script: a Python file.
-        arguments: of the script.
+        arguments: arguments of the script.
     """
     program = shutil.which("PythonSlicer") or sys.executable
     return subprocess.run([program, str(script), *arguments], check=False).returncode

@@ -130,7 +130,7 @@ def _affected(aspects: AspectsScore) -> np.ndarray:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, metavar="BUNDLE")
-    parser.add_argument("--patients", type=int, default=24, help="how many synthetic patients")
+    parser.add_argument("--patients", type=int, default=24, help="number of synthetic patients")
     parser.add_argument("--output", type=Path, required=True, metavar="JSON")
     parser.add_argument("--device", default="auto")
     return parser

@@ -17,7 +17,7 @@ def main(
     """Run a command and return its exit code: 2, with a sentence on stderr, where `work` raises a `StrokeSegError`.
 
     Args:
-        parser: of its options.
+        parser: parser of the program's options.
         work: does what the options say.
         arguments: those of the command line; None takes the process's own.
         level: from which messages are logged.

@@ -32,10 +32,10 @@ class Folds:
     """Figures by fold.
 
     Args:
-        names: of the runs.
+        names: names of the runs.
         columns: what the evaluation of their method shows, as far as it is numbers.
         means: ``(fold, column)`` over the patients of each fold to whom a figure applies; NaN where there is none.
-        patients: of each fold.
+        patients: number of patients in each fold.
     """
 
     names: tuple[str, ...]
@@ -103,7 +103,7 @@ def measure(runs: Sequence[Path], last: bool = False, device: str = "auto", sett
     """
     recipes = [read_recipe(run / "recipe.yaml") for run in runs]
     if len({recipe.method for recipe in recipes}) > 1:
-        raise DataError("The runs are of several methods; give those of one.")
+        raise DataError("The runs belong to several methods. Choose the runs of one method.")
     evaluated = EVALUATIONS.get(recipes[0].method, evaluate)
     summaries = []
     for run, recipe in zip(runs, recipes, strict=True):
@@ -118,9 +118,9 @@ def measure(runs: Sequence[Path], last: bool = False, device: str = "auto", sett
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of train.py, one a fold")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="output folders of train.py, one per fold")
     parser.add_argument(
-        "--last", action="store_true", help="the last checkpoint, not the one of lowest validation loss"
+        "--last", action="store_true", help="use the last checkpoint instead of the one with the lowest validation loss"
     )
     parser.add_argument("--output", type=Path, metavar="JSON")
     parser.add_argument("--device", default="auto")

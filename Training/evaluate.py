@@ -78,20 +78,20 @@ def write(measured: Evaluation | AspectsEvaluation | InfarctEvaluation, summary:
 
 def _cases(options: argparse.Namespace, method: str) -> list[Case]:
     if method not in TRAINABLE:
-        raise DataError(f"There is nothing to measure “{method}” on; known are {', '.join(TRAINABLE)}.")
+        raise DataError(f"“{method}” cannot be evaluated; supported methods: {', '.join(TRAINABLE)}.")
     if options.source == "synthetic":
         if options.held_out_by:
             return list(held_out(read_recipe(options.held_out_by)))
         return [TRAINABLE[method].evaluated(EVALUATION_SEED + number) for number in range(options.patients)]
     if options.data is None:
-        raise DataError("Give the data set's folder with --data.")
+        raise DataError("Pass the data set's folder with --data.")
     cases = open_source(DataSettings(options.source, str(options.data), pixel_mm=options.pixel_mm))
     if options.held_out_by:
         recipe = read_recipe(options.held_out_by)
         return list(split(cases, recipe.data, recipe.seed).validation)
     chosen = [case for case in cases if options.part is None or case.part == options.part]
     if not chosen:
-        raise DataError(f"The data set has no case in the part “{options.part}”.")
+        raise DataError(f"The data set has no cases in the part “{options.part}”.")
     return chosen
 
 
@@ -100,11 +100,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, metavar="BUNDLE")
     parser.add_argument("--source", required=True, choices=SOURCES)
     parser.add_argument("--data", type=Path, metavar="FOLDER")
-    parser.add_argument("--part", choices=("train", "val", "test"), help="of a data set with a split of its own")
     parser.add_argument(
-        "--held-out-by", type=Path, metavar="RUN/recipe.yaml", help="only the patients that this run validated on"
+        "--part",
+        choices=("train", "val", "test"),
+        help="part of the data set to evaluate, if the data set has its own split",
     )
-    parser.add_argument("--patients", type=int, default=24, help="how many synthetic patients")
+    parser.add_argument(
+        "--held-out-by", type=Path, metavar="RUN/recipe.yaml", help="evaluate only the validation patients of this run"
+    )
+    parser.add_argument("--patients", type=int, default=24, help="number of synthetic patients")
     parser.add_argument("--pixel-mm", type=float, default=0.45, help="pixel size of png-slices")
     parser.add_argument("--output", type=Path, metavar="FOLDER")
     parser.add_argument("--device", default="auto")

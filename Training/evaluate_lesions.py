@@ -83,15 +83,21 @@ def _write(bundle: models.ModelBundle, measured: list, values: dict, folder: Pat
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, metavar="BUNDLE")
-    parser.add_argument("--heads", type=Path, metavar="FOLDER", help="real heads: images and oedema")
-    parser.add_argument("--recipe", type=Path, metavar="RECIPE.yaml", help="which heads are held out")
+    parser.add_argument("--heads", type=Path, metavar="FOLDER", help="folder of real heads, with images and oedema")
+    parser.add_argument("--recipe", type=Path, metavar="RECIPE.yaml", help="recipe that lists the held-out heads")
     parser.add_argument(
-        "--chosen-on", action="store_true", help="the heads and seeds that thresholds are chosen on, not those held out"
+        "--chosen-on",
+        action="store_true",
+        help="evaluate the heads and seeds used to choose thresholds, not the held-out ones",
     )
-    parser.add_argument("--infarcts", type=int, default=5, metavar="N", help="infarcts painted into each head, in turn")
-    parser.add_argument("--synthetic", type=int, default=30, metavar="N", help="synthetic patients")
-    parser.add_argument("--slices", type=Path, metavar="FOLDER", help="single slices of CPAISD: images and masks")
-    parser.add_argument("--pixel-mm", type=float, default=0.45, help="pixel size of the slices")
+    parser.add_argument(
+        "--infarcts", type=int, default=5, metavar="N", help="number of infarcts painted into each head, one at a time"
+    )
+    parser.add_argument("--synthetic", type=int, default=30, metavar="N", help="number of synthetic patients")
+    parser.add_argument(
+        "--slices", type=Path, metavar="FOLDER", help="folder of single CPAISD slices, with images and masks"
+    )
+    parser.add_argument("--pixel-mm", type=float, default=0.45, help="pixel size of the slices in mm")
     parser.add_argument("--output", type=Path, metavar="FOLDER")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for strokeseg segment")

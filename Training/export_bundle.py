@@ -80,7 +80,7 @@ def export(
             (Wortsman et al. 2022, uniform soup).
         calibrated: set the probabilities right on the patients that the run validated on, see `calibration`.
         data: folder of the data set, which calibration reads; None for synthetic patients.
-        version, licence: of the model.
+        version, licence: version and licence of the model.
         prediction: how its probabilities become labels, see the method's `Prediction`.
         evaluation: what `evaluate.py` wrote.
         fine_tuning: on what, where the network was fine-tuned.
@@ -92,7 +92,9 @@ def export(
     members = [Member.read(checkpoint) for checkpoint in checkpoints]
     recipe = members[0].recipe
     if any(member.of_all_folds != members[0].of_all_folds for member in members):
-        raise DataError("The checkpoints come from runs that differ in more than fold and seed; they make no ensemble.")
+        raise DataError(
+            "The checkpoints come from runs that differ in more than fold and seed, so they cannot form an ensemble."
+        )
     initial = models.open_bundle(recipe.network.initial) if recipe.network.initial else None
     steps = sum(member.steps for member in members)
     description = {
@@ -155,7 +157,7 @@ class Member:
             weights = {key.removeprefix(PREFIX): value for key, value in of_network}
             steps, epochs = content["global_step"], content["epoch"]
         except (OSError, pickle.UnpicklingError, KeyError, RuntimeError, EOFError) as error:
-            raise DataError(f"{checkpoint} is no checkpoint of a training run.") from error
+            raise DataError(f"{checkpoint} is not a checkpoint of a training run.") from error
         return cls(weights, steps, epochs, read_recipe(checkpoint.parent.parent / "recipe.yaml"))
 
     @property
@@ -235,7 +237,7 @@ def _prediction(options: argparse.Namespace) -> dict[str, object]:
         try:
             prediction[key] = json.loads(value)
         except ValueError as error:
-            raise DataError(f"“{setting}” is no setting; write KEY=NUMBER, for example threshold=0.3.") from error
+            raise DataError(f"“{setting}” is not of the form KEY=NUMBER, for example threshold=0.3.") from error
     return prediction
 
 
@@ -254,19 +256,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
     parser.add_argument("--output", type=Path, required=True, metavar="BUNDLE")
     parser.add_argument("--half", action="store_true", help="store weights as float16")
-    parser.add_argument("--average", action="store_true", help="one network of the checkpoints' mean weights")
     parser.add_argument(
-        "--calibrate", action="store_true", help="fit a temperature on the patients that the run validated on"
+        "--average", action="store_true", help="average the weights of the checkpoints into one network"
     )
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data set's folder, which --calibrate reads")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="fit a temperature on the validation patients of the run"
+    )
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="data set's folder, needed for --calibrate")
     parser.add_argument("--model-version", default="1.0.0")
     parser.add_argument("--licence", default="Apache-2.0")
-    parser.add_argument("--grid-search", type=Path, metavar="JSON", help="what grid_search.py wrote")
+    parser.add_argument("--grid-search", type=Path, metavar="JSON", help="output of grid_search.py")
     parser.add_argument(
         "--prediction", action="append", default=[], metavar="KEY=VALUE", help="for example affected_threshold=0.4"
     )
     parser.add_argument(
-        "--evaluation", type=Path, nargs="+", metavar="summary.json", help="of evaluate.py or cross_validate.py"
+        "--evaluation", type=Path, nargs="+", metavar="summary.json", help="output of evaluate.py or cross_validate.py"
     )
     return parser
 

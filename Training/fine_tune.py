@@ -64,10 +64,10 @@ class Figures:
     """A model on the held-out cases.
 
     Args:
-        dice: of each class; the first is the lesion as a whole.
-        auc: of the lesion inside the brain, all voxels pooled; None where it is not measured.
+        dice: Dice of each class; the first is the lesion as a whole.
+        auc: AUC of the lesion inside the brain, all voxels pooled; None if not measured.
         volume_error_ml: mean absolute error of the lesion's volume.
-        dice_of_cases: of the lesion, by case; those with no lesion in reference and prediction are left out.
+        dice_of_cases: Dice of the lesion by case, without cases that have no lesion in reference and prediction.
     """
 
     dice: Mapping[str, float]
@@ -98,7 +98,7 @@ class Figures:
 
     @property
     def lesion_dice(self) -> float:
-        """Of the lesion as a whole."""
+        """Dice of the lesion as a whole."""
         return next(iter(self.dice.values()))
 
     def is_better_than(self, other: "Figures") -> bool:
@@ -148,7 +148,7 @@ def _run(options: argparse.Namespace) -> None:
     )
     sys.stdout.write(table(tuned))
     if tuned.bundle is None:
-        raise DataError("The model did not get better on the held-out corrections, so no bundle was written.")
+        raise DataError("The model did not improve on the held-out corrections, so no bundle was written.")
     sys.stdout.write(f"{tuned.bundle.path} {tuned.bundle.name} {tuned.bundle.version} {tuned.bundle.sha256}\n")
 
 
@@ -182,13 +182,14 @@ def fine_tune(
         BundleError: the bundle cannot be written.
     """
     if output.exists():
-        raise DataError(f"{output} exists already; choose another --output for the new version.")
+        raise DataError(f"{output} already exists. Choose another --output for the new version.")
     recipe = recipe_of(_content(bundle, data, source, rehearsed_patients), settings)
     cases = open_source(recipe.data)
     patients = len({case.patient for case in cases})
     if patients < FEWEST_PATIENTS:
         raise DataError(
-            f"{patients} corrected patients are too few to learn, stop and measure; give {FEWEST_PATIENTS}."
+            f"{patients} corrected patients are too few for training, early stopping and testing; at least "
+            f"{FEWEST_PATIENTS} are needed."
         )
     parts = split(cases, recipe.data, recipe.seed)
     held_out = parts.test or parts.validation
@@ -244,9 +245,9 @@ def _content(bundle: models.ModelBundle, data: Path, source: str, rehearsed_pati
     """The recipe: the bundle's network and preparation; the loss and augmentation that it was trained with."""
     if bundle.method not in TRAINABLE or not bundle.weights:
         known = ", ".join(TRAINABLE)
-        raise DataError(f"The model “{bundle.name}” has no network that can be trained; methods that have: {known}.")
+        raise DataError(f"The model “{bundle.name}” cannot be trained; methods that can: {known}.")
     if not bundle.path.is_dir():
-        raise DataError(f"{bundle.path.name} is packed; install it, or unpack it, and give the folder.")
+        raise DataError(f"{bundle.path.name} is a zip file. Install or unpack it and pass the folder.")
     recorded = bundle.provenance.get("recipe", {})
     in_volumes = TRAINABLE[bundle.method].in_volumes
     return {
@@ -273,7 +274,7 @@ def _content(bundle: models.ModelBundle, data: Path, source: str, rehearsed_pati
 
 
 def _known(settings: type, recorded: Mapping[str, object]) -> dict[str, object]:
-    """Of what an older version of this program recorded, what still is a setting."""
+    """Recorded settings that this version still knows."""
     names = {entry.name for entry in dataclasses.fields(settings)}
     return {name: value for name, value in recorded.items() if name in names}
 
@@ -293,15 +294,21 @@ def _is_half(bundle: models.ModelBundle) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, metavar="BUNDLE", help="name or folder of the model to begin with")
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="what export-labels wrote")
+    parser.add_argument("--model", required=True, metavar="BUNDLE", help="name or folder of the initial model")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="FOLDER", help="output folder of strokeseg export-labels"
+    )
     parser.add_argument("--layout", required=True, choices=SOURCES)
-    parser.add_argument("--output", type=Path, required=True, metavar="BUNDLE", help="folder of the new version")
-    parser.add_argument("--max-minutes", type=float, metavar="M", help="stop after so long")
+    parser.add_argument("--output", type=Path, required=True, metavar="BUNDLE", help="folder for the new version")
+    parser.add_argument("--max-minutes", type=float, metavar="M", help="stop after M minutes")
     parser.add_argument("--rehearse", type=int, default=0, metavar="N", help="mix in N synthetic patients")
-    parser.add_argument("--even-if-not-better", action="store_true", help="write the bundle in any case")
-    parser.add_argument("--resume", action="store_true", help="go on with a training that was interrupted")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a recipe's value")
+    parser.add_argument(
+        "--even-if-not-better", action="store_true", help="write the bundle even if the model did not improve"
+    )
+    parser.add_argument("--resume", action="store_true", help="resume an interrupted training")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the recipe"
+    )
     return parser
 
 

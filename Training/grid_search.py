@@ -34,11 +34,11 @@ class Sought:
 
     Args:
         segment: whose probabilities are cut.
-        labels: of the reference, that this segment marks.
+        labels: reference labels that this segment corresponds to.
         minimum: the setting of the method's `Prediction` that drops small connected parts.
         sizes: tried for it.
         in_ml: whether these are volumes, or numbers of voxels.
-        connectivity: of a part, as `scipy.ndimage.generate_binary_structure` counts it: 1 faces, 3 corners too.
+        connectivity: connectivity of a cluster as in `scipy.ndimage.generate_binary_structure`: 1 faces, 3 corners too.
         thresholds: tried.
     """
 
@@ -126,7 +126,7 @@ def search(runs: Sequence[Path], last: bool = False, device: str = "auto") -> Gr
     for run, recipe in zip(runs, recipes, strict=True):
         if recipe.method not in SOUGHT or recipe.method != recipes[0].method:
             known = " or ".join(SOUGHT)
-            raise DataError(f"{run} is a run of {recipe.method}; give runs of {known}, all of one method.")
+            raise DataError(f"{run} is a run of {recipe.method}. Pass runs of {known}, all of the same method.")
     sought = SOUGHT[recipes[0].method]
     names, rows = [], []
     for run, recipe in zip(runs, recipes, strict=True):
@@ -154,7 +154,7 @@ def dice_over_grid(
     """Dice ``(threshold, minimum size)`` of probabilities against a reference, both ``(slice, row, column)``.
 
     Args:
-        probabilities: of the segment.
+        probabilities: probabilities of the segment.
         reference: boolean.
         voxel_sizes: ``(slices,)`` what a voxel of each slice counts towards the minimum size.
         sought: what is tried.
@@ -189,16 +189,16 @@ def best_checkpoint(run: Path) -> Path:
     """
     found = list((run / "checkpoints").glob("best-*val_loss=*.ckpt"))
     if not found:
-        raise DataError(f"{run} holds no best checkpoint; has its training made an epoch?")
+        raise DataError(f"{run} contains no best checkpoint. Did its training complete an epoch?")
     return min(found, key=lambda file: float(file.stem.rpartition("val_loss=")[2].partition("-v")[0]))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of train.py, one a fold")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="output folders of train.py, one per fold")
     parser.add_argument("--output", type=Path, required=True, metavar="JSON")
     parser.add_argument(
-        "--last", action="store_true", help="the last checkpoint, not the one of lowest validation loss"
+        "--last", action="store_true", help="use the last checkpoint instead of the one with the lowest validation loss"
     )
     parser.add_argument("--device", default="auto")
     return parser

@@ -38,7 +38,7 @@ AROUND_OEDEMA_MM = 4.0
 """The outlined oedema is a ring around blood, with gaps."""
 
 FIRST_SEED = 1000
-"""Of the synthetic heads; the guard's constants were chosen on others."""
+"""First seed of the synthetic heads; the guard's constants were chosen on others."""
 
 GEOMETRIES = (axial_geometry((28, 220, 200), (5.0, 1.0, 1.0)), axial_geometry((90, 220, 200), (1.5, 1.0, 1.0)))
 """Thick and thin slices of synthetic heads, three to one."""
@@ -155,10 +155,10 @@ def _single_slice(path: Path) -> Study:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="real scans, as above")
-    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="synthetic heads without blood")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of real scans, laid out as above")
+    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="number of synthetic heads without blood")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, metavar="SEED")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="a line for each scan")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row per scan")
     return parser
 
 

@@ -63,7 +63,7 @@ def train(recipe: Recipe, output: Path, resume: bool = False, prepared: Path | N
     """
     last = output / "checkpoints" / f"{LAST}.ckpt"
     if last.exists() and not resume:
-        raise DataError(f"{output} holds a run already; continue it with --resume or give another --output.")
+        raise DataError(f"{output} already contains a run. Continue it with --resume or choose another --output.")
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     recipe, samples = _data(recipe, prepared or output / "prepared", stream=_steps(last))
     output.mkdir(parents=True, exist_ok=True)
@@ -156,14 +156,18 @@ def _plain(value: object) -> object:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", type=Path, metavar="RECIPE.yaml")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the data set, in place of the recipe's data.path")
-    parser.add_argument("--output", type=Path, default=Path("training"), metavar="FOLDER")
-    parser.add_argument("--max-minutes", type=float, metavar="M", help="stop after so long")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a recipe's value")
     parser.add_argument(
-        "--prepared", type=Path, metavar="FOLDER", help="where prepared cases are kept, to be shared by runs"
+        "--data", type=Path, metavar="FOLDER", help="the data set's folder; overrides the recipe's data.path"
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
+    parser.add_argument("--output", type=Path, default=Path("training"), metavar="FOLDER")
+    parser.add_argument("--max-minutes", type=float, metavar="M", help="stop after M minutes")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the recipe"
+    )
+    parser.add_argument(
+        "--prepared", type=Path, metavar="FOLDER", help="folder for prepared cases, shared between runs"
+    )
+    parser.add_argument("--resume", action="store_true", help="resume from the last checkpoint in the output folder")
     return parser
 
 

@@ -21,7 +21,7 @@ def add_plot(perfusion: dict, add: Callable[[object, str], object]) -> list:
     """Make the plot of a run's curves.
 
     Args:
-        perfusion: of the run's `results.json`.
+        perfusion: `perfusion` in the run's `results.json`.
         add: adds a node to the scene, with a name.
 
     Returns:

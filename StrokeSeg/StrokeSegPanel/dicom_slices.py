@@ -12,7 +12,7 @@ from StrokeSegPanel.geometry import ijk_to_ras, is_sheared, slice_stack
 from StrokeSegPanel.scans import series_of
 
 INSTANCES_ATTRIBUTE = "DICOM.instanceUIDs"
-"""By which Slicer's DICOM readers note which images a volume was made of, separated by blanks."""
+"""Attribute in which Slicer's DICOM readers list the images of a volume, separated by blanks."""
 
 SAME_PLACE_MM = 0.5
 """The first voxel of files and volume may differ by this much to be that of one scan."""
@@ -53,10 +53,10 @@ def true_slices(volume, folder: Path | None = None) -> Generator[None, None, Tru
 
     Args:
         volume: the scan.
-        folder: of DICOM files that the reader chose, where the scene does not know them.
+        folder: DICOM folder that the reader chose, for a scan whose files the scene does not know.
 
     Raises:
-        BentSlicesError: the slices are no equal, parallel rectangles.
+        BentSlicesError: the slices are not equal, parallel rectangles.
     """
     if volume.GetParentTransformNode() is not None:
         return TrueSlices(slice_stack(volume))

@@ -17,7 +17,7 @@ SURFACE = "Closed surface"
 """Slicer's name of the representation that is drawn in 3-D."""
 
 AFFECTED_COLOUR, UNAFFECTED_COLOUR = (1.0, 1.0, 1.0), (0.55, 0.8, 0.95)
-"""Of the outlines of regions: none of a lesion's colours."""
+"""Colours of the region outlines, distinct from those of lesions."""
 
 
 def show_as_usual(segmentation, record: Record) -> None:

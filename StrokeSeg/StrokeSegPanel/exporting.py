@@ -49,9 +49,7 @@ def kinds() -> list[Kind]:
         Kind(
             "nnunet",
             _("Labels for training, nnU-Net"),
-            _("Adds the case to an nnU-Net raw data set. Its folder is named DatasetNNN_NAME, for example Dataset501_Stroke.")
-            + " "
-            + kept,
+            _("Adds the case to an nnU-Net raw data set. The folder is named like Dataset501_Stroke.") + " " + kept,
         ),
         Kind(
             "cpaisd",
@@ -69,7 +67,9 @@ def kinds() -> list[Kind]:
             _("Writes the PDF report and the key images as DICOM objects in the scan's study, for the PACS."),
         ),
         Kind("csv", _("Measurements, CSV"), _("Adds one row with all measurements of this case to a CSV table.")),
-        Kind("pictures", _("Key images, PNG"), _("Writes the most informative slices with the outlines of the segments.")),
+        Kind(
+            "pictures", _("Key images, PNG"), _("Writes the most informative slices with the outlines of the segments.")
+        ),
         Kind("html", _("Report, HTML"), _("Writes the report, including your corrections, as a single HTML file.")),
         Kind("pdf", _("Report, PDF"), _("Writes the report, including your corrections, ready to print.")),
     ]

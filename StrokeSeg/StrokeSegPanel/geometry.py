@@ -26,7 +26,7 @@ def slice_stack(volume) -> dict | None:
     `StrokeSegLib.imaging.SliceStack`, the values plain lists that travel as JSON.
 
     Raises:
-        BentSlicesError: the slices are no equal, parallel rectangles.
+        BentSlicesError: the slices are not equal, parallel rectangles.
     """
     if volume.GetParentTransformNode() is None and not is_sheared(volume):
         return None
@@ -100,7 +100,7 @@ def voxel_volumes_ml(volume, stack: dict | None = None) -> np.ndarray:
         stack: where its slices lie, if the node does not say it itself.
 
     Raises:
-        BentSlicesError: the slices are no equal, parallel rectangles.
+        BentSlicesError: the slices are not equal, parallel rectangles.
     """
     stack = stack or slice_stack(volume)
     columns, rows, slices = volume.GetImageData().GetDimensions()

@@ -31,7 +31,9 @@ def write_volume(volume, path: Path) -> Iterator[None]:
     voxels = voxels_of(volume)
     if voxels.ndim != 3:
         raise UnusableScanError(
-            _("“{name}” has several values per voxel, for example colours. Choose a volume of grey values.").format(name=volume.GetName())
+            _("“{name}” has several values per voxel, for example colours. Choose a volume of grey values.").format(
+                name=volume.GetName()
+            )
         )
     header = _header(voxels.dtype, voxels.shape[::-1], box_ijk_to_ras(volume))
     return _write(path, header, slabs(voxels))
@@ -120,7 +122,7 @@ def _header(
     unit: str = "",
     fields: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Of an NRRD file (teem.sourceforge.net/nrrd/format.html), its fastest axis first."""
+    """Header of an NRRD file (teem.sourceforge.net/nrrd/format.html), its fastest axis first."""
     to_lps = RAS_TO_LPS @ to_ras
     directions = [_vector(to_lps[:3, axis]) for axis in range(3)]
     kinds, units = ["domain"] * 3, ['""'] * 3

@@ -27,7 +27,7 @@ class Figure:
     Args:
         caption: what it is.
         value: a number; a dash where there is none.
-        unit: of the value.
+        unit: unit of the value.
         note: what stands beside it: the automatic value of an edited one, the other side of ASPECTS, a reason.
         colour: red, green, blue of its segment; None where it has none.
     """

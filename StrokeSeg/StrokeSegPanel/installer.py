@@ -149,7 +149,7 @@ class Installer:
         if not dependencies.has_torch_extension():
             self._say(
                 _(
-                    "All packages except PyTorch are installed. Next: install the extension “PyTorch” in the {manager}, "
+                    "All packages except PyTorch are installed. Install the extension “PyTorch” in the {manager}, "
                     "restart Slicer and press Install again."
                 ).format(manager=f'<a href="{EXTENSIONS}">{_("Extensions Manager")}</a>')
             )
@@ -194,7 +194,7 @@ class Installer:
         )
         self._ui.offlineLabel.visible = offline
         self._ui.offlineLabel.text = _(
-            "On a computer with internet access and the same operating system, run<br><code>{command}</code><br>copy the "
+            "On a computer with internet and the same operating system, run<br><code>{command}</code><br>copy the "
             "folder “wheels” here and choose it:"
         ).format(command=html.escape(dependencies.download_command(self.missing)))
         self._ui.wheelsEdit.visible = offline

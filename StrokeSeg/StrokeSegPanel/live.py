@@ -49,7 +49,7 @@ class LiveNumbers(VTKObservationMixin):
 
     @property
     def record(self) -> Record:
-        """Of the result that is followed."""
+        """Record of the followed result."""
         return Record.of(self.results.segmentation)
 
     def measure(self) -> None:

@@ -39,10 +39,10 @@ class RunRequest:
         replaced: the segmentation whose segments are replaced.
         series: the frames, where the volume shows a CT perfusion series.
         maps: volume nodes of perfusion maps that were made elsewhere, by name, in place of a series.
-        units: of maps, by name, where the reader named them.
+        units: unit of each map, by name, if the reader chose one.
         interval_s: between the frames, where the reader named it.
         clinical: what is known of the patient, as `StrokeSegLib.findings.ClinicalInputs` names it.
-        dicom_folder: of the scan's DICOM files, where the scene does not know them.
+        dicom_folder: folder with the scan's DICOM files, if the scene does not know them.
     """
 
     volume: object
@@ -138,7 +138,9 @@ class SegmentationLogic:
             self._parts = None
             self._process.send(self._run.identity, written.value)
         except BentSlicesError:
-            self._stopped(_("A non-linear transform bends the slices of this volume. Harden the transform and run again."))
+            self._stopped(
+                _("A non-linear transform bends the slices of this volume. Harden the transform and run again.")
+            )
         except (UnusableScanError, StrokeSegError) as error:
             self._stopped(str(error))
         except OSError as error:

@@ -36,7 +36,7 @@ class StrokeSegParameterNode:
         device: where the network runs.
         side: hemisphere of the patient that is reported; auto for both.
         cbfMap, cbvMap, mttMap, tmaxMap: perfusion maps made elsewhere, on the grid of the scan.
-        cbfUnit, cbvUnit, mttUnit, tmaxUnit: of those maps.
+        cbfUnit, cbvUnit, mttUnit, tmaxUnit: units of those maps.
         frameInterval: seconds between the frames of a series; 0 takes what the series says.
         age, nihss, hours, aspects: years, points, hours since last known well, and points; UNKNOWN where not given.
     """

@@ -19,7 +19,7 @@ VIEWS = {CT: "StrokeSegCT", **{scale.name: f"StrokeSeg{scale.title}" for scale i
 PLOT = "StrokeSegBolus"
 
 COLOURS = {"CT": "#8C8C8C", "cbf": "#D24D4D", "cbv": "#6EB04B", "mtt": "#4D7DD2", "tmax": "#EDD54C"}
-"""Of the views' borders."""
+"""Colours of the views' borders."""
 
 
 class PerfusionLayout:

@@ -15,7 +15,7 @@ class Layer:
     Args:
         state: changes whenever the labels do.
         image: oriented image.
-        labels: of the segments in it, by segment ID.
+        labels: labels of the segments in it, by segment ID.
     """
 
     state: tuple

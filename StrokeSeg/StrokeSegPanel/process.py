@@ -50,7 +50,7 @@ class WorkerProcess:
 
     @property
     def worker_pid(self) -> int | None:
-        """Of the Python process, which `PythonSlicer` starts as its child; None until it has said so."""
+        """PID of the Python process, which `PythonSlicer` starts as its child; None until it has reported it."""
         return self._worker_pid
 
     def start(self) -> None:

@@ -10,7 +10,7 @@ from StrokeSegPanel.parameters import SIDES
 from StrokeSegPanel.record import Record
 
 SHOWN_SIDES = ("right", "left")
-"""Of the patient, in the order of columns: as on the pictures, the right one first."""
+"""Sides of the patient in the order of the columns: as in the images, right first."""
 
 MNEMONICS = {
     "C": "&C",

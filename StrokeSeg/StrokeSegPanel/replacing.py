@@ -25,7 +25,7 @@ def ask_before_replacing(name: str, corrections: list[str]) -> str | None:
     """`REPLACE`, `MAKE_NEW`, or None where the reader wants neither.
 
     Args:
-        name: of the segmentation.
+        name: name of the segmentation.
         corrections: what would be lost.
     """
     text = _("All segments of “{name}” will be replaced by the new result.").format(name=name)

@@ -16,7 +16,7 @@ from StrokeSegPanel.region_grid import RegionGrid
 from StrokeSegPanel.view_section import ViewSection
 
 LEAST_ROWS, MOST_ROWS, BORDER = 3, 16, 6
-"""Of the table, which shows the trials' criteria without scrolling; its border in pixels."""
+"""Rows of the table, enough for the trial criteria without scrolling, and its border in pixels."""
 
 SHOWN_WARNINGS = 2
 """The others are a click away, so that the numbers stay in sight."""

@@ -32,9 +32,9 @@ class Sample:
     """One synthetic patient.
 
     Args:
-        name: of the node, and under which the Sample Data module offers it.
+        name: name of the node, also shown by the Sample Data module.
         kind: ``ncct``, a non-contrast CT, or ``ctp``, a CT perfusion series.
-        spacing_mm: of the voxels; None for the phantom's own.
+        spacing_mm: voxel size; None for the phantom's own.
     """
 
     name: str

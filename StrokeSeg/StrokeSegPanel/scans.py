@@ -11,7 +11,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from StrokeSegPanel.geometry import ijk_to_ras
 
 SHORTEST_SERIES = 8
-"""A sequence of fewer volumes is no CT perfusion series; as in `StrokeSegLib.imaging.frames`."""
+"""A sequence of fewer volumes is not a CT perfusion series; as in `StrokeSegLib.imaging.frames`."""
 
 LARGEST_SHIFT_MM = 0.01
 """Frames whose voxels lie further apart are not on one grid."""
@@ -21,7 +21,7 @@ SLAB_BYTES = 16 * 2**20
 
 FRAME_TIMES_ATTRIBUTE = "MultiVolume.FrameLabels"
 FRAME_UNIT_ATTRIBUTE = "MultiVolume.FrameIdentifyingDICOMTagUnits"
-"""By which a 4-D volume of Slicer's MultiVolume modules says its times."""
+"""Attributes in which a 4-D volume of Slicer's MultiVolume modules stores its times."""
 
 
 class UnusableScanError(Exception):
@@ -36,8 +36,8 @@ class Series:
         volume: the node that shows it; results lie on its grid and under its transform.
         node: the sequence, or the 4-D volume, which is ``volume`` itself.
         frames: how many.
-        times: of the frames, as the node words them; empty where it does not.
-        unit: of ``times``, as the node words it.
+        times: frame times, as stored in the node; empty if it has none.
+        unit: unit of ``times``, as stored in the node.
     """
 
     volume: object
@@ -103,7 +103,7 @@ def frames_of(series: Series) -> list[np.ndarray]:
     """The frames of a sequence, each ``(slice, row, column)``, all of one shape and type; views where they can be.
 
     Raises:
-        UnusableScanError: frames of different size or place, or that are no volumes of grey values.
+        UnusableScanError: frames of different size or position, or without grey values.
     """
     volumes = [series.node.GetNthDataNode(index) for index in range(series.frames)]
     frames = [voxels_of(volume) for volume in volumes]
@@ -112,15 +112,15 @@ def frames_of(series: Series) -> list[np.ndarray]:
     for number, (volume, frame) in enumerate(zip(volumes, frames, strict=True), start=1):
         if frame.shape != expected:
             raise UnusableScanError(
-                _("Frame {number} of “{name}” has {size} voxels, the other frames have {expected}. Load the series again.").format(
-                    number=number, name=series.node.GetName(), size=_size(frame.shape), expected=_size(expected)
-                )
+                _(
+                    "Frame {number} of “{name}” has {size} voxels, the others have {expected}. Load the series again."
+                ).format(number=number, name=series.node.GetName(), size=_size(frame.shape), expected=_size(expected))
             )
         if np.abs((ijk_to_ras(volume) - place) @ (*expected[::-1], 1)).max() > LARGEST_SHIFT_MM:
             raise UnusableScanError(
-                _("Frame {number} of “{name}” has a different position from the other frames. Load the series again.").format(
-                    number=number, name=series.node.GetName()
-                )
+                _(
+                    "Frame {number} of “{name}” has a different position from the other frames. Load the series again."
+                ).format(number=number, name=series.node.GetName())
             )
     common = np.result_type(*{frame.dtype for frame in frames})
     return [frame.astype(common, copy=False) for frame in frames]

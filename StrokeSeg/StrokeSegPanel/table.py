@@ -17,7 +17,7 @@ class Row:
     Args:
         finding: what it is.
         value: as it is now.
-        unit: of value and automatic.
+        unit: unit of the current and the automatic value.
         automatic: as the run found it; empty where it found nothing of the kind.
         edited: whether the value comes from the reader's corrections.
         segments: names of the segments that show it; empty where none does.
@@ -36,7 +36,7 @@ def rows_of(measured: Measured, record: Record) -> list[Row]:
 
     Args:
         measured: the segments as they are now.
-        record: of the run and of what followed from corrections.
+        record: record of the run and of what follows from corrections.
     """
     rows = _aspects(record)
     automatic_ml = record.run["volumes_ml"]

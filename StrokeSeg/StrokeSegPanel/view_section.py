@@ -23,7 +23,7 @@ from StrokeSegPanel.views import (
 )
 
 MAP_OPACITY = 0.6
-"""Of a map over the scan, which stays to be seen."""
+"""Opacity of a map over the scan, which remains visible."""
 
 
 class ViewSection:

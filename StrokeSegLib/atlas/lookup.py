@@ -21,7 +21,7 @@ class LabelLookup:
 
     @classmethod
     def of(cls, labels: np.ndarray, geometry: SliceGeometry) -> "LabelLookup":
-        """Of a label map with voxels of 1 mm, not all of them background."""
+        """Create the lookup of a label map with 1 mm voxels, not all of them background."""
         along = [np.flatnonzero(labels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
         within = labels[tuple(slice(found[0], found[-1] + 1) for found in along)]
         low = np.array([found[0] - 1 for found in along])

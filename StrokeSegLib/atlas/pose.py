@@ -80,7 +80,7 @@ class Comparison:
     Args:
         mask, hu: scan minus atlas.
         mask_slope, hu_slope: ``(batch, n, 3)`` change of the atlas's value per mm.
-        mask_weight, hu_weight: of each squared residual, Cauchy's function included.
+        mask_weight, hu_weight: weights of each squared residual, Cauchy's function included.
         cost: ``(batch,)`` weighted mean of the residuals' robust sizes.
         tissue_hu: ``(batch, 3)`` of CSF, grey and white matter as this scan shows them.
         expected_mask, expected_hu: the atlas's values.

@@ -49,7 +49,7 @@ class HeadPose:
     """How the head lies in the scan.
 
     Args:
-        rotation_deg: of the head about the patient's left–right (pitch), then front–back (roll), then head–foot (yaw)
+        rotation_deg: head rotation about the patient's left–right (pitch), then front–back (roll), then head–foot (yaw)
             axis, as in `perfusion.rigid.rotation_matrix`.
         centre_mm: LPS place of the atlas's origin, near the anterior commissure.
         scale: size of the head against the atlas along its left–right, front–back and head–foot axis.
@@ -65,10 +65,10 @@ class HeadRegistration:
     """The way from every voxel of a scan to the head atlas.
 
     Args:
-        geometry: of the scan.
+        geometry: geometry of the scan.
         affine: ``(3, 4)``, atlas = affine · (patient, 1), before the warp.
         warp: displacement in atlas space.
-        pose: of the head.
+        pose: pose of the head.
         fit: 0…1, the brain that scan and atlas share by pose and proportions alone, over the brain of either, within
             what the scan covers; below `TRUSTED_FIT` regions are not to be relied upon.
     """
@@ -191,7 +191,7 @@ def _check_coverage(geometry: SliceGeometry) -> None:
     if geometry.shape[0] < LEAST_SLICES or height_mm < LEAST_HEIGHT_MM:
         slices = "one slice" if geometry.shape[0] == 1 else f"{geometry.shape[0]} slices over {height_mm:.0f} mm"
         raise TooFewSlicesError(
-            f"The scan has {slices}, too few to match the head atlas to; at least {LEAST_SLICES} slices over "
+            f"The scan has {slices}, too few to register the head atlas; at least {LEAST_SLICES} slices over "
             f"{LEAST_HEIGHT_MM:.0f} mm are needed."
         )
 

@@ -80,7 +80,7 @@ def samples_of(study: Study) -> Samples:
     )
     if found.brain_ml < LEAST_BRAIN_ML:
         raise ImageError(
-            f"Only {found.brain_ml:.0f} ml of brain are in view, too little to match the atlas to; "
+            f"Only {found.brain_ml:.0f} ml of brain are in view, too little to register the head atlas; "
             "choose a series that covers the head."
         )
     return found
@@ -94,7 +94,7 @@ def _span(brain: np.ndarray, axis: int, margin: int) -> slice:
     """
     found = np.flatnonzero(brain.any(axis=tuple(other for other in range(3) if other != axis)))
     if not len(found):
-        raise ImageError("No brain was found in this scan; choose a non-contrast CT of the head.")
+        raise ImageError("No brain was found in this scan. Choose a non-contrast CT of the head.")
     return slice(max(0, int(found[0]) - margin), min(brain.shape[axis], int(found[-1]) + margin + 1))
 
 

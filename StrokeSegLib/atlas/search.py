@@ -26,7 +26,7 @@ COARSE_MM, MIDDLE_MM = 16.0, 8.0
 """Samples are thinned to these distances; the last stage sees all of them."""
 
 BLURS_MM = (8.0, 5.0, 3.0)
-"""Of the atlas, stage by stage."""
+"""Blur of the atlas in each stage."""
 
 ITERATIONS = (8, 6, 5)
 
@@ -46,7 +46,7 @@ def search(samples: Samples, plane: MidsagittalPlane) -> Poses:
     """The pose, a batch of one.
 
     Args:
-        samples: of the scan.
+        samples: samples of the scan.
         plane: its mid-sagittal plane.
 
     Raises:
@@ -63,7 +63,7 @@ def upright_starts(samples: Samples, plane: MidsagittalPlane) -> tuple[Poses, np
     """Coarse poses, and the cost ``(batch,)`` of each.
 
     Args:
-        samples: of the scan.
+        samples: samples of the scan.
         plane: its mid-sagittal plane.
 
     Raises:
@@ -75,7 +75,7 @@ def upright_starts(samples: Samples, plane: MidsagittalPlane) -> tuple[Poses, np
     likeliest = min(others, key=others.get)
     if others[likeliest] < CLEARLY_BETTER * cost.min():
         raise HeadOrientationError(
-            f"The head lies {likeliest} in this volume, so that left cannot be told from right; correct the scan's "
+            f"The head is {likeliest} in this volume, so left cannot be told from right. Correct the scan's "
             "orientation, or load it from the scanner's own DICOM files."
         )
     return poses, cost

@@ -23,12 +23,12 @@ MEMBRANE, BENDING = 3e-4, 8e-4
 """Weights of the squared first and second differences between nodes, beside the weights of `pose.Comparison`."""
 
 SOLVER_STEPS = 20
-"""Of conjugate gradients in each Gauss–Newton step."""
+"""Iterations of conjugate gradients in each Gauss–Newton step."""
 
 LARGEST_STEP_MM = 3.0
 
 ENTRIES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-"""Of a symmetric matrix."""
+"""Row and column of the entries of a symmetric matrix."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def improved(warp: Warp, samples: Samples, places_mm: np.ndarray, look: Appearan
 
     Args:
         warp: to begin with.
-        samples: of the scan.
+        samples: samples of the scan.
         places_mm: ``(n, 3)`` of the samples in atlas space, before the warp.
         look: the atlas at the scale to be matched.
         iterations: how many.
@@ -139,7 +139,7 @@ class _System:
 
     @cached_property
     def _diagonal(self) -> np.ndarray:
-        """Of the whole matrix, the stiffness within the grid included."""
+        """Diagonal of the whole matrix, the stiffness of the grid included."""
         return self.matrix[:3] + 6 * MEMBRANE + 42 * BENDING
 
 

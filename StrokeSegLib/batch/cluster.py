@@ -37,8 +37,8 @@ def on_cluster(address: str, folder: Path) -> Iterator["Submit"]:  # noqa: F821 
     """The workers of a scheduler; on leaving, their processes of this batch end.
 
     Args:
-        address: of the scheduler.
-        folder: of the batch; a batch that goes on there replaces the processes that it left.
+        address: address of the scheduler.
+        folder: folder of the batch; resuming there replaces the processes left by the earlier run.
 
     Raises:
         StrokeSegError: no scheduler answers.
@@ -46,7 +46,7 @@ def on_cluster(address: str, folder: Path) -> Iterator["Submit"]:  # noqa: F821 
     try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise StrokeSegError(f"No Dask scheduler answers at {address}; start one or check the address.") from error
+        raise StrokeSegError(f"No Dask scheduler answers at {address}. Start one or check the address.") from error
     name = f"strokeseg-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}"
     with client:
         client.register_plugin(DaskProcesses(), name=name)

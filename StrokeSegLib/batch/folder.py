@@ -55,7 +55,7 @@ class BatchFolder:
             running.chmod(0o755)  # Workers on other machines may be other users.
         except Timeout as error:
             raise OutputError(
-                f"Another batch is writing to {self.path}; wait for it or choose a new folder."
+                f"Another batch is writing to {self.path}. Wait until it ends or choose a new folder."
             ) from error
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written ({error.strerror or error}).") from error
@@ -80,13 +80,13 @@ class BatchFolder:
         """
         place = self.path / name
         if place.exists() and not (place.is_dir() and {one.name for one in place.iterdir()} <= {RECORD_FILE, LOG_FILE}):
-            raise OutputError(f"{place} is to hold the case {name} and holds something else; move that away.")
+            raise OutputError(f"{place} already exists but was not created by this batch. Move it before resuming.")
 
     def finish(self, name: str, made: Path, record: dict, log: str = "", is_whole: bool = True) -> None:
         """Let a case appear, in place of an earlier one that failed.
 
         Args:
-            name: of the case.
+            name: name of the case.
             made: folder of its results, which need not exist where it failed.
             record: JSON values.
             log: traceback, if there is any.
@@ -112,7 +112,9 @@ class BatchFolder:
                 place.rmdir()
             os.rename(made, place)
         except OSError as error:
-            raise OutputError(f"The case {name} cannot be written to {place} ({error.strerror}); make room.") from error
+            raise OutputError(
+                f"Case {name} cannot be written to {place} ({error.strerror}). Free some space."
+            ) from error
 
     def write(self, name: str, content: str) -> None:
         """Write a file of the batch, whole or not at all."""
@@ -125,16 +127,20 @@ class BatchFolder:
             begun = json.loads((self.path / BATCH_FILE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             if any(not entry.name.startswith(".") for entry in self.path.iterdir()):
-                raise OutputError(f"{self.path} is not empty and holds no batch; choose a new folder.") from None
+                raise OutputError(
+                    f"{self.path} is not empty and does not contain a batch. Choose a new folder."
+                ) from None
             self.write(BATCH_FILE, _json(settings))
             return
         if not resume:
-            raise OutputError(f"{self.path} holds a batch; go on with --resume or choose a new folder.")
+            raise OutputError(
+                f"{self.path} already contains a batch. Continue it with --resume or choose a new folder."
+            )
         changed = sorted(key for key in begun.keys() | settings.keys() if begun.get(key) != settings.get(key))
         if changed:
             raise StrokeSegError(
-                f"The batch in {self.path} was begun with other settings ({', '.join(changed)}); "
-                f"give the same ones, see {BATCH_FILE}, or choose a new folder."
+                f"The batch in {self.path} was started with other settings ({', '.join(changed)}). "
+                f"Use the same settings (see {BATCH_FILE}) or choose a new folder."
             )
 
     def _clean(self) -> None:

@@ -36,14 +36,16 @@ def read_manifest(table: Path, usual: Case) -> list[tuple[str, str, Case]]:
     given = {number: row["case"] for number, row in rows.items() if row.get("case")}
     for number, name in given.items():
         if not is_safe(name):
-            raise _error(table, number, f"the case “{name}” cannot be a folder's name; use letters, digits and “-”")
+            raise _error(table, number, f"“{name}” is not a valid case name; use letters, digits and “-”")
     places = {(number, row["input"]): _way(row["input"]) for number, row in rows.items() if number not in given}
     found = unique_names({source: way for (_, source), way in places.items()})
     names = {number: given.get(number) or found[row["input"]] for number, row in rows.items()}
     first_of = {}
     for number, name in names.items():
         if first_of.setdefault(name.lower(), number) != number:
-            raise _error(table, number, f"the case “{name}” stands in row {first_of[name.lower()]} already; rename one")
+            raise _error(
+                table, number, f"the case name “{name}” is already used in row {first_of[name.lower()]}; rename one"
+            )
     return [(names[number], row["input"], _case(table, number, row, usual)) for number, row in rows.items()]
 
 
@@ -52,7 +54,7 @@ def _rows(table: Path) -> dict[int, dict[str, str]]:
     try:
         lines = table.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise StrokeSegError(f"{table.name} cannot be read as a table in UTF-8; save it as CSV (UTF-8).") from error
+        raise StrokeSegError(f"{table.name} cannot be read as a UTF-8 table. Save it as CSV (UTF-8).") from error
     header = lines[0] if lines else ""
     delimiter = max(DELIMITERS, key=header.count)
     read = list(csv.reader(lines, delimiter=delimiter))
@@ -60,7 +62,7 @@ def _rows(table: Path) -> dict[int, dict[str, str]]:
     unknown = [column for column in columns if column not in COLUMNS]
     if "input" not in columns or unknown:
         wrong = f"has the unknown column “{unknown[0]}”" if unknown else "lacks the column input"
-        raise StrokeSegError(f"{table.name} {wrong}; a table of studies has: {', '.join(COLUMNS)}.")
+        raise StrokeSegError(f"{table.name} {wrong}. A table of studies has the columns {', '.join(COLUMNS)}.")
     rows = {
         number: dict(zip(columns, (value.strip() for value in values), strict=False))
         for number, values in enumerate(read[1:], start=2)
@@ -70,7 +72,7 @@ def _rows(table: Path) -> dict[int, dict[str, str]]:
         raise StrokeSegError(f"{table.name} lists no studies.")
     for number, row in rows.items():
         if not row.get("input"):
-            raise _error(table, number, "it has no input")
+            raise _error(table, number, "the input is missing")
     return rows
 
 
@@ -88,14 +90,18 @@ def _case(table: Path, number: int, row: Mapping[str, str], usual: Case) -> Case
                 clinical[field] = kind(row[column])
                 replace(usual.clinical, **clinical)
             except ValueError as error:
-                raise _error(table, number, f"{column} is “{row[column]}” and must be a number") from error
+                raise _error(table, number, f"{column} is “{row[column]}”, but must be a number") from error
             except StrokeSegError as error:
                 raise StrokeSegError(f"{table.name}, row {number}: {error}") from error
     maps = {}
     for pair in _several(row, "maps"):
         name, equals, file = pair.partition("=")
         if not equals:
-            raise _error(table, number, f"the map “{pair}” names no file; write tmax=FILE{SEPARATOR}cbf=FILE")
+            raise _error(
+                table,
+                number,
+                f"the map “{pair}” is not of the form NAME=FILE, for example tmax=FILE{SEPARATOR}cbf=FILE",
+            )
         maps[name.strip()] = folder / file.strip()
     return replace(
         usual,

@@ -33,8 +33,8 @@ def on_dask(address: str, folder: Path) -> AbstractContextManager[Submit]:
     """The workers of a Dask scheduler.
 
     Args:
-        address: of the scheduler.
-        folder: of the batch, as all machines know it.
+        address: address of the scheduler.
+        folder: folder of the batch, under a path valid on all machines.
 
     Raises:
         StrokeSegError: Dask is not installed, or no scheduler answers.
@@ -42,7 +42,7 @@ def on_dask(address: str, folder: Path) -> AbstractContextManager[Submit]:
     try:
         from StrokeSegLib.batch.cluster import on_cluster
     except ImportError as error:
-        raise StrokeSegError("A scheduler needs Dask; install it with: pip install 'strokeseg[batch]'.") from error
+        raise StrokeSegError("--scheduler needs Dask. Install it with: pip install 'strokeseg[batch]'.") from error
     return on_cluster(address, folder)
 
 

@@ -39,7 +39,7 @@ class BatchProgress:
 
     Args:
         finished, total: cases, those of earlier runs included.
-        failed: of the finished ones.
+        failed: number of finished cases that failed.
         remaining_s: at the speed of this run; None before its first case.
     """
 
@@ -112,8 +112,8 @@ class _Run:
                 continue
             if record["request"] != _kept(study.case):
                 raise StrokeSegError(
-                    f"The case {study.name} was made with other settings; remove its folder from {folder.path} "
-                    "to have it made again, or choose a new folder."
+                    f"Case {study.name} was computed with other settings. Remove its folder from {folder.path} "
+                    "to compute it again, or choose a new folder."
                 )
             self._add(study.name, record)
 
@@ -131,10 +131,12 @@ class _Run:
                     done = len(self._records) - before
                     self._report((monotonic() - started) / done * (len(waiting) - done))
         except CancelledError as error:
-            raise StrokeSegError("The scheduler was lost; start it and go on with --resume.") from error
+            raise StrokeSegError(
+                "The connection to the scheduler was lost. Restart it and continue with --resume."
+            ) from error
         except KeyboardInterrupt as error:
             count = f"{len(self._records)} of {len(self._studies)}"
-            raise Cancelled(f"Stopped; {count} cases are finished, and --resume goes on with the others.") from error
+            raise Cancelled(f"Interrupted after {count} cases. Continue with --resume.") from error
 
     def write_summary(self) -> None:
         """All rows, in the order of the names."""
@@ -156,7 +158,10 @@ class _Run:
         except CancelledError:
             raise
         except Exception as error:  # Dask gives up a task whose workers died one after another.
-            outcome = Outcome(Status.DIED, f"The machine that worked on it was lost ({error}); resume to try again.")
+            outcome = Outcome(
+                Status.DIED,
+                f"The connection to the machine that ran this case was lost ({error}). Try again with --resume.",
+            )
         study = self._studies[name]
         record = {
             "schema_version": SCHEMA_VERSION,

@@ -40,7 +40,7 @@ class BatchStudy:
     """One study of a batch.
 
     Args:
-        name: of its case, and of the folder of its results.
+        name: name of the case and of its results folder.
         source: its input as the user knows it: relative to the batch's folder, or as the table says it.
         case: how it is run; its output is chosen by the batch.
     """
@@ -62,15 +62,17 @@ def studies_in(source: Path, usual: Case) -> list[BatchStudy]:
         StrokeSegError: the table cannot be used.
     """
     if not source.exists():
-        raise ImageError(f"{source} does not exist; check the path.")
+        raise ImageError(f"{source} does not exist. Check the path.")
     if source.is_file() and source.suffix.lower() in MANIFEST_SUFFIXES:
         cases = read_manifest(source, usual)
         return [BatchStudy(name, given, case) for name, given, case in cases]
     if source.is_file():
-        raise ImageError(f"{source.name} is neither a folder nor a table (.csv); for one scan use “strokeseg segment”.")
+        raise ImageError(
+            f"{source.name} is neither a folder nor a table (.csv). For a single scan use “strokeseg segment”."
+        )
     studies = _studies_below(source, usual)
     if not studies:
-        raise ImageError(f"No study was found in {source}: no DICOM images with CT, no NIfTI or NRRD file.")
+        raise ImageError(f"No study was found in {source}: no CT images in DICOM, no NIfTI or NRRD files.")
     return studies
 
 
@@ -78,9 +80,9 @@ def _studies_below(root: Path, usual: Case) -> list[BatchStudy]:
     inputs, others = _walk(root)
     dicom, without_ct, not_dicom = dicom_studies(others)
     if without_ct:
-        logger.info("%d DICOM studies without CT were passed over.", without_ct)
+        logger.info("%d DICOM studies without CT were skipped.", without_ct)
     if not_dicom:
-        logger.info("%s passed over: neither DICOM nor a volume (%s).", *_counted(not_dicom))
+        logger.info("%s skipped: neither DICOM nor a volume (%s).", *_counted(not_dicom))
     cases = {(path, ""): replace(usual, input=path) for path in inputs}
     cases |= {(study.folder, study.uid): _dicom_case(study, usual) for study in dicom}
     # Names depend on places below the batch's folder, wherever that lies today.
@@ -118,9 +120,9 @@ def _walk(root: Path) -> tuple[list[Path], list[Path]]:
                 else:
                     inputs.append(path)
     if masks:
-        logger.info("%s passed over: masks or pictures in place of HU (%s).", *_counted(masks))
+        logger.info("%s skipped: masks or pictures instead of HU (%s).", *_counted(masks))
     if archives:
-        logger.info("%s passed over: archives without a scan, or of a kind that is not read (%s).", *_counted(archives))
+        logger.info("%s skipped: archives without a scan or of an unsupported format (%s).", *_counted(archives))
     return inputs, others
 
 
@@ -139,7 +141,7 @@ def _is_image_of_pair(path: Path) -> bool:
 
 
 def _say_unreadable(error: OSError) -> None:
-    logger.warning("%s cannot be read (%s) and is passed over.", error.filename, error.strerror)
+    logger.warning("%s cannot be read (%s) and was skipped.", error.filename, error.strerror)
 
 
 def _is_image(name: str) -> bool:

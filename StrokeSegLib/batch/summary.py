@@ -19,7 +19,7 @@ def summary_row(record: Mapping[str, object], results: Path) -> dict[str, object
     """The row of a finished case.
 
     Args:
-        record: of the case (`case.json`).
+        record: record of the case (`case.json`).
         results: its `results.json`, which a failed case lacks.
     """
     row = {key: record[key] for key in (*LEADING, "seconds", "peak_memory_mb") if record.get(key) is not None}

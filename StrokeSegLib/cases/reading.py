@@ -89,7 +89,7 @@ def _corrected(findings: Findings, folder: Path, automatic: SegmentationFile) ->
     others = len(read.segments) - sum(map(len, read.assigned([*names, *added]).values()))
     result = corrected(findings, _layers(read, findings.study, by_layer), overrides, side)
     if others:
-        note = f"The correction has {others} more segment{'s' * (others > 1)} of names that StrokeSeg does not know."
+        note = f"The correction contains {others} segment{'s' * (others > 1)} with names unknown to StrokeSeg."
         result = replace(result, warnings=(*result.warnings, note))
     return result
 
@@ -107,7 +107,7 @@ def _decisions(path: Path) -> tuple[dict[AspectsRegion, bool], str]:
         if side not in ("auto", "left", "right") or any(region.label < 1 for region in overrides):
             raise ValueError(side)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CaseError(f"{path} is damaged; correct the case again.") from error
+        raise CaseError(f"{path} is damaged. Correct the case again.") from error
     return overrides, side
 
 
@@ -131,7 +131,7 @@ def _study(folder: Path, content: dict, file: SegmentationFile, source: Path | N
     slices = results_reading.stack(content["geometry"])
     on_grid = "grid" in content["geometry"]
     if slices is None and on_grid:
-        raise CaseError(f"{folder} does not say where its slices lie; segment the scan again with this version.")
+        raise CaseError(f"{folder} lacks the slice positions. Segment the scan again with this version.")
     study = Study(
         ct=Volume(file.layers[0].voxels, slices or file.grid),
         acquisition=results_reading.acquisition(content["acquisition"]),
@@ -140,13 +140,15 @@ def _study(folder: Path, content: dict, file: SegmentationFile, source: Path | N
         choice=content["acquisition"]["choice"],
     )
     if not study.grid.geometry.coincides_with(file.grid):
-        raise CaseError(f"{SEGMENTATION} and {RESULTS} in {folder} are of different scans; segment the scan again.")
+        raise CaseError(f"{SEGMENTATION} and {RESULTS} in {folder} belong to different scans. Segment the scan again.")
     if (folder / SCAN).exists():
         hu = study.grid.to_slices(read_volume(folder / SCAN, study.grid.geometry))
     elif source is not None:
         hu = _scan(source, study, "perfusion" in content)
     else:
-        raise CaseError(f"{folder} does not hold its scan; name it by --source, or segment it with --save-scan.")
+        raise CaseError(
+            f"{folder} does not contain the scan. Pass it with --source, or segment again with --save-scan."
+        )
     return replace(study, ct=Volume(hu, study.ct.geometry))
 
 
@@ -157,7 +159,7 @@ def _scan(source: Path, study: Study, is_perfusion: bool) -> np.ndarray:
             read = read_study(scan)
             if read.ct.geometry.coincides_with(study.nominal_geometry or study.ct.geometry):
                 return read.ct.voxels
-            raise CaseError(f"{source.name} lies on another grid than the case; give the scan that was segmented.")
+            raise CaseError(f"{source.name} and the case have different voxel grids. Pass the scan that was segmented.")
         series = find_source(scan, study.ct.geometry, is_perfusion).series
         return study_of(Choice(series, study.choice, ())).ct.voxels
 

@@ -26,10 +26,12 @@ def read_results(path: Path) -> dict:
         text = path.read_text(encoding="utf-8")
         ResultsDocument.model_validate_json(text)
     except OSError as error:
-        raise CaseError(f"{path.parent} is no case folder: it has no {path.name}; give the output of a run.") from error
+        raise CaseError(
+            f"{path.parent} is not a case folder: {path.name} is missing. Pass the output folder of a run."
+        ) from error
     except ValueError as error:
         raise CaseError(
-            f"{path} is damaged or was written by another version of StrokeSeg; segment the scan again."
+            f"{path} is damaged or was written by another version of StrokeSeg. Segment the scan again."
         ) from error
     return json.loads(text)
 

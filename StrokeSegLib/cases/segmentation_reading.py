@@ -87,7 +87,9 @@ def read_segmentation(path: Path) -> SegmentationFile:
     while f"Segment{len(segments)}_ID" in header:
         fields = {key: header.get(f"Segment{len(segments)}_{key}") for key in ("ID", "Name", "Layer", "LabelValue")}
         if None in fields.values() or int(fields["Layer"]) >= len(layers):
-            raise CaseError(f"{path.name} does not describe its segments as Slicer 4.11 and later do; save it again.")
+            raise CaseError(
+                f"{path.name} does not describe its segments as Slicer 4.11 and later do. Save it again in Slicer."
+            )
         segments.append(StoredSegment(fields["Name"], fields["ID"], int(fields["Layer"]), int(fields["LabelValue"])))
     return SegmentationFile(layers, stored, tuple(segments))
 
@@ -100,7 +102,7 @@ def read_volume(path: Path, grid: SliceGeometry) -> np.ndarray:
     """
     (volume, *_), _, _ = _read_nrrd(path)
     if not volume.geometry.coincides_with(grid):
-        raise CaseError(f"{path.name} does not lie on the grid of the segmentation beside it; segment the scan again.")
+        raise CaseError(f"{path.name} and its segmentation have different voxel grids. Segment the scan again.")
     return volume.voxels
 
 
@@ -113,11 +115,11 @@ def _read_nrrd(path: Path) -> tuple[tuple[Volume, ...], StoredAxes, dict]:
         is_space = np.isfinite(steps).all(axis=1)
         steps, origin = steps[is_space] * towards_lps, np.asarray(header["space origin"], float) * towards_lps
         if len(steps) != 3 or voxels.ndim != len(is_space) or voxels.ndim > 4:
-            raise ValueError("not three dimensions of space")
+            raise ValueError("it does not have three spatial dimensions")
     except FileNotFoundError as error:
-        raise CaseError(f"{path} is missing; segment the scan again.") from error
+        raise CaseError(f"{path} is missing. Segment the scan again.") from error
     except (OSError, EOFError, nrrd.NRRDError, ValueError, KeyError, TypeError) as error:
-        raise CaseError(f"{path.name} cannot be read ({error}); save or make it again.") from error
+        raise CaseError(f"{path.name} cannot be read ({error}). Save it again, or segment the scan again.") from error
     spacing_mm = np.linalg.norm(steps, axis=1)
     # C order turns the header's axes round.
     layers = voxels[None] if is_space.all() else np.moveaxis(voxels, int(np.flatnonzero(~is_space[::-1])[0]), 0)
@@ -137,7 +139,7 @@ def _overlap(whole: SliceGeometry, part: SliceGeometry) -> tuple[tuple[slice, ..
     parallel = (np.abs(spacings[0] - spacings[1]).max(axis=1) <= SAME_STEP * voxel_mm).all()
     if not parallel or np.abs(first - offset).max() > OFFSET_TOLERANCE:
         raise CaseError(
-            "The correction has other voxels than the segmentation that it corrects; in Slicer, set the segmentation's "
+            "The correction and the segmentation have different voxel grids. In Slicer, set the segmentation's "
             "geometry to that of the scan and save it again."
         )
     begins, ends = np.maximum(offset, 0), np.minimum(offset + part.shape, whole.shape)

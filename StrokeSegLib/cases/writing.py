@@ -22,7 +22,9 @@ def check_writable(folder: Path) -> None:
     """
     held = [name for name in (CORRECTED, DECISIONS) if (folder / name).exists()]
     if held:
-        raise OutputError(f"{folder} holds a reader's correction ({held[0]}); choose another folder, or move it away.")
+        raise OutputError(
+            f"{folder} contains a reader's correction ({held[0]}). Choose another folder or move the correction."
+        )
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,15 +15,18 @@ def add_input(command: argparse.ArgumentParser) -> None:
     command.add_argument("input", type=Path, help="DICOM folder or file, NIfTI or NRRD file")
     command.add_argument("--output", type=Path, required=True, metavar="DIR")
     command.add_argument(
-        "--times", type=Path, metavar="FILE", help="seconds of the frames of a perfusion series, in a text file"
+        "--times",
+        type=Path,
+        metavar="FILE",
+        help="text file with the acquisition time of each perfusion frame, in seconds",
     )
-    command.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    command.add_argument("--quiet", action="store_true", help="do not show progress on stderr")
 
 
 def add_run(command: argparse.ArgumentParser) -> None:
     """How scans are run, one or many."""
     command.add_argument(
-        "--method", dest="methods", action="append", default=[], metavar="ID", help="by default what the input allows"
+        "--method", dest="methods", action="append", default=[], metavar="ID", help="default: chosen from the input"
     )
     command.add_argument(
         "--model",
@@ -31,18 +34,25 @@ def add_run(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="BUNDLE",
-        help="name or path; without it each method takes its default, see “models list”",
+        help="model name or path; default: the method's default model, see “models list”",
     )
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     command.add_argument(
-        "--side", choices=["auto", "left", "right"], default="auto", help="report one hemisphere alone"
+        "--side", choices=["auto", "left", "right"], default="auto", help="report only this hemisphere"
     )
     command.add_argument(
-        "--unit", dest="units", action="append", default=[], metavar="NAME=UNIT", help="of a map, as tmax=ms"
+        "--unit",
+        dest="units",
+        action="append",
+        default=[],
+        metavar="NAME=UNIT",
+        help="unit of a map, for example tmax=ms",
     )
     command.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     command.add_argument("--save-probabilities", action="store_true")
-    command.add_argument("--save-scan", action="store_true", help="write the scan without its header, for exports")
+    command.add_argument(
+        "--save-scan", action="store_true", help="also save the scan (without its header), for later exports"
+    )
 
 
 def case_of(options: argparse.Namespace, **more) -> "Case":
@@ -73,7 +83,7 @@ def by_name(pairs: list[str], option: str) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs]
     for (name, equals, value), pair in zip(split, pairs, strict=True):
         if not (name and equals and value):
-            raise StrokeSegError(f"“{option} {pair}” names nothing; write {option} NAME=VALUE, as {option} tmax=….")
+            raise StrokeSegError(f"“{option} {pair}” is not of the form NAME=VALUE, for example {option} tmax=….")
     return {name: value for name, _, value in split}
 
 
@@ -89,5 +99,5 @@ def times_s(file: Path | None) -> tuple[float, ...] | None:
         return tuple(float(number) for number in file.read_text(encoding="utf-8").replace(",", " ").split())
     except (OSError, ValueError) as error:
         raise StrokeSegError(
-            f"{file} cannot be read as times ({error}); it must hold the seconds of the frames and nothing else."
+            f"{file} cannot be read as times ({error}). It must contain one time in seconds per frame, nothing else."
         ) from error

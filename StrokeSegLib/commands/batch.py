@@ -1,4 +1,4 @@
-"""``strokeseg batch``: all studies of a folder or of a table."""
+"""``strokeseg batch``: all studies in a folder or listed in a table."""
 
 import argparse
 import sys
@@ -15,17 +15,20 @@ BUG, USER_ERROR = 1, 2
 
 def add(commands) -> None:
     """Add the command to the parser's."""
-    batch = commands.add_parser("batch", help="segment all studies of a folder or of a table")
+    batch = commands.add_parser("batch", help="segment all studies in a folder or listed in a table")
     batch.add_argument(
-        "input", type=Path, metavar="FOLDER|MANIFEST.csv", help="a table has the column input, and others at will"
+        "input",
+        type=Path,
+        metavar="FOLDER|MANIFEST.csv",
+        help="CSV with an `input` column; all other columns are optional",
     )
     batch.add_argument("--output", type=Path, required=True, metavar="DIR")
     place = batch.add_mutually_exclusive_group()
-    place.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine")
-    place.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, whose workers then run the cases")
-    batch.add_argument("--resume", action="store_true", help="go on with what lies in the output folder")
+    place.add_argument("--workers", type=int, default=1, metavar="N", help="number of worker processes on this machine")
+    place.add_argument("--scheduler", metavar="ADDRESS", help="address of the Dask scheduler that runs the cases")
+    batch.add_argument("--resume", action="store_true", help="resume an interrupted batch")
     add_run(batch)
-    batch.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    batch.add_argument("--quiet", action="store_true", help="do not show progress on stderr")
     batch.set_defaults(command=run)
 
 
@@ -34,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from StrokeSegLib import batch
 
     if options.workers < 1:
-        raise StrokeSegError("A batch needs at least one worker; give --workers 1 or more.")
+        raise StrokeSegError("A batch needs at least one worker. Use --workers 1 or more.")
     usual = replace(
         case_of(options),
         models=tuple(str(Path(model).absolute()) if Path(model).exists() else model for model in options.models),

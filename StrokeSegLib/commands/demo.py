@@ -24,5 +24,5 @@ def run(options: argparse.Namespace) -> None:
     # The demo's patient is the same every time; an earlier one is used again.
     if not (patient / "truth.json").exists():
         write_phantom(patient, seed=DEMO_SEED, lesion="m1")
-    sys.stdout.write(f"A synthetic patient, no real person, in {patient}. Truth: {truth(patient)}\n")
+    sys.stdout.write(f"Synthetic patient written to {patient}. True volumes: {truth(patient)}\n")
     segmented(Case(input=patient / "image", output=options.output / "results"), quiet=False)

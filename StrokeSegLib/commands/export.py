@@ -12,22 +12,32 @@ from StrokeSegLib.vocabulary.exports import DOCUMENTS, LAYOUTS
 
 def add(commands) -> None:
     """Add both commands to the parser's."""
-    labels = commands.add_parser("export-labels", help="add corrected cases to a data set for training")
+    labels = commands.add_parser("export-labels", help="add corrected cases to a training data set")
     labels.add_argument("--layout", dest="kind", choices=LAYOUTS, required=True)
-    documents = commands.add_parser("export", help="write cases as DICOM, a table, pictures or a report")
+    documents = commands.add_parser("export", help="export cases as DICOM, CSV, images or a report")
     documents.add_argument("--as", dest="kind", choices=DOCUMENTS, required=True)
-    documents.add_argument("--empty-patient", action="store_true", help="leave the patient out of DICOM objects")
+    documents.add_argument(
+        "--empty-patient", action="store_true", help="remove the patient's identity from DICOM objects"
+    )
     for command in (labels, documents):
-        command.add_argument("cases", type=Path, nargs="+", metavar="CASE_DIR", help="output of a run, as corrected")
+        command.add_argument(
+            "cases", type=Path, nargs="+", metavar="CASE_DIR", help="output folder of a run, including any corrections"
+        )
         command.add_argument("--output", type=Path, required=True, metavar="DIR")
-        command.add_argument("--name", help="of the case; by default a pseudonym made of the scan's voxels")
+        command.add_argument("--name", help="case name; default: a pseudonym computed from the scan's voxels")
         command.add_argument(
-            "--source", type=Path, metavar="SCAN", help="what was segmented; DICOM objects refer to this series"
+            "--source",
+            type=Path,
+            metavar="SCAN",
+            help="the scan that was segmented; DICOM objects refer to this series",
         )
         command.add_argument(
-            "--name-map", type=Path, metavar="FILE", help="also write which case folder has which name; keep it apart"
+            "--name-map",
+            type=Path,
+            metavar="FILE",
+            help="also write a table of case folders and names; store it separately",
         )
-        command.add_argument("--quiet", action="store_true", help="no progress on stderr")
+        command.add_argument("--quiet", action="store_true", help="do not show progress on stderr")
         command.set_defaults(command=run, empty_patient=False)
 
 
@@ -37,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     from StrokeSegLib.exports.export import export
 
     if len(options.cases) > 1 and (options.name or options.source):
-        raise StrokeSegError("--name and --source are of one case; give one case folder with them.")
+        raise StrokeSegError("--name and --source apply to a single case; pass exactly one case folder.")
     failed, named = 0, []
     for case in options.cases:
         try:

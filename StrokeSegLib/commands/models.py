@@ -10,11 +10,11 @@ def add(commands) -> None:
     """Add the command and its actions to the parser's."""
     models = commands.add_parser("models", help="list, show, verify, install and import model bundles")
     actions = models.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list", help="the bundles that are shipped or installed").set_defaults(command=_list)
-    show = actions.add_parser("show", help="what a bundle says of itself")
+    actions.add_parser("list", help="list shipped and installed bundles").set_defaults(command=_list)
+    show = actions.add_parser("show", help="show the description of a bundle")
     show.add_argument("name")
     show.set_defaults(command=_show)
-    default = actions.add_parser("default", help="let a method run with this model where none is named")
+    default = actions.add_parser("default", help="set a method's default model")
     default.add_argument("name", metavar="NAME")
     default.set_defaults(command=_default)
     verify = actions.add_parser("verify", help="check a bundle's files, hashes and network")
@@ -22,9 +22,9 @@ def add(commands) -> None:
     verify.set_defaults(command=_verify)
     install = actions.add_parser("install", help="install a bundle from a folder, a zip file or a URL")
     install.add_argument("source", metavar="FILE|URL")
-    install.add_argument("--sha256", help="of the file; needed for a URL")
+    install.add_argument("--sha256", help="SHA-256 of the file; required for a URL")
     install.set_defaults(command=_install)
-    imported = actions.add_parser("import", help="make a bundle of a published checkpoint")
+    imported = actions.add_parser("import", help="convert a published checkpoint to a bundle")
     imported.add_argument("checkpoint", type=Path)
     imported.add_argument("--method", required=True, metavar="ID")
     imported.add_argument("--output", type=Path, required=True, metavar="BUNDLE")
@@ -47,7 +47,7 @@ def _default(options: argparse.Namespace) -> None:
 
     bundle = models.find_bundle(options.name)
     models.make_default(bundle)
-    sys.stdout.write(f"{bundle.method} runs with {bundle.name} {bundle.version} from now on.\n")
+    sys.stdout.write(f"The default model of {bundle.method} is now {bundle.name} {bundle.version}.\n")
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -60,18 +60,18 @@ def _verify(options: argparse.Namespace) -> None:
     from StrokeSegLib import methods, models
 
     bundle = models.verify(options.bundle, methods.check)
-    sys.stdout.write(f"{bundle.name} {bundle.version} is whole: {bundle.sha256}\n")
+    sys.stdout.write(f"{bundle.name} {bundle.version} verified, sha256 {bundle.sha256}\n")
 
 
 def _install(options: argparse.Namespace) -> None:
     from StrokeSegLib import methods, models
 
     bundle = models.install(options.source, methods.check, options.sha256)
-    sys.stdout.write(f"{bundle.name} {bundle.version} is installed.\n")
+    sys.stdout.write(f"{bundle.name} {bundle.version} installed.\n")
 
 
 def _import(options: argparse.Namespace) -> None:
     from StrokeSegLib import methods
 
     bundle = methods.import_checkpoint(options.checkpoint, options.method, options.output, options.settings)
-    sys.stdout.write(f"{bundle.name} {bundle.version} is written to {options.output}.\n")
+    sys.stdout.write(f"{bundle.name} {bundle.version} written to {options.output}.\n")

@@ -9,7 +9,7 @@ from StrokeSegLib.commands.arguments import add_input, times_s
 
 def add(commands) -> None:
     """Add the command to the parser's."""
-    perfusion = commands.add_parser("perfusion", help="make the maps of a CT perfusion series, without segmenting")
+    perfusion = commands.add_parser("perfusion", help="compute the maps of a CT perfusion series without segmenting")
     add_input(perfusion)
     perfusion.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     perfusion.set_defaults(command=run)

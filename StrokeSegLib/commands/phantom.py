@@ -8,26 +8,28 @@ from pathlib import Path
 
 def add(commands) -> None:
     """Add the command to the parser's."""
-    phantom = commands.add_parser("phantom", help="make a synthetic patient with known truth")
+    phantom = commands.add_parser("phantom", help="generate a synthetic patient with known truth")
     phantom.add_argument("--output", type=Path, required=True, metavar="DIR")
     phantom.add_argument("--seed", type=int, default=0)
     phantom.add_argument("--kind", choices=["ncct", "ctp"], default="ncct", help="non-contrast CT or CT perfusion")
     phantom.add_argument("--format", choices=["dicom", "nifti", "nrrd", "cpaisd"], default="dicom")
-    phantom.add_argument("--studies", type=int, default=20, metavar="N", help="with --format cpaisd: how many patients")
+    phantom.add_argument(
+        "--studies", type=int, default=20, metavar="N", help="number of patients (--format cpaisd only)"
+    )
     phantom.add_argument(
         "--spacing",
         type=float,
         nargs=3,
         metavar=("X", "Y", "Z"),
-        help="in mm; 0.45 0.45 5 by default, 0.9 0.9 5 for perfusion",
+        help="voxel size in mm; default: 0.45 0.45 5, for perfusion 0.9 0.9 5",
     )
     phantom.add_argument("--tilt", type=float, default=0.0, metavar="DEG")
     phantom.add_argument(
-        "--lesion", default="random", help="random, any, none, or a mechanism such as m1, m2, aca, pca, lacunar"
+        "--lesion", default="random", help="random, any, none or a mechanism such as m1, m2, aca, pca, lacunar"
     )
     phantom.add_argument("--side", choices=["left", "right", "random"], default="random")
-    phantom.add_argument("--motion", choices=["still", "mild", "broken"], default="still", help="with --kind ctp")
-    phantom.add_argument("--sampling", choices=["uniform", "shuttle"], default="uniform", help="with --kind ctp")
+    phantom.add_argument("--motion", choices=["still", "mild", "broken"], default="still", help="--kind ctp only")
+    phantom.add_argument("--sampling", choices=["uniform", "shuttle"], default="uniform", help="--kind ctp only")
     phantom.set_defaults(command=run)
 
 

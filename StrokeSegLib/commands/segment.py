@@ -14,11 +14,21 @@ def add(commands) -> None:
     add_input(segment)
     add_run(segment)
     segment.add_argument(
-        "--map", dest="maps", action="append", default=[], metavar="NAME=FILE", help="cbf, cbv, mtt or tmax, of a CT"
+        "--map",
+        dest="maps",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="perfusion map of this CT (cbf, cbv, mtt or tmax)",
     )
-    segment.add_argument("--age", type=float, metavar="YEARS", help="for the trials' criteria, as the next three")
+    segment.add_argument(
+        "--age",
+        type=float,
+        metavar="YEARS",
+        help="patient age in years (this and the next three options are used for the trial criteria)",
+    )
     segment.add_argument("--nihss", type=int, metavar="POINTS")
-    segment.add_argument("--hours", type=float, metavar="H", help="since the patient was last known well")
+    segment.add_argument("--hours", type=float, metavar="H", help="hours since the patient was last known well")
     segment.add_argument("--aspects", type=int, metavar="POINTS")
     segment.set_defaults(command=run)
 

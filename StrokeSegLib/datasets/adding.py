@@ -56,11 +56,13 @@ def add_to_nnunet(findings: Findings, name: str | None, folder: Path) -> list[Pa
 
     Raises:
         CaseError: the case holds nothing to learn, or not what the data set holds.
-        DataError: the folder is no raw data set of nnU-Net of one CT channel, or the name belongs to another scan.
+        DataError: the folder is not a single-channel nnU-Net raw data set, or the name belongs to another scan.
         OutputError: the folder cannot be written.
     """
     if not NNUNET_FOLDER.fullmatch(folder.name):
-        raise DataError(f"nnU-Net's data sets are called DatasetNNN_NAME, as Dataset501_Stroke, not {folder.name}.")
+        raise DataError(
+            f"nnU-Net data sets are named DatasetNNN_NAME, for example Dataset501_Stroke; “{folder.name}” is not."
+        )
     description = _nnunet_description(folder)
     wanted = None if description is None else [label for label in description["labels"] if label != "background"]
     case = labelled_case(findings, name, wanted)
@@ -135,7 +137,7 @@ def _nnunet_description(folder: Path) -> dict | None:
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is of no data set of one CT channel in {NNUNET_ENDING} files; choose another."
+            f"{path} does not describe a single-channel {NNUNET_ENDING} data set. Choose another folder."
         ) from error
     return description
 

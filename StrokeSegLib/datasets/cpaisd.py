@@ -77,7 +77,7 @@ def write_study(
     """Write one study.
 
     Args:
-        folder: of the study, made if absent.
+        folder: folder of the study, made if absent.
         ct: HU.
         labels: uint8 ``(slice, row, column)``.
         record: what is known of it.
@@ -109,7 +109,7 @@ def write_overview(
     Args:
         folder: the data set.
         place: where a file of a name is written.
-        parameters: of the split, as `metadata.json` tells them.
+        parameters: parameters of the split, as in `metadata.json`.
         added: studies ``<part>/<name>`` that are on their way into the data set, elsewhere on the disk.
     """
     rows, sums, sizes = [], _Sums(), {}

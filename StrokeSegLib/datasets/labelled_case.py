@@ -28,7 +28,7 @@ class LabelledCase:
 
     Args:
         name: in the data set.
-        scan_sha256: of its voxels, by which the same scan is known again.
+        scan_sha256: SHA-256 of the voxels, which identifies the scan.
         study: the scan.
         segments: values by name, of the segments that the labels hold.
         labels: uint8 ``(slice, row, column)``, as the reader left them.
@@ -50,7 +50,7 @@ class LabelledCase:
 
 
 def scan_sha256(study: Study) -> str:
-    """Of the scan's voxels, whole HU, on its acquired slices."""
+    """SHA-256 of the scan's voxels, in whole HU, on its acquired slices."""
     voxels = np.ascontiguousarray(np.rint(study.ct.voxels).astype("<i2"))
     return hashlib.sha256(voxels.tobytes() + str(voxels.shape).encode()).hexdigest()
 
@@ -59,12 +59,14 @@ def case_name(findings: Findings, name: str | None) -> str:
     """The name that was asked for, or a pseudonym that follows from the voxels and tells nothing of the patient.
 
     Raises:
-        CaseError: a name that is no plain file name.
+        CaseError: the name is not a plain file name.
     """
     if name is None:
         return f"case-{scan_sha256(findings.study)[:PSEUDONYM_DIGITS]}"
     if not NAME.fullmatch(name):
-        raise CaseError(f"“{name}” is no name for a case; use up to 64 letters, digits, dots, dashes and underscores.")
+        raise CaseError(
+            f"“{name}” is not a valid case name; use up to 64 letters, digits, dots, dashes and underscores."
+        )
     return name
 
 
@@ -79,10 +81,10 @@ def labelled_case(findings: Findings, name: str | None, wanted: Sequence[str] | 
     if wanted is not None and set(wanted) <= {segment.name for layer in layers for segment in layer.segments}:
         names = list(wanted)
     if not names:
-        raise CaseError("The case has no core, penumbra or infarct, so there is nothing to learn from it.")
+        raise CaseError("The case has no core, penumbra or infarct, so it cannot be used for training.")
     if wanted is not None and set(names) != set(wanted):
         raise CaseError(
-            f"The data set holds {' and '.join(wanted)}, the case {' and '.join(names)}; choose another folder for it."
+            f"The data set contains {' and '.join(wanted)}, the case {' and '.join(names)}. Choose another folder."
         )
     automatic = findings if findings.automatic is None else findings.automatic
     return LabelledCase(

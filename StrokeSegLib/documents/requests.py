@@ -36,10 +36,10 @@ class Case(Asked):
         save_scan: also write the scan without its header, for exports that need its voxels.
         stack: where the input's slices really lie, if its file cannot say so.
         maps: files of ``cbf``, ``cbv``, ``mtt`` and ``tmax`` on the grid of the input, in place of a series.
-        units: of a map, by its name, where the file does not say it.
-        times_s: of the frames of a perfusion series, where the input does not say them.
+        units: unit of each map, by name, if the file does not state it.
+        times_s: times of the perfusion frames, if the input does not state them.
         clinical: what the trials' criteria ask for besides the scan.
-        files: of an input folder that holds several DICOM studies, those of one; empty for all.
+        files: files of one study in an input folder with several DICOM studies; empty for all.
     """
 
     input: Path
@@ -67,7 +67,7 @@ class Export(Asked):
         case: folder of a run, with the reader's correction where there is one.
         kind: one of `EXPORTS`.
         output: the data set, or the folder in which files of the case's name are made.
-        name: of the case there; a pseudonym from the scan's voxels if not given.
+        name: name of the case in the data set; a pseudonym computed from the scan's voxels if not given.
         source: the scan, where the case folder does not hold it; for DICOM the series that the objects refer to.
         empty_patient: leave the patient out of DICOM objects.
 
@@ -84,11 +84,11 @@ class Export(Asked):
 
     def __post_init__(self):
         if self.kind not in EXPORTS:
-            raise CaseError(f"A case cannot be exported as “{self.kind}”; choose one of: {', '.join(EXPORTS)}.")
+            raise CaseError(f"Unknown export “{self.kind}”; choose one of: {', '.join(EXPORTS)}.")
         if self.kind in OF_A_SERIES and self.source is None:
             raise CaseError(
-                "DICOM objects refer to the series that was segmented; give it by --source. A case whose scan was no "
-                "DICOM has none."
+                "DICOM objects refer to the series that was segmented. Pass it with --source. SEG and SR can be "
+                "exported only for cases segmented from DICOM."
             )
 
 

@@ -21,7 +21,7 @@ class Setting:
 
     Args:
         group: one of `GROUPS`.
-        key, value: of that group; the value is JSON, or a name, which a command line gives without quotes.
+        key, value: key and value in that group; the value is JSON, or a name, without quotes on a command line.
     """
 
     group: str
@@ -44,7 +44,7 @@ def setting_of(text: str) -> Setting:
     group, _, rest = text.partition(".")
     key, equals, value = rest.partition("=")
     if group not in GROUPS or not equals:
-        raise BundleError(f"“{text}” is no setting; write preparation.KEY=VALUE or prediction.KEY=VALUE.")
+        raise BundleError(f"Unknown setting “{text}”. Use preparation.KEY=VALUE or prediction.KEY=VALUE.")
     return Setting(group, key, value_of(text, value))
 
 
@@ -59,10 +59,8 @@ def value_of(setting: str, value: str) -> object:
     except ValueError as error:
         if NAME.fullmatch(value) and value not in ("NaN", "Infinity"):
             return value
-        raise BundleError(
-            f"The value of “{setting}” is neither a number, true, false, null, a name nor a list."
-        ) from error
+        raise BundleError(f"The value of “{setting}” must be a number, true, false, null, a name or a list.") from error
 
 
 def _not_a_number(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")

@@ -35,8 +35,8 @@ def write_documents(
     """Write ``report.dcm``, the PDF report, and ``picture-NN.dcm`` for each picture into a folder.
 
     Args:
-        findings: of a case, as corrected.
-        name: of the case in the report.
+        findings: findings of a case, as corrected.
+        name: name of the case in the report.
         pictures: as for `secondary_captures`.
         source: DICOM folder or file with the series that was segmented.
         folder: which exists.

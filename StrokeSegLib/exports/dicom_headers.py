@@ -48,7 +48,7 @@ class SourceImages:
     """What DICOM objects refer to.
 
     Args:
-        headers: of the images, one a file, their text decoded.
+        headers: headers of the images, one per file, with decoded text.
         character_set: Specific Character Set of the series; None where it has none.
     """
 
@@ -60,7 +60,7 @@ def source_of(findings: Findings, source: Path, empty_patient: bool) -> tuple[So
     """The series that a case was made of, and its images as far as objects refer to them.
 
     Args:
-        findings: of the case.
+        findings: findings of the case.
         source: DICOM folder, archive or file with the series.
         empty_patient: see `source_images`.
 
@@ -88,7 +88,9 @@ def source_images(series: SourceSeries, empty_patient: bool) -> SourceImages:
         headers = [pydicom.dcmread(path, stop_before_pixels=True, force=True) for path in paths]
         _check_identifiers(headers, paths)
         if len(headers) > 1 and any("NumberOfFrames" in header for header in headers):
-            raise CaseError("The series lies in several multi-frame files, which one DICOM SEG cannot refer to.")
+            raise CaseError(
+                "The series consists of several multi-frame files; one DICOM SEG cannot refer to more than one."
+            )
         character_set = headers[0].get("SpecificCharacterSet")
         return SourceImages([_prepared(header, series, empty_patient) for header in headers], character_set)
 
@@ -115,7 +117,7 @@ def save(made: Dataset, source: SourceImages, path: Path) -> None:
             except (UnicodeError, LookupError):
                 continue
     raise CaseError(
-        "The patient's name or id cannot be written as it stands in the series (its Specific Character Set is wrong); "
+        "The patient's name or ID in the series does not match its Specific Character Set and cannot be copied; "
         "export without the patient, or correct the series."
     )
 
@@ -141,15 +143,17 @@ def _check_identifiers(headers: list[Dataset], paths: list[Path]) -> None:
             if not UID.fullmatch(str(header.get(name) or "")):
                 what = "has no" if not header.get(name) else "has a malformed"
                 raise CaseError(
-                    f"{shown_name(path)} {what} {words}, by which DICOM objects refer to it; export the scan again."
+                    f"{shown_name(path)} {what} {words}, which DICOM objects must refer to. Export the scan again."
                 )
     for name, words in SHARED_UIDS.items():
         if len({str(header.get(name)) for header in headers}) > 1:
-            raise CaseError(f"The images of the series differ in {words}; DICOM objects cannot refer to them as one.")
+            raise CaseError(
+                f"The images of the series differ in {words}; DICOM objects cannot refer to them as one series."
+            )
     instances = [str(header.SOPInstanceUID) for header in headers]
     if len(set(instances)) < len(instances):
         raise CaseError(
-            f"{len(instances) - len(set(instances)) + 1} images have the same SOP Instance UID, so that DICOM objects "
+            f"{len(instances) - len(set(instances)) + 1} images have the same SOP Instance UID, so DICOM objects "
             "cannot refer to one of them; export the scan again from the PACS."
         )
 

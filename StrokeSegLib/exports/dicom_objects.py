@@ -30,14 +30,14 @@ def write_dicom(
     source's, names and dates included.
 
     Args:
-        findings: of a case, as corrected.
+        findings: findings of a case, as corrected.
         source: DICOM folder or file with the series that was segmented.
         place: where a file of a name is written.
         empty_patient: leave patient and study attributes empty but for the study's UID.
         progress: called with a fraction and a stage; it may raise `Cancelled`.
 
     Raises:
-        CaseError: the source is no DICOM, or not the series of this case.
+        CaseError: the source is not DICOM or not the series of this case.
     """
     series, images = source_of(findings, source, empty_patient)
     names = list(findings.volumes_ml)

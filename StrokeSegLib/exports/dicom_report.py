@@ -48,9 +48,9 @@ def structured_report(
     """Volume, place and origin of each segment, ASPECTS and mismatch.
 
     Args:
-        findings: of the case.
+        findings: findings of the case.
         segmentations: by name, of the segments that have a voxel; the others are reported with 0 ml.
-        tracking_uids: of all segments, as in their segmentations.
+        tracking_uids: tracking UIDs of all segments, as in their segmentations.
         images: headers of the series that the segmentations refer to.
     """
     observer = sr.DeviceObserverIdentifyingAttributes(

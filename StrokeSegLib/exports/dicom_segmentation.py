@@ -16,7 +16,7 @@ from StrokeSegLib.imaging.dicom_source import SourceSeries
 from StrokeSegLib.vocabulary.terminology import TERMS, Code
 
 SERIES_NUMBER = 7001
-"""Of the segmentations; the report's is the next one. Numbers of this size do not meet a scanner's own."""
+"""Series Number of the segmentations; the report's is the next one. Scanners do not use numbers this large."""
 
 DEVICE_SERIAL_NUMBER = "none"
 """A type 1 attribute, which a program has no value for."""
@@ -47,13 +47,13 @@ def segmentation(
 
     Args:
         findings: whose segment it is.
-        name: of the segment, one of `TERMS`.
+        name: name of the segment, one of `TERMS`.
         mask: ``(slice, row, column)`` on the case's slices, with at least one voxel.
         source: the series, and how its images relate to the slices.
         images: its headers, one for each of ``source.images``, or the one multi-frame image that holds them all.
-        series_uid: of all segmentations of the case.
-        number: of this object in its series, from 1.
-        tracking_uid: of the segment, the same in the report.
+        series_uid: series UID of all segmentations of the case.
+        number: number of this object in its series, from 1.
+        tracking_uid: tracking UID of the segment, the same in the report.
     """
     term = TERMS[name]
     return hd.seg.Segmentation(
@@ -111,6 +111,6 @@ def _description(findings: Findings, name: str, tracking_uid: str) -> hd.seg.Seg
 
 
 def _algorithm(run: MethodRun) -> AlgorithmIdentificationSequence:
-    # Of what is no network, thresholds are the nearest in DICOM's list.
+    # Not a network: thresholding is the nearest term in DICOM's list.
     family = codes.DCM.ArtificialIntelligence if run.is_network else codes.DCM.HistogramAnalysis
     return AlgorithmIdentificationSequence(name=run.model_name, family=family, version=run.model_version)

@@ -26,7 +26,7 @@ def combined(parts: Sequence[Findings]) -> Findings:
             if name == HAEMORRHAGE:  # Of the study, whichever method ran.
                 continue
             if name in marked_by:
-                raise StrokeSegError(f"{marked_by[name]} and {method} both mark “{name}”; run them one by one.")
+                raise StrokeSegError(f"{marked_by[name]} and {method} both segment “{name}”. Run them separately.")
             marked_by[name] = method
     blood = [part.blood_layer for part in parts if part.blood_layer]
     return replace(

@@ -90,7 +90,7 @@ class Findings:
         perfusion: the maps, of a CT perfusion study.
         mismatch: where thresholds on the maps were applied.
         clinical: what was given besides the scan.
-        criteria: of the trials, where there is a mismatch to judge them by.
+        criteria: trial criteria, if there is a mismatch.
         aspects: the score of both sides, where regions were looked for.
         automatic: what was found before a reader corrected it; None as long as nobody did.
         edited: names of the segments that the reader changed.

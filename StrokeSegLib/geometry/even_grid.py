@@ -50,7 +50,7 @@ class EvenGrid:
         Args:
             mask: boolean ``(slice, row, column)`` on the stack, not empty.
             stack: where the slices lie.
-            spacing_mm: of the grid; None takes the stack's own, so that the grid of a regular stack is a box of it.
+            spacing_mm: spacing of the grid; None uses the stack's own, so the grid of a regular stack is part of it.
         """
         spacing = np.array(spacing_mm or (stack.slice_spacing_mm, *stack.pixel_spacing_mm))
         low, high = np.full(3, np.inf), np.full(3, -np.inf)
@@ -116,11 +116,11 @@ class EvenGrid:
             yield _resampled(between, *to_slice(self._shear_mm(index)))
 
     def _places_mm(self, axis: int) -> np.ndarray:
-        """Of the grid's planes, rows or columns."""
+        """Positions of the grid's planes, rows or columns."""
         return self.first_mm[axis] + np.arange(self.shape[axis]) * self.spacing_mm[axis]
 
     def _shear_mm(self, index: int) -> tuple[float, float]:
-        """Of a slice against the first; exactly the same for all slices of a stack that is not sheared."""
+        """Offset of a slice from the first; exactly equal for all slices of a stack that is not sheared."""
         down, along = self.stack.shear_mm[index]
         return round(float(down), 6), round(float(along), 6)
 

@@ -44,7 +44,7 @@ def axial_volume(
 
     Args:
         stored: the file's array.
-        spacing_mm: of ``i, j, k`` (ITK's order).
+        spacing_mm: spacing of ``i, j, k`` (ITK's order).
         origin_mm: LPS position of voxel ``[0, 0, 0]``.
         direction: ``(3, 3)`` ITK direction matrix.
     """
@@ -78,7 +78,9 @@ def axial_stack(stored: np.ndarray, stack: SliceStack, thickness_mm: float) -> t
         ImageError: the slices are not axial, or not as many as the stack has positions.
     """
     if len(stored) != len(stack.positions_mm):
-        raise ImageError(f"The volume has {len(stored)} slices, but {len(stack.positions_mm)} positions were given.")
+        raise ImageError(
+            f"The volume has {len(stored)} slices, but {len(stack.positions_mm)} slice positions were given."
+        )
     positions_mm, pixel_spacing_mm = np.asarray(stack.positions_mm, float), tuple(stack.pixel_spacing_mm)
     row_direction, column_direction = np.asarray(stack.row_direction, float), np.asarray(stack.column_direction, float)
     normal = np.cross(row_direction, column_direction)
@@ -86,7 +88,7 @@ def axial_stack(stored: np.ndarray, stack: SliceStack, thickness_mm: float) -> t
     direction = np.stack([row_direction, column_direction, -normal if descending else normal], axis=1)
     axes = axes_towards_lps(direction)
     if axes.permutation[0] != 0:
-        raise ImageError("The slices are sagittal or coronal; open the axial series of this scan instead.")
+        raise ImageError("The slices are sagittal or coronal. Open the axial series of this scan instead.")
     # Direction, distance and number of voxels of the stored rows and columns; a patient who lies on the side has rows
     # where others have columns.
     in_plane = [

@@ -35,7 +35,7 @@ def unpacked(path: Path) -> Iterator[Path]:
     """
     name = path.name.lower()
     if path.is_file() and name.endswith(OTHER_ARCHIVES):
-        raise ImageError(f"{shown_name(path)} is an archive; unpack it first and give the folder.")
+        raise ImageError(f"{shown_name(path)} is an archive of an unsupported format. Unpack it and choose the folder.")
     if not (path.is_file() and name.endswith(ZIP_SUFFIX)):
         yield path
         return
@@ -67,17 +67,17 @@ def _unpack(path: Path, folder: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if any(member.flag_bits & ENCRYPTED for member in members):
-                raise ImageError(f"{shown_name(path)} is encrypted; unpack it with its password and give the folder.")
+                raise ImageError(f"{shown_name(path)} is encrypted. Unpack it with its password and choose the folder.")
             needed = sum(member.file_size for member in members) + SPARE_BYTES
             if needed > shutil.disk_usage(folder).free:
                 raise ImageError(
                     f"{shown_name(path)} needs {needed / 1e9:.1f} GB of temporary disk space to be unpacked, more than "
-                    "is free; unpack it elsewhere and give the folder."
+                    "is free. Unpack it elsewhere and choose the folder."
                 )
             archive.extractall(folder)
     except ZIP_ERRORS as error:
         raise ImageError(
-            f"{shown_name(path)} is not a complete zip file or cannot be unpacked ({error}); copy it again."
+            f"{shown_name(path)} is not a complete zip file or cannot be unpacked ({error}). Copy it again."
         ) from error
 
 
@@ -86,7 +86,7 @@ def _scan_in(path: Path, folder: Path) -> Path:
     files = files_below(folder)
     volumes = [file for file in files if file.name.lower().endswith((*SUFFIXES, PAIR_SUFFIXES[0]))]
     if len(volumes) > 1 and not any(_is_dicom(file) for file in files):
-        raise ImageError(f"{shown_name(path)} holds {len(volumes)} volumes; unpack it and give one of them.")
+        raise ImageError(f"{shown_name(path)} contains {len(volumes)} volumes. Unpack it and choose one of them.")
     if len(volumes) == 1:
         return volumes[0]
     while len(inside := [child for child in folder.iterdir() if may_be_image(child.name)]) == 1 and inside[0].is_dir():

@@ -21,7 +21,7 @@ COARSE_BONE_HU = 110.0
 """Averaged voxels above this hold bone."""
 
 SKULL_DIRECTIONS = 6
-"""Of eight directions in the slice, those in which brain must meet bone; muscle below the skull does not."""
+"""Number of the eight in-plane directions in which brain must meet bone; muscle below the skull does not."""
 
 SULCUS_RADIUS_MM = 6.0
 """Sulci and cisterns up to twice this wide belong to the intracranial space though their CSF is not soft tissue."""
@@ -36,7 +36,7 @@ NECK_RADIUS_MM = 4.0
 """Bridges narrower than twice this (foramina, sutures, orbital fissures) do not join a structure to the brain."""
 
 SMALLEST_BRAIN_MM2 = 400.0
-"""A component smaller than this in every slice is no brain."""
+"""A component smaller than this in every slice is not brain."""
 
 
 def brain_mask(hu: np.ndarray, geometry: SliceGeometry) -> np.ndarray:

@@ -36,8 +36,8 @@ def read_dicom(
     Args:
         path: file or folder.
         wanted: which of the two.
-        times_s: of a perfusion series' frames, where its headers' are missing or wrong.
-        files: of the folder, the only ones to read.
+        times_s: times of the perfusion frames, if the headers lack them or are wrong.
+        files: the only files of the folder to read.
 
     Raises:
         ImageError: nothing that is wanted, several patients, damaged files, images that contradict each other.
@@ -47,7 +47,7 @@ def read_dicom(
     if study.series is not None or not others or not study.shows_contrast:
         return study
     for other in others:
-        sentence = f"The vessels in {first.series.label} show contrast; {other.series.label} was taken instead."
+        sentence = f"The vessels in {first.series.label} show contrast; {other.series.label} was used instead."
         plain = study_of(replace(other, sentence=sentence))
         if not plain.shows_contrast:
             return plain
@@ -109,8 +109,8 @@ def _table_movement(series: Series) -> list[str]:
     if moved_mm < TABLE_MOVEMENT_MM:
         return []
     return [
-        f"The slices of one position lie up to {moved_mm:.2f} mm apart from frame to frame (the table moved); each is "
-        "placed in the middle."
+        f"Slice positions differ by up to {moved_mm:.2f} mm between frames (table movement); each slice was "
+        "placed at the median position."
     ]
 
 
@@ -137,8 +137,8 @@ def decoded_slices(series: Series) -> tuple[np.ndarray, list[ImageHeader], int]:
                     "a time series" if len({image.times for image in images}) > 1 else "several reconstructions mixed"
                 )
                 raise ImageError(
-                    f"The series holds different images at the same position ({images[index].name} and "
-                    f"{images[start].name}: {kind}); give a single head CT."
+                    f"The series contains different images at the same position ({images[index].name} and "
+                    f"{images[start].name}: {kind}); choose a single head CT."
                 )
         kept.append(start)
         start += len(members)
@@ -147,7 +147,7 @@ def decoded_slices(series: Series) -> tuple[np.ndarray, list[ImageHeader], int]:
 
 
 def _left_out(duplicates: int) -> list[str]:
-    return [f"{duplicates} duplicate slices were left out."] if duplicates else []
+    return [f"{duplicates} duplicate slices were ignored."] if duplicates else []
 
 
 def _thicknesses_mm(images: Sequence[ImageHeader]) -> list[float]:

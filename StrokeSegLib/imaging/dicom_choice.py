@@ -56,7 +56,7 @@ def choose_series(found: DicomImages, wanted: Wanted = "any") -> list[Choice]:
     series = _of_kind(all_series(candidates), wanted)
     ranked = sorted(series, key=lambda one: tuple(one.merits.values()), reverse=True)
     if not ranked[0].is_axial:
-        raise ImageError("The folder holds only sagittal or coronal CT images; give the axial series.")
+        raise ImageError("The folder contains only sagittal or coronal CT images. Choose the axial series.")
     return [
         _choice(one, ranked, found.images, unreadable) for one in ranked if one is ranked[0] or _is_rival(one, ranked)
     ]
@@ -91,7 +91,7 @@ def _choice(
         decisive = next(
             (merit for merit, value in best.merits.items() if value != other.merits[merit]), "first of equal series"
         )
-        sentence = f"Of {len(ranked)} {kind} series {best.label} was taken: {decisive}, against {other.label}."
+        sentence = f"{best.label} was chosen from {len(ranked)} {kind} series ({decisive}; next best: {other.label})."
     lost = [one for one in unreadable if one.series_uid in {"", *(image.series_uid for image in best.images)}]
     named = {one.path for one in unreadable}
     others = [image for image in images if image.path not in named]
@@ -100,7 +100,7 @@ def _choice(
     if beside:
         lie, were = ("lies", "was") if len(beside) == 1 else ("lie", "were")
         warnings.append(
-            f"{_listed([image.name for image in beside])} {lie} beside the line of the other slices and {were} left "
+            f"{_listed([image.name for image in beside])} {lie} off the line of the other slices and {were} left "
             "out; check the Image Position (Patient)."
         )
     return Choice(best, sentence, tuple(warnings))
@@ -108,23 +108,27 @@ def _choice(
 
 def _contrast(series: Series) -> Iterator[str]:
     if not series.is_time_series and not series.is_without_contrast:
-        what = "header names a contrast agent" if series.names_contrast_agent else "description names contrast"
+        what = (
+            "DICOM header states a contrast agent"
+            if series.names_contrast_agent
+            else "series description mentions contrast"
+        )
         yield (
-            f"The {what} in {series.label}: this is probably not a non-contrast CT. Density of tissue, core and "
-            "penumbra may be wrong; give the series without contrast."
+            f"The {what} in {series.label}: this is probably not a non-contrast CT. Tissue density, core and "
+            "penumbra may be wrong. Choose the series without contrast."
         )
 
 
 def _unscaled(series: Series) -> Iterator[str]:
     if series.first.rescale is None:
         yield (
-            f"The images of {series.label} have no Rescale Slope and Intercept; their stored values are read as HU. "
+            f"The images of {series.label} have no Rescale Slope and Intercept; their stored values were read as HU. "
             "Check the density of air (−1000 HU) and brain (about 30 HU)."
         )
     elif series.first.rescale_type not in HU_TYPES:
         yield (
-            f"The header says that the values of {series.label} are {series.first.rescale_type}, not HU; a method made "
-            "for HU may be wrong."
+            f"According to the header, the values of {series.label} are {series.first.rescale_type}, not HU; results "
+            "may be wrong."
         )
 
 
@@ -140,12 +144,12 @@ def _lost_files(best: Series, lost: Sequence[Unreadable]) -> Iterator[str]:
     limit = LARGEST_LOSS if best.is_time_series else LARGEST_SLICE_LOSS
     if len(own) > limit * (len(own) + len(best.images)):
         raise ImageError(
-            f"{len(own)} of {len(own) + len(best.images)} images of {best.label} cannot be read ({own[0].sentence}); "
-            "copy the series again."
+            f"{len(own)} of {len(own) + len(best.images)} images of {best.label} cannot be read ({own[0].sentence}). "
+            "Copy the series again."
         )
     others = f", nor can {len(lost) - NAMED} more files" if len(lost) > NAMED else ""
     sentences = "; ".join(one.sentence for one in lost[:NAMED])
-    yield f"{sentences}{others}. What cannot be read was left out; copy it again if it belongs to the scan."
+    yield f"{sentences}{others}. Unreadable files were left out. Copy them again if they belong to the scan."
 
 
 def _siblings(best: Series, images: Sequence[ImageHeader]) -> Iterator[str]:
@@ -155,7 +159,7 @@ def _siblings(best: Series, images: Sequence[ImageHeader]) -> Iterator[str]:
     reasons: dict[str, int] = {}
     for image in images:
         if image.series_uid in uids and (image.path, image.frame) not in own and image.modality == "CT":
-            reason = _difference(image, best) if image.series_uid else "they do not name their series"
+            reason = _difference(image, best) if image.series_uid else "their series is not stated"
             reasons[reason] = reasons.get(reason, 0) + 1
     for reason, count in reasons.items():
         yield (
@@ -170,7 +174,7 @@ def _difference(image: ImageHeader, best: Series) -> str:
     if image.is_colour or image.is_localiser or not _is_slice(image):
         return "they are localisers, screenshots or colour images"
     if image.position_mm is None or image.orientation is None or image.pixel_spacing_mm is None:
-        return "they have no position, orientation or pixel size"
+        return "their position, orientation or pixel size is missing"
     if image.shape != first.shape:
         return f"their matrix is {image.shape[0]}×{image.shape[1]} instead of {first.shape[0]}×{first.shape[1]}"
     if not np.allclose(image.pixel_spacing_mm, best.pixel_spacing_mm, rtol=1e-3):
@@ -181,7 +185,7 @@ def _difference(image: ImageHeader, best: Series) -> str:
     if kernel_of(image) != kernel_of(first):
         return "their reconstruction kernel differs"
     if image.has_contrast != first.has_contrast:
-        return f"they were made {'with' if image.has_contrast else 'without'} contrast agent"
+        return f"they were acquired {'with' if image.has_contrast else 'without'} contrast agent"
     for name, text in (("acquired_at_s", "acquired"), ("acquired_s", "acquired"), ("created_s", "created")):
         ours, theirs = ([getattr(one.times, name) for one in group] for group in (best.images, (image,)))
         if None not in ours and theirs[0] is not None and max(theirs[0] - max(ours), min(ours) - theirs[0]) > 60:
@@ -210,13 +214,15 @@ def _of_kind(series: list[Series], wanted: Wanted) -> list[Series]:
     ]
     if wanted == "ncct":
         if not single:
-            raise ImageError(f"The folder holds only {_series_or_frames(perfusion, moving)}; give a single head CT.")
+            raise ImageError(
+                f"The folder contains only {_series_or_frames(perfusion, moving)}. Choose a single head CT."
+            )
         return single
     if wanted == "ctp" or (moving and not single):
         if not perfusion:
             what = _series_or_frames(perfusion, moving) if moving else f"{single[0].label} of single slices"
             raise ImageError(
-                f"The folder holds no CT perfusion series that can be read, but {what}; give the folder of a perfusion "
+                f"No readable CT perfusion series was found, but {what}. Choose the folder of a perfusion "
                 "series whose frames lie at the same positions."
             )
         return perfusion
@@ -236,7 +242,7 @@ def _check_one_patient(images: Sequence[ImageHeader]) -> None:
     """Raises: ImageError: an id, a name or a date of birth differs between images that give one."""
     for known in zip(*{image.patient for image in images}, strict=True):
         if len(set(known) - {""}) > 1:
-            raise ImageError("The folder holds images of more than one patient; give one patient's folder.")
+            raise ImageError("The folder contains images of more than one patient. Choose one patient's folder.")
 
 
 def _measured_ct(images: Sequence[ImageHeader]) -> list[ImageHeader]:
@@ -244,13 +250,13 @@ def _measured_ct(images: Sequence[ImageHeader]) -> list[ImageHeader]:
     ct = [image for image in images if image.modality == "CT" or (not image.modality and _is_slice(image))]
     if not ct:
         found = ", ".join(sorted({image.modality or "unknown" for image in images}))
-        raise ImageError(f"The images are not CT but {found}; give the non-contrast head CT.")
+        raise ImageError(f"The images are not CT but {found}. Choose the non-contrast head CT.")
     grey = [image for image in ct if not image.is_colour]
     if not grey:
-        raise ImageError("The CT images are in colour (RGB or palette), which is no measurement; give the original HU.")
+        raise ImageError("The CT images are in colour (RGB or palette) and contain no HU. Choose the original images.")
     slices = [image for image in grey if _is_slice(image) and not image.is_localiser]
     if not slices:
-        raise ImageError("Only localisers or screenshots were found, no CT slices; give the folder of the head CT.")
+        raise ImageError("Only localisers or screenshots were found, no CT slices. Choose the folder of the head CT.")
     return placed_images(slices)
 
 
@@ -291,5 +297,5 @@ def placed_images(images: Sequence[ImageHeader]) -> list[ImageHeader]:
         if image.position_mm is not None and image.orientation is not None and image.pixel_spacing_mm is not None
     ]
     if not placed:
-        raise ImageError("The CT images carry no position, orientation or pixel size; export them again from the PACS.")
+        raise ImageError("The CT images have no position, orientation or pixel size. Export them again from the PACS.")
     return placed

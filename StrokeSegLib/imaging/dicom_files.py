@@ -104,7 +104,7 @@ def _with_pixels(dataset: pydicom.Dataset, file) -> DicomFile:
     order = "little" if syntax.is_little_endian else "big"
     tag = int.from_bytes(head[:2], order) << 16 | int.from_bytes(head[2:4], order)
     if tag in FLOAT_PIXELS:
-        raise UnreadableFileError("its pixels are floating-point numbers, which a CT image does not have")
+        raise UnreadableFileError("its pixels are floating-point numbers, which is invalid for a CT image")
     if tag != PIXEL_DATA:
         return DicomFile(dataset, syntax, None, 0)
     implicit = syntax.is_implicit_VR

@@ -19,8 +19,8 @@ class Unreadable:
     Args:
         path: the file.
         reason: what is wrong with it.
-        series_uid: of the series that it belongs to; empty where even that cannot be read.
-        modality: of the image; empty where even that cannot be read.
+        series_uid: UID of the series that the file belongs to; empty if unreadable.
+        modality: modality of the image; empty if unreadable.
     """
 
     path: Path
@@ -51,7 +51,7 @@ def read_headers(path: Path, files: Sequence[Path] = ()) -> DicomImages:
 
     Args:
         path: file or folder; a DICOMDIR stands for its folder.
-        files: of the folder, the only ones to read.
+        files: the only files of the folder to read.
 
     Raises:
         ImageError: no image that can be used; the sentence says what is there.
@@ -80,12 +80,12 @@ def _nothing(path: Path, files: Sequence[Path], unreadable: Sequence[Unreadable]
         others = f" (and {len(unreadable) - 1} more files)" if len(unreadable) > 1 else ""
         return f"{unreadable[0].sentence}{others}. Copy it again, or export the scan again from the PACS."
     if not files:
-        return f"{name} is empty; give the folder of the head CT, or a NIfTI or NRRD file."
+        return f"{name} is empty. Choose the folder of the head CT, or a NIfTI or NRRD file."
     volumes = sorted(file.name for file in files if file.name.lower().endswith(SUFFIXES))
     if volumes and path.is_dir():
         count = f"{len(volumes)} volumes" if len(volumes) > 1 else "a volume"
-        return f"{name} holds {count} ({', '.join(volumes[:3])}) but no DICOM images; give one of the files itself."
-    return f"{name} holds no DICOM images; give the folder of the head CT, or a NIfTI or NRRD file."
+        return f"{name} contains {count} ({', '.join(volumes[:3])}) but no DICOM images. Choose one of the files."
+    return f"{name} contains no DICOM images. Choose the folder of the head CT, or a NIfTI or NRRD file."
 
 
 def _images_of(path: Path) -> list[ImageHeader] | Unreadable:

@@ -44,7 +44,7 @@ def frames_of(series: Series, times_s: Sequence[float] | None = None) -> Frames:
 
     Args:
         series: images at repeated positions, in any order.
-        times_s: of the frames, where the headers' are missing or wrong; the headers then give the order alone.
+        times_s: frame times, if the headers lack them or are wrong; the headers then only give the order.
 
     Raises:
         ImageError: times that are missing or do not tell the images apart, or positions with unequal numbers of images.
@@ -93,8 +93,8 @@ def decoded_frames(frames: Frames) -> np.ndarray:
         first, second = (np.array(pixels) for _, pixels in decoded((kept, other)))
         if not np.array_equal(first, second):
             raise ImageError(
-                f"The perfusion series holds different images of one position and time ({kept.name} and "
-                f"{other.name}: several reconstructions mixed); export one reconstruction."
+                f"The perfusion series contains different images of one position and time ({kept.name} and "
+                f"{other.name}: several reconstructions mixed). Export a single reconstruction."
             )
     return voxels
 
@@ -121,18 +121,18 @@ def _times_of(series: Series, order_suffices: bool) -> np.ndarray:
         if _told_apart(series, values) < TOLD_APART * different:
             found.append(f"{attribute} is the same for images of one position")
         elif name in TIMES and (counter := _counter_against(series, values)):
-            found.append(f"{attribute} runs against {counter}")
+            found.append(f"{attribute} contradicts {counter}")
         else:
             return values
     shown = f" ({'; '.join(found)})" if found else ""
     if order_suffices:
         raise ImageError(
-            f"The images of the perfusion {series.label} cannot be put in order: no time and no number in their "
-            f"headers tells those of one position apart{shown}. Export the series again from the scanner."
+            f"The images of the perfusion {series.label} cannot be sorted: no time and no number in their "
+            f"headers distinguishes those at the same position{shown}. Export the series again from the scanner."
         )
     raise ImageError(
         f"The perfusion {series.label} repeats {len(series.positions)} positions, but the times of its images are "
-        f"missing or the same{shown}; export it again with its acquisition times, or {HOW_TO_GIVE_TIMES}."
+        f"missing or equal{shown}. Export it again with its acquisition times, or {HOW_TO_GIVE_TIMES}."
     )
 
 
@@ -162,7 +162,7 @@ def _warning_of_timeless(names: list[str]) -> tuple[str, ...]:
     if not names:
         return ()
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return (f"The header of {shown} has no usable time, which the other images have; left out of the series.",)
+    return (f"{shown} was left out of the series: its header has no usable time, unlike the other images.",)
 
 
 def _warning_of_unequal(series: Series, counts: list[int]) -> tuple[str, ...]:
@@ -179,9 +179,9 @@ def _warning_of_unequal(series: Series, counts: list[int]) -> tuple[str, ...]:
         for count, positions in sorted(Counter(counts).items(), reverse=True)
     )
     if lost > LARGEST_LOSS * sum(counts):
-        raise ImageError(f"The perfusion {series.label} has {found}; it is incomplete, export it again.")
+        raise ImageError(f"The perfusion {series.label} is incomplete ({found}). Export it again.")
     return (
-        f"The perfusion series has {found} (a pass was cut off, or files are missing); "
+        f"The perfusion series has {found} (a pass was interrupted, or files are missing); "
         f"{lost} images were left out so that {fewest} frames remain.",
     )
 

@@ -51,7 +51,7 @@ class StoredPixels:
         syntax: transfer syntax.
         start: first byte of the pixels; None for a deflated file.
         frames: how many images the file holds.
-        bits_allocated, bits_stored: of a pixel.
+        bits_allocated, bits_stored: Bits Allocated and Bits Stored.
         is_signed: whether the stored values are in two's complement.
         bytes_missing: that the file lacks behind its header; above 0 it is truncated.
     """

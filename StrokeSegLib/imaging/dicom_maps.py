@@ -30,16 +30,16 @@ def read_dicom_map(path: Path) -> tuple[Volume, str]:
     grey = [image for image in read_headers(path).images if not image.is_colour]
     if not grey:
         raise ImageError(
-            f"{shown_name(path)} is a colour map (RGB or palette), and colours are no measurement; "
-            "export the map with its real values."
+            f"{shown_name(path)} is a colour image (RGB or palette) and contains no values. "
+            "Export the map with its real values."
         )
     series = series_of(placed_images(grey))
     if len(series) > 1:
         found = ", ".join(one.label for one in series)
-        raise ImageError(f"{shown_name(path)} holds {len(series)} series ({found}); give the folder of one map.")
+        raise ImageError(f"{shown_name(path)} contains {len(series)} series ({found}). Choose the folder of one map.")
     truncated = [image for image in grey if image.pixels.bytes_missing]
     if truncated:
-        raise ImageError(f"{truncated[0].name} is truncated; copy it again.")
+        raise ImageError(f"{truncated[0].name} is truncated. Copy it again.")
     check_decodable(series[0].images)
     values, images, _ = decoded_slices(series[0])
     mappings = [_mapping_of(image) for image in images]
@@ -74,7 +74,7 @@ def _mapping_of(image: ImageHeader) -> RealWorldMapping:
             values.numbers(name, 1, (-np.inf, np.inf)) for name in ("RealWorldValueSlope", "RealWorldValueIntercept")
         ]
     except FaultyHeaderError as error:
-        raise ImageError(f"{image.name} cannot be read: {error}; export the map again.") from error
+        raise ImageError(f"{image.name} cannot be read: {error}. Export the map again.") from error
     if None in linear:
         return RealWorldMapping(1.0, 0.0, unit)
     codes = first_item(mapping, "MeasurementUnitsCodeSequence")

@@ -45,7 +45,9 @@ def check_decodable(images: Iterable[ImageHeader]) -> None:
     """
     for image in images:
         if image.has_modality_table:
-            raise ImageError(f"{image.name} stores HU through a lookup table, which is not supported; convert it.")
+            raise ImageError(
+                f"{image.name} stores HU through a lookup table, which is not supported. Convert the series."
+            )
 
 
 def decoded(images: Iterable[ImageHeader]) -> Iterator[tuple[int, np.ndarray]]:
@@ -80,7 +82,7 @@ def _stored_frames(image: ImageHeader) -> "np.ndarray | _FramesInPlace":
         return np.frombuffer(inflated(image.path), _stored_type(image.pixels), count).reshape(-1, *image.shape)
     except (UnreadableFileError, OSError, ValueError, RuntimeError) as error:
         raise ImageError(
-            f"{image.name} cannot be decoded; the file is damaged or incomplete. Copy it again, or take it away if the "
+            f"{image.name} cannot be decoded; the file is damaged or incomplete. Copy it again, or remove it if the "
             "series is complete without it."
         ) from error
 

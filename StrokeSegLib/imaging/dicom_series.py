@@ -37,7 +37,7 @@ WITHOUT = re.compile(
     r"(contrast\w*|kontrast\w*|km|ce|c\b|enhanced|bolus|cm|produit)|\bnativ\w*|\bplain\b|\bncct\b|\bnect\b",
     re.IGNORECASE,
 )
-"""Descriptions of a scan without contrast; the word that they deny is no sign of it."""
+"""Descriptions of a scan without contrast, in which the word “contrast” is negated."""
 
 CONTRAST_WORDS = re.compile(
     r"cta|ctv|angio|contrast|kontrast|perf|ctp|venous|arterial|venogra|carot|willis|enhanc|bolus|delayed|portal"
@@ -153,7 +153,7 @@ class Series:
 
 
 def _farthest_within_position(heights_mm: np.ndarray, steps_mm: np.ndarray) -> float:
-    """From which step on the next position begins: more than rounding, but where the images lie in bunches.
+    """Smallest step to the next position: more than rounding, except where images are clustered.
 
     A table that stands a little differently in every frame leaves a bunch of images about each position, far narrower
     than the distance to the next.

@@ -44,11 +44,10 @@ def find_source(path: Path, slices: SliceGeometry, is_perfusion: bool = False) -
     """
     if path.is_file() and path.name.lower().endswith(SUFFIXES + PAIR_SUFFIXES):
         raise CaseError(
-            f"{path.name} is no DICOM series; DICOM objects refer to DICOM images, so they can only be made of a case "
-            "whose scan was DICOM."
+            f"{path.name} is not a DICOM series. SEG and SR can be exported only for cases segmented from DICOM."
         )
     if not path.exists():
-        raise CaseError(f"{path} does not exist; give the folder of the DICOM series that was segmented.")
+        raise CaseError(f"{path} does not exist. Choose the folder of the DICOM series that was segmented.")
     try:
         found = readable_series(read_headers(path))
     except ImageError as error:
@@ -66,11 +65,11 @@ def find_source(path: Path, slices: SliceGeometry, is_perfusion: bool = False) -
 def _no_match(path: Path, axial: list[Series], slices: SliceGeometry) -> str:
     expected = "{} slices of {}×{} pixels".format(*slices.shape)
     if not axial:
-        return f"{path} holds no axial CT series; give the one that was segmented ({expected})."
+        return f"{path} contains no axial CT series. Choose the series that was segmented ({expected})."
     there = sorted({"{} of {}×{}".format(len(one.positions), *one.first.shape) for one in axial})
     same = any((len(one.positions), *one.first.shape) == slices.shape for one in axial)
-    why = ", but elsewhere in the patient or with other distances" if same else ""
+    why = ", but at other positions in the patient" if same else ""
     return (
-        f"No series in {path} has the slices of this case: it has {expected}, there are {', '.join(there)}{why}; give "
+        f"No series in {path} matches this case ({expected}); it contains {', '.join(there)}{why}. Choose "
         "the series that was segmented."
     )

@@ -16,7 +16,7 @@ SOLID_HU = -300
 """Between air and fat: skin and everything under it lie above."""
 
 SHELL_RADIUS_MM = 7.0
-"""Sheets thinner than twice this (table, head-holder, blanket) are no head, even where they touch it."""
+"""Sheets thinner than twice this (table, head-holder, blanket) are not head, even if they touch it."""
 
 
 def head_field_of_view(hu: np.ndarray, geometry: SliceGeometry) -> tuple[slice, slice]:

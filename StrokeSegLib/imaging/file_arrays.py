@@ -58,11 +58,11 @@ class FileArray:
 
     Args:
         values: ``(k, j, i)``, or ``(k, j, i, time)`` for a time series; as stored, rescaled where the file says so.
-        spacing_mm: of ``i, j, k``.
+        spacing_mm: spacing of ``i, j, k``.
         origin_mm: LPS position of the first voxel.
         direction: ``(3, 3)`` ITK direction matrix.
         times_s: ``(time,)`` of the frames; None where there are none or the file does not say.
-        unit: of the values, as the file words it; empty where it does not.
+        unit: unit of the values as stated by the file; empty if it states none.
         warnings: what the file says twice and differently.
         times_warnings: what must be known of the times, if they are used.
     """
@@ -146,7 +146,7 @@ def _nifti_step_s(header: nibabel.Nifti1Header) -> float | None:
 
 def _read_itk(path: Path, most_frames: int | None) -> FileArray:
     if not has_text_name(path):
-        raise ImageError(f"The name of {shown_name(path)} holds bytes that are not text here; rename the file.")
+        raise ImageError(f"The file name {shown_name(path)} contains bytes that are not valid text. Rename the file.")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -225,14 +225,14 @@ def _nrrd_times_s(header: dict) -> np.ndarray | None:
 
 def _check(path: Path, frames: int, most_frames: int | None, colours: bool) -> None:
     if colours:
-        raise ImageError(f"{shown_name(path)} holds colours or vectors; a measurement is needed, one value a voxel.")
+        raise ImageError(f"{shown_name(path)} contains colours or vectors; a scan must have one value per voxel.")
     if most_frames is not None and frames > most_frames:
-        raise ImageError(f"{shown_name(path)} is a time series of {frames} volumes; this method needs one volume.")
+        raise ImageError(f"{shown_name(path)} is a time series of {frames} volumes; this method needs a single volume.")
 
 
 def _damaged(path: Path, error: Exception) -> ImageError:
     reasons = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = f" ({reasons[-1].split('): ')[-1].rstrip('.')})" if reasons else ""
     return ImageError(
-        f"{shown_name(path)} cannot be read; it is damaged or not an image{reason}. Copy or export it again."
+        f"{shown_name(path)} cannot be read: it is damaged or not an image{reason}. Copy or export it again."
     )

@@ -28,17 +28,17 @@ def read_file(path: Path, wanted: Wanted = "any", times_s: Sequence[float] | Non
     Args:
         path: the file.
         wanted: what the file has to hold.
-        times_s: of the frames of a time series, where the file does not say them.
+        times_s: frame times of a time series, if the file does not state them.
 
     Raises:
         ImageError: the file is damaged, is not what is wanted, does not say its times, or holds colours or voxels that
-            are no numbers.
+            are not numbers.
     """
     array = read_array(path, most_frames=1 if wanted == "ncct" else None)
     if array.values.ndim == 4:
         return _series(path, array, times_s)
     if wanted == "ctp":
-        raise ImageError(f"{shown_name(path)} holds one volume; CT perfusion needs a time series, or maps made of one.")
+        raise ImageError(f"{shown_name(path)} contains one volume; CT perfusion needs a time series or perfusion maps.")
     volume, stored = axial_volume(
         as_hounsfield(array.values, shown_name(path)), array.spacing_mm, array.origin_mm, array.direction
     )
@@ -49,15 +49,15 @@ def _series(path: Path, array: FileArray, times_s: Sequence[float] | None) -> St
     name = shown_name(path)
     if array.frames < SHORTEST_SERIES:
         raise ImageError(
-            f"{name} is a time series of {array.frames} volumes, too few for CT perfusion; "
-            "give one volume or the whole series."
+            f"{name} is a time series of only {array.frames} volumes, too few for CT perfusion. "
+            "Choose a single volume or the whole series."
         )
     warnings = array.warnings
     if times_s is None:
         if array.times_s is None:
             said = "".join(f" {sentence}" for sentence in array.times_warnings)
             raise ImageError(
-                f"{name} does not say when its {array.frames} frames were made; {HOW_TO_GIVE_TIMES}.{said}"
+                f"{name} does not state the times of its {array.frames} frames; {HOW_TO_GIVE_TIMES}.{said}"
             )
         times_s, warnings = array.times_s, (*warnings, *array.times_warnings)
     series, emptied = perfusion_series(as_hounsfield(array.values, name), times_s, name)
@@ -85,7 +85,9 @@ def as_hounsfield(values: np.ndarray, name: str) -> np.ndarray:
     if np.issubdtype(values.dtype, np.floating):
         broken = values.size - np.count_nonzero(np.isfinite(values))
         if broken:
-            raise ImageError(f"{name} has {broken} voxels that are no number (NaN or infinite); export the scan again.")
+            raise ImageError(
+                f"{name} has {broken} voxels that are not numbers (NaN or infinite). Export the scan again."
+            )
         return values.astype(np.float32, copy=False)
     limits = np.iinfo(np.int16)
     fits = values.min() >= limits.min and values.max() <= limits.max

@@ -47,7 +47,9 @@ def perfusion_series(voxels: np.ndarray, times_s: np.ndarray, name: str) -> tupl
     times_s = np.asarray(times_s, float)
     frames = voxels.shape[-1]
     if times_s.shape[-1] != frames:
-        raise ImageError(f"{name} holds {frames} frames, but {times_s.shape[-1]} times were given; give one a frame.")
+        raise ImageError(
+            f"{name} has {frames} frames, but {times_s.shape[-1]} times were given. Give one time per frame."
+        )
     times_s = np.broadcast_to(times_s, (voxels.shape[0], frames))
     intervals_s = np.diff(times_s, axis=1)
     wrong = np.argwhere(~(intervals_s > 0))
@@ -60,20 +62,20 @@ def perfusion_series(voxels: np.ndarray, times_s: np.ndarray, name: str) -> tupl
     usual_s = float(np.median(intervals_s))
     if not INTERVALS_S[0] <= usual_s <= INTERVALS_S[1]:
         raise ImageError(
-            f"The frames of {name} would be {usual_s:g} s apart, which no perfusion scan is; {HOW_TO_GIVE_TIMES}."
+            f"The frames of {name} are {usual_s:g} s apart, which is implausible for CT perfusion; {HOW_TO_GIVE_TIMES}."
         )
     longest_s = float(intervals_s.max())
     if longest_s > LONGEST_PAUSE_S:
         place, before = np.argwhere(intervals_s == longest_s)[0]
         raise ImageError(
-            f"After frame {before + 1} {name} pauses for {longest_s:.0f} s: two scans, or the times are wrong; "
-            f"give one scan, or {HOW_TO_GIVE_TIMES}."
+            f"{name} pauses for {longest_s:.0f} s after frame {before + 1}: it contains two scans or wrong times; "
+            f"choose one scan, or {HOW_TO_GIVE_TIMES}."
         )
     empty = [frame for frame in range(frames) if _is_empty(voxels[..., frame])]
     if not empty:
         return PerfusionSeries(voxels, times_s - times_s.min()), ()
     if frames - len(empty) < SHORTEST_SERIES:
-        raise ImageError(f"{len(empty)} of the {frames} frames of {name} are empty; export the series again.")
+        raise ImageError(f"{len(empty)} of the {frames} frames of {name} are empty. Export the series again.")
     which = ", ".join(str(frame + 1) for frame in empty[:5]) + (" …" if len(empty) > 5 else "")
     left = PerfusionSeries(voxels, times_s).without(empty)
     warning = f"{len(empty)} of {frames} frames are empty (number {which}) and were left out."

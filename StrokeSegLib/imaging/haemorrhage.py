@@ -97,10 +97,7 @@ class Haemorrhage:
     @property
     def warning(self) -> str:
         found = " and ".join(f"{ml:.{0 if ml >= 1 else 1}f} ml {place.value}" for place, ml in self.places)
-        return (
-            f"Haemorrhage is likely: about {found}, most of it in slice {self.slice_number}. "
-            "Look there before reading anything else."
-        )
+        return f"Haemorrhage is likely: about {found}, most of it in slice {self.slice_number}. Check this slice first."
 
 
 def likely_haemorrhage(ct: Volume, brain: np.ndarray, plane: MidsagittalPlane) -> Haemorrhage | None:

@@ -36,7 +36,7 @@ def read_case(path: Path, wanted: Wanted = "any", times_s: Sequence[float] | Non
     Args:
         path: folder of the case.
         wanted: ``ncct`` the CT alone; ``ctp`` insists on maps or the series.
-        times_s: of the series' frames, where its file does not say them.
+        times_s: frame times of the series, if its file does not state them.
 
     Raises:
         ImageError: files that are missing, damaged or of different grids.
@@ -51,11 +51,13 @@ def read_case(path: Path, wanted: Wanted = "any", times_s: Sequence[float] | Non
     if SERIES in files:
         series = read_file(files[SERIES], "ctp", times_s)
         if not series.ct.geometry.coincides_with(study.ct.geometry):
-            raise ImageError(f"CT and perfusion series of {path.name} are on different grids; fetch the case again.")
+            raise ImageError(
+                f"CT and perfusion series of {path.name} have different voxel grids. Download the case again."
+            )
         return replace(study, series=series.series)
     if wanted == "ctp":
         missing = ", ".join(kind for kind in (*MAPS.values(), SERIES) if kind not in files)
-        raise ImageError(f"The ISLES 2018 case {path.name} lacks {missing}; fetch it again.")
+        raise ImageError(f"The ISLES 2018 case {path.name} lacks {missing}. Download it again.")
     return study
 
 

@@ -31,8 +31,8 @@ def read_maps(
         ct: the axial CT of the maps' study.
         files: a NIfTI, NRRD or MetaImage file, or a DICOM file or folder, for each of ``cbf``, ``cbv``, ``mtt`` and
             ``tmax``; without ``mtt`` it is 60 CBV / CBF (central volume theorem; Stewart 1894, Meier and Zierler 1954).
-        units: of a map, by its name, where the file does not say it or says it wrongly.
-        nominal_geometry: of the CT's study; maps in it lie slice by slice where the CT lies.
+        units: unit of each map, by name, if the file does not state it or states it wrongly.
+        nominal_geometry: nominal geometry of the CT's study; maps on this grid follow the CT slice by slice.
 
     Raises:
         ImageError: maps are missing, unreadable, colours, empty, on another grid than the CT, or in a unit that is not
@@ -42,11 +42,11 @@ def read_maps(
     units = units or {}
     unknown = sorted((set(files) | set(units)) - set(NAMES))
     if unknown:
-        raise ImageError(f"There is no map called {' or '.join(unknown)}; the maps are {', '.join(NAMES)}.")
+        raise ImageError(f"Unknown map {' or '.join(f'“{name}”' for name in unknown)}; expected {', '.join(NAMES)}.")
     missing = [name for name in NAMES if name not in files and name != "mtt"]
     if missing:
         names = " and ".join(name.upper() for name in missing)
-        raise ImageError(f"No map was given for {names}; CBF, CBV and Tmax are needed (MTT follows from them).")
+        raise ImageError(f"The {names} map is missing; CBF, CBV and Tmax are required (MTT is computed from them).")
     read = {name: _read(file) for name, file in files.items()}
     voxels = _on_slices(ct.geometry, nominal_geometry, [volume for volume, _ in read.values()], list(files.values()))
     maps = {
@@ -63,7 +63,7 @@ def read_maps(
 def _read(path: Path) -> tuple[Volume, str]:
     """A map as stored on axial slices, and its unit as the file words it."""
     if not path.exists():
-        raise ImageError(f"{path} does not exist; check the path.")
+        raise ImageError(f"{path} does not exist. Check the path.")
     if not (path.is_file() and path.name.lower().endswith(SUFFIXES)):
         return read_dicom_map(path)
     array = read_array(path, most_frames=1)
@@ -86,8 +86,8 @@ def _on_slices(
             different.append(f"{file.name} has {_size(volume.geometry)}")
     if different:
         raise ImageError(
-            f"Not every map is on the grid of the CT ({'; '.join(different)}; the CT has {_size(ct)} slices, rows and "
-            "columns); resample to one grid in one place."
+            f"Maps and CT have different grids ({'; '.join(different)}; the CT has {_size(ct)} slices, rows and "
+            "columns). Resample the maps to the grid of the CT."
         )
     return on_slices
 
@@ -97,16 +97,16 @@ def _size(geometry: SliceGeometry) -> str:
 
 
 def _measured(name: str, stored: np.ndarray, source: str, stated: str, given: str | None) -> np.ndarray:
-    """A map's values, float32 in the library's unit; what is no number or negative (padding) becomes 0."""
+    """A map's values, float32 in the library's unit; NaN, infinite and negative values (padding) become 0."""
     stated_factor = map_units.factor(name, stated)
     scale = map_units.factor(name, given) if given else stated_factor if stated_factor is not None else 1.0
     if scale is None:
         raise ImageError(
-            f"{given} is no unit of {name.upper()} that is known; the units are {', '.join(map_units.UNITS[name])}."
+            f"Unknown unit {given} for {name.upper()}; expected one of {', '.join(map_units.UNITS[name])}."
         )
     values = np.nan_to_num(stored.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0) * np.float32(scale)
     if not values.any():
-        raise ImageError(f"{source} is 0 everywhere; export the {name.upper()} map again.")
+        raise ImageError(f"{source} is 0 everywhere. Export the {name.upper()} map again.")
     if not given:
         map_units.check_plausible(name, values, source, "" if stated_factor is None else stated)
     return values

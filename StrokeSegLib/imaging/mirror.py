@@ -23,7 +23,7 @@ HEAD_RADIUS_MM = 80.0
 """The registration's unit of length: so a turn in radians and a shift weigh alike."""
 
 IN_PLANE = [0, 0, 1, 1, 1, 0]
-"""Of the three angles and three shifts of a rigid motion, those that stay in the slice plane."""
+"""1 for each of the three angles and three shifts of a rigid motion that stays in the slice plane."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class FileGeometry:
     """Where an array lies.
 
     Args:
-        spacing_mm: of ``i, j, k``.
+        spacing_mm: spacing of ``i, j, k``.
         origin_mm: LPS position of the first voxel.
         direction: ``(3, 3)`` ITK direction matrix.
         warnings: what the header says otherwise.
@@ -78,7 +78,7 @@ def check_spacing(path: Path, spacing_mm: tuple[float, ...]) -> None:
     low, high = SPACING_LIMITS_MM
     if not all(low <= spacing <= high for spacing in spacing_mm):
         found = " × ".join(f"{spacing:g}" for spacing in spacing_mm)
-        raise ImageError(f"{shown_name(path)} has voxels of {found} mm, which cannot be; convert the scan again.")
+        raise ImageError(f"{shown_name(path)} has an impossible voxel size ({found} mm). Convert the scan again.")
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def _by_sform(path: Path, ras: np.ndarray) -> FileGeometry:
     direction = affine[:, :3] / spacing_mm
     if abs(direction[:, 0] @ direction[:, 1]) > LARGEST_IN_PLANE_SHEAR:
         raise ImageError(
-            f"The rows and columns of {shown_name(path)} are not at right angles; resample it to a regular grid."
+            f"The rows and columns of {shown_name(path)} are not perpendicular. Resample it to a regular grid."
         )
     return FileGeometry(tuple(spacing_mm.tolist()), affine[:, 3], direction)
 
@@ -137,7 +137,7 @@ def _contradictions(path: Path, used: FileGeometry, image: nibabel.spatialimages
     name, header = shown_name(path), image.header
     if not isinstance(header, nibabel.Nifti1Header):
         yield (
-            f"{name} is an Analyze file, which does not say where the patient's left and front are; check the sides, "
+            f"{name} is an Analyze file, which does not state the patient's left and front. Check the sides, "
             "or convert the scan from DICOM to NIfTI."
         )
         return
@@ -145,8 +145,8 @@ def _contradictions(path: Path, used: FileGeometry, image: nibabel.spatialimages
     described = {word: RAS_TO_LPS @ ras[:3] for word, ras in described.items() if ras is not None}
     if not described:
         yield (
-            f"{name} does not say where the patient's left and front are (sform and qform codes are 0); the axes are "
-            "taken as ITK and Slicer take them. Check the sides, or convert the scan from DICOM again."
+            f"{name} does not state the patient's left and front (sform and qform codes are 0); the axes were "
+            "read as by ITK and Slicer. Check the sides, or convert the scan from DICOM again."
         )
     ends = np.array(image.shape[:3]) - 1
     corners = np.array([(*(ends * corner), 1) for corner in np.ndindex(2, 2, 2)])
@@ -158,7 +158,7 @@ def _contradictions(path: Path, used: FileGeometry, image: nibabel.spatialimages
             size = f" (voxels of {other} mm instead of {shown} mm)" if other != shown else ""
             yield (
                 f"The header of {name} contradicts itself: its {word} puts voxels up to {apart_mm:.1f} mm away from "
-                f"where ITK and Slicer show them{size}. Place and volumes follow Slicer; check the voxel size, or "
+                f"where ITK and Slicer show them{size}. Position and volumes follow Slicer. Check the voxel size, or "
                 "convert the scan from DICOM again."
             )
 

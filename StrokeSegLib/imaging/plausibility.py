@@ -59,7 +59,7 @@ class _Coarse:
     Args:
         hu, brain: ``(slice, row, column)``.
         sampling_mm: along slices, rows, columns.
-        slices_per_voxel: of the scan.
+        slices_per_voxel: number of the scan's slices per voxel.
     """
 
     hu: np.ndarray
@@ -94,8 +94,8 @@ def head_warnings(hu: np.ndarray, brain: np.ndarray, geometry: SliceGeometry, sh
     warnings = [*_odd_values(hu)]
     if shows_contrast:
         warnings.append(
-            "The picture shows contrast agent in vessels: this is probably not a non-contrast CT. Density of tissue, "
-            "core and penumbra may be wrong; give the scan without contrast."
+            "The vessels show contrast: this is probably not a non-contrast CT. Tissue density, "
+            "core and penumbra may be wrong. Choose the scan without contrast."
         )
     if not brain.any():
         return tuple(warnings)
@@ -117,15 +117,15 @@ def _odd_values(hu: np.ndarray) -> Iterator[str]:
     """Values that are not HU, and slices that were rescaled differently."""
     if hu.max() > EXTREME_HU or hu.min() < -EXTREME_HU:
         yield (
-            f"The values run from {hu.min():g} to {hu.max():g}, beyond what a scanner measures; padding or the rescale "
-            "of some images may be wrong. Check the scan's grey values."
+            f"The values range from {hu.min():g} to {hu.max():g}, beyond the range of a scanner; padding or the "
+            "rescale values of some images may be wrong. Check the scan's HU."
         )
     lowest = hu[:, ::4, ::4].min(axis=(1, 2)).astype(float)
     odd = np.flatnonzero(np.abs(lowest - np.median(lowest)) > SLICE_OFFSET_HU)
     if 0 < len(odd) <= len(hu) / 2 and lowest.min() < -SLICE_OFFSET_HU:
         yield (
             f"The lowest values of {len(odd)} of {len(hu)} slices (the first is slice {odd[0] + 1}) differ by more "
-            f"than {SLICE_OFFSET_HU:g} HU from those of the others: they may be rescaled differently. Check them."
+            f"than {SLICE_OFFSET_HU:g} HU from the others; their rescale values may be wrong. Check them."
         )
 
 
@@ -136,19 +136,19 @@ def _brain_volume(coarse: _Coarse, brain_ml: float, geometry: SliceGeometry) -> 
         low, high = WHOLE_BRAIN_ML
         if not low <= brain_ml <= high:
             yield (
-                f"The brain measures {brain_ml:.0f} ml; {low:.0f} to {high:.0f} ml are usual. Either the voxel size "
-                f"({size}) is wrong, and all volumes with it, or part of the brain was not recognised. Check both."
+                f"The brain measures {brain_ml:.0f} ml; the usual range is {low:.0f} to {high:.0f} ml. Either the "
+                f"voxel size ({size}) is wrong, and all volumes with it, or part of the brain was missed. Check both."
             )
     elif not BRAIN_CM2[0] <= sections.max() <= BRAIN_CM2[1]:
         yield (
-            f"The largest section through the brain measures {sections.max():.0f} cm²; 130 to 190 cm² are usual. "
-            f"Either the voxel size ({size}) is wrong, and all volumes with it, or part of the brain is not recognised."
+            f"The largest section through the brain measures {sections.max():.0f} cm²; the usual range is 130 to 190 "
+            f"cm². Either the voxel size ({size}) is wrong, and all volumes with it, or part of the brain was missed."
         )
 
 
 def _cut_off(brain: np.ndarray) -> Iterator[str]:
     if any(edge.any() for edge in (brain[:, 0], brain[:, -1], brain[:, :, 0], brain[:, :, -1])):
-        yield "The brain reaches the edge of the images: part of it is cut off, and volumes are too small."
+        yield "The brain reaches the edge of the images: part of it is cut off and volumes are too small."
 
 
 def _lost_brain(coarse: _Coarse, hu: np.ndarray, brain: np.ndarray) -> Iterator[str]:
@@ -167,13 +167,13 @@ def _lost_brain(coarse: _Coarse, hu: np.ndarray, brain: np.ndarray) -> Iterator[
         lost_ml = lost_cm2.sum() * coarse.sampling_mm[0] / 10
         cause = "metal artefacts" if metal else "artefacts, or bone and air inside the skull"
         yield (
-            f"About {lost_ml:.0f} ml of brain in {coarse.numbers(slices)} were not recognised ({cause}): what lies "
-            "there is not segmented, and volumes are too small. Read these slices by eye."
+            f"About {lost_ml:.0f} ml of brain in {coarse.numbers(slices)} were not detected ({cause}): this tissue "
+            "is not segmented and volumes are too small. Read these slices yourself."
         )
     elif metal:
         yield (
-            "There is metal within the skull: streaks change the density of the tissue around it, and core and "
-            "penumbra may be wrong in these slices. Read them by eye."
+            "Metal within the skull: streaks change the density of the surrounding tissue; core and "
+            "penumbra may be wrong in these slices. Read them yourself."
         )
 
 
@@ -206,8 +206,8 @@ def _open_skull(coarse: _Coarse) -> Iterator[str]:
     slices = np.flatnonzero(opening_cm2)
     if opening_cm2.sum() >= OPEN_SKULL_CM2:
         yield (
-            f"The skull is open over about {opening_cm2.sum():.0f} cm² ({coarse.numbers(slices)}): beside the opening "
-            "part of the brain may not be recognised, and volumes may be too small. Read these slices by eye."
+            f"The skull is open over about {opening_cm2.sum():.0f} cm² ({coarse.numbers(slices)}): near the opening "
+            "part of the brain may not be detected and volumes may be too small. Read these slices yourself."
         )
 
 
@@ -238,8 +238,8 @@ def _turned(coarse: _Coarse) -> Iterator[str]:
     yaw_deg = max(likeness, key=likeness.get)
     if abs(yaw_deg) > LARGEST_YAW_DEG:
         yield (
-            f"The head is turned by about {abs(yaw_deg)}° within the slices; up to {LARGEST_YAW_DEG}° were tested. "
-            "Left and right and what the networks find may be wrong: correct the scan's orientation."
+            f"The head is rotated by about {abs(yaw_deg)}° within the slices; at most {LARGEST_YAW_DEG}° were tested. "
+            "Left and right and the segmentation may be wrong. Correct the scan's orientation."
         )
 
 

@@ -21,7 +21,7 @@ AIR_HU = -500
 """A head CT shows air around the head; where nothing is below this, the values are hardly HU."""
 
 SMALLEST_MATRIX = 64
-"""Rows and columns below which an image is no head CT slice."""
+"""Smallest number of rows and columns of a head CT slice."""
 
 
 def read_study(
@@ -38,15 +38,15 @@ def read_study(
         stack: where the slices of a file really lie, if that is not what the file says.
         wanted: ``ncct`` a non-contrast CT, ``ctp`` a CT perfusion series or maps; ``any`` takes what there is, of a
             folder that holds both the non-contrast CT.
-        times_s: of the frames of a perfusion series in seconds, where the input does not say them or says them wrongly.
-        files: of a DICOM folder that holds several studies, those of one.
+        times_s: times of the perfusion frames in seconds, if the input does not state them or states them wrongly.
+        files: files of one study in a DICOM folder with several.
 
     Raises:
         ImageError: the input is missing, damaged or not what is wanted; the sentence says what to do.
     """
     path = Path(path)
     if not path.exists():
-        raise ImageError(f"{shown_name(path)} does not exist; check the path.")
+        raise ImageError(f"{shown_name(path)} does not exist. Check the path.")
     with unpacked(path) as scan:
         study = _read(scan, wanted, times_s, files)
     return with_warnings(study if stack is None else _placed(study, stack))
@@ -65,7 +65,7 @@ def _placed(study: Study, stack: SliceStack) -> Study:
     in_file = study.stored.to_stored(study.ct.voxels)
     volume, stored = axial_stack(in_file, stack, study.ct.geometry.single_slice_thickness_mm)
     if stored != study.stored:
-        raise ImageError("The slices' positions contradict the orientation of the volume; load the scan again.")
+        raise ImageError("The slice positions contradict the orientation of the volume. Load the scan again.")
     return replace(study, ct=volume, nominal_geometry=study.ct.geometry)
 
 
@@ -77,19 +77,19 @@ def with_warnings(study: Study) -> Study:
     """
     voxels, geometry = study.ct.voxels, study.ct.geometry
     if min(voxels.shape[1:]) < SMALLEST_MATRIX:
-        raise ImageError(f"Slices of {voxels.shape[1]}×{voxels.shape[2]} pixels are too small for a head CT.")
+        raise ImageError(f"The slices ({voxels.shape[1]}×{voxels.shape[2]} pixels) are too small for a head CT.")
     warnings = []
     if voxels.min() > AIR_HU:
         warnings.append(
-            f"The values run from {voxels.min():g} to {voxels.max():g} and show no air: these are hardly HU "
-            "(a grey-value export?), and a method made for HU may be wrong."
+            f"No air around the head (values {voxels.min():g} to {voxels.max():g}): these are probably not "
+            "Hounsfield units. Results may be wrong."
         )
     if voxels.shape[0] == 1:
         warnings.append(
-            f"Only one slice: its volume assumes a thickness of {geometry.single_slice_thickness_mm:g} mm "
-            "and says nothing about the rest of the brain."
+            f"Single slice: volumes assume a thickness of {geometry.single_slice_thickness_mm:g} mm "
+            "and cover this slice only."
         )
     if geometry.is_uneven:
         gaps = ", ".join(f"{gap:.2f}" for gap in np.unique(np.round(geometry.gaps_mm, 2)))
-        warnings.append(f"The slices are unevenly spaced ({gaps} mm); volumes count each slice with its own extent.")
+        warnings.append(f"The slices are unevenly spaced ({gaps} mm); volumes use the extent of each slice.")
     return study.saying(*warnings)

@@ -43,7 +43,7 @@ def frame_times(path: Path, header_step_s: float | None, frames: int) -> tuple[n
         said = "no interval" if header_step_s is None else f"one interval of {header_step_s:g} s"
         length_s = starts_s[-1] - starts_s[0]
         warnings.append(
-            f"The times of the frames are those in {shown_name(file)} ({key}, {length_s:g} s in all); the NIfTI header "
+            f"The frame times come from {shown_name(file)} ({key}, {length_s:g} s in total); the NIfTI header "
             f"has {said}."
         )
     return starts_s + _slice_offsets_s(content), tuple(warnings)
@@ -56,7 +56,7 @@ def _content(file: Path) -> tuple[dict, str]:
     except FileNotFoundError:
         return {}, ""
     except (OSError, ValueError):
-        return {}, f"{shown_name(file)} cannot be read, so that its times are not used."
+        return {}, f"{shown_name(file)} cannot be read, so its times are not used."
     return (content, "") if isinstance(content, dict) else ({}, "")
 
 
@@ -99,8 +99,8 @@ def _is_even(times_s: np.ndarray) -> bool:
 def _header_note(path: Path, step_s: float | None) -> tuple[str, ...]:
     if step_s is None:
         return ()
-    unsure = "; converters also write 1 s where they do not know it" if step_s == 1 else ""
+    unsure = "; converters also write 1 s if the interval is unknown" if step_s == 1 else ""
     return (
-        f"The frames are taken to be {step_s:g} s apart, the one interval in the NIfTI header of {shown_name(path)}"
-        f"{unsure}. Flow, Tmax and volumes depend on it: give the times of the frames if they are others.",
+        f"Frames are assumed to be {step_s:g} s apart, the only interval in the NIfTI header of {shown_name(path)}"
+        f"{unsure}. Flow, Tmax and volumes depend on it. Give the frame times if this is wrong.",
     )

@@ -27,7 +27,7 @@ class Plan:
     """Where to run, and how many slices, patches or tiles at a time.
 
     Args:
-        device: of the networks.
+        device: device that the networks run on.
         batch: inputs at a time.
         halvings: how often the sides of a tile are halved.
     """
@@ -52,7 +52,7 @@ class BatchedRun:
     Args:
         networks_on: gives the ensemble on a device.
         plans: what to try in turn as memory runs out.
-        unit: of what a batch is made, for the reader: ``slice``, ``patch`` or ``tile``.
+        unit: what a batch consists of, for messages: ``slice``, ``patch`` or ``tile``.
     """
 
     def __init__(self, networks_on: NetworksOn, plans: Sequence[Plan], unit: str):
@@ -83,10 +83,11 @@ class BatchedRun:
         if self._attempt == 0:
             return ()
         plural = f"{self._unit}es" if self._unit.endswith("ch") else f"{self._unit}s"
-        size = f"one {self._unit}" if self.plan.batch == 1 else f"{self.plan.batch} {plural}"
-        if self.plan.halvings:
-            size += f" of 1/{1 << self.plan.halvings} of the side"
-        return (f"The GPU's memory ran out; the run went on with {size} at a time on {self.device}.",)
+        count = f"one {self._unit}" if self.plan.batch == 1 else f"{self.plan.batch} {plural}"
+        smaller = (
+            f" with smaller {plural} (1/{1 << self.plan.halvings} of the edge length)" if self.plan.halvings else ""
+        )
+        return (f"The GPU ran out of memory; inference continued{smaller}, {count} at a time on {self.device}.",)
 
     def batches(
         self,
@@ -128,7 +129,7 @@ class BatchedRun:
 
     def _use_less_memory(self) -> None:
         if self._attempt + 1 == len(self._plans):
-            raise MemoryError(f"Not even one {self._unit} fits into memory.")
+            raise MemoryError(f"Not enough memory for a single {self._unit}.")
         self._attempt += 1
         if self.device.type == "cpu":
             warm_networks.cache_clear()

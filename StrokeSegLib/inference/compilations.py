@@ -24,7 +24,7 @@ SWITCH = "STROKESEG_OPENVINO"
 """Environment variable that leaves everything to torch where it is ``off``."""
 
 FOLDER = ".compiled"
-"""Of kept compilations, among the installed models; its loss costs seconds."""
+"""Folder of saved compilations, among the installed models; losing it costs seconds."""
 
 MOST_KEPT = 16
 """Compilations kept on disk, 20 to 40 MB each with the shipped models; the oldest go first."""
@@ -42,7 +42,7 @@ def available() -> bool:
     except ModuleNotFoundError:
         return False
     except (ImportError, OSError) as error:
-        logger.warning("OpenVINO is installed and cannot be loaded, torch runs the networks: %s", error)
+        logger.warning("OpenVINO is installed but cannot be loaded; torch runs the networks: %s", error)
         return False
     return True
 
@@ -64,7 +64,7 @@ class Compilation:
         return torch.from_numpy(self._request.infer([images.contiguous().numpy()], share_inputs=True)[0])
 
     def keep(self, name: str) -> None:
-        """Write it to disk, whole or not at all; a disk that cannot be written is no error."""
+        """Write it to disk completely or not at all; a disk that cannot be written is not an error."""
         folder = installed_folder() / FOLDER
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class Compilation:
             for old in sorted(folder.glob("*.blob"), key=os.path.getmtime)[:-MOST_KEPT]:
                 old.unlink()
         except OSError as error:
-            logger.info("A compiled network was not kept: %s", error)
+            logger.info("The compiled network could not be saved: %s", error)
 
 
 def name_of(weights_sha256: str, shape: torch.Size) -> str:
@@ -91,7 +91,7 @@ def kept(name: str) -> Compilation | None:
         content = (installed_folder() / FOLDER / name).read_bytes()
         return Compilation(_openvino().Core().import_model(content, "CPU", _properties()))
     except (OSError, RuntimeError) as error:
-        logger.debug("No kept compilation: %s", error)
+        logger.debug("The saved compilation cannot be used: %s", error)
         return None
 
 

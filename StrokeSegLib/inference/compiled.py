@@ -90,10 +90,10 @@ class CompiledNetwork(torch.nn.Module):
             compilation = compilations.compile_network(self.network, images.shape)
             agrees = _agree(compilation(images), expected)
         except RuntimeError as error:
-            logger.warning("OpenVINO cannot run this network, torch does: %s", error)
+            logger.warning("OpenVINO cannot run this network; torch runs it: %s", error)
             return None
         if not agrees:
-            logger.warning("OpenVINO gives other values for this network than torch, which runs it.")
+            logger.warning("OpenVINO and torch give different values for this network; torch runs it.")
             return None
         compilation.keep(name)
         return compilation

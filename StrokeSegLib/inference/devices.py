@@ -19,7 +19,7 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device(available[0])
     if name in available:
         return torch.device(name)
-    raise DeviceError(f"The device “{name}” is not there; choose one of: auto, {', '.join(available)}.")
+    raise DeviceError(f"Device “{name}” is not available. Available devices: auto, {', '.join(available)}.")
 
 
 def _available() -> list[str]:

@@ -154,7 +154,7 @@ class OverlapMean:
     """Sum and count of the patches that cover each voxel of a slice.
 
     Args:
-        classes: of the probabilities.
+        classes: number of classes.
         shape: rows and columns of the slice.
     """
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 from StrokeSegLib.networks.se_res_unet import Excitation, InstanceNorm, ResidualBlock, SEResUNet3d
 
 SLAB_VALUES = 1 << 20
-"""Of a slab's features, 4 MB: 16 MB take a tenth longer on a processor with 32 MB of cache."""
+"""Size of a slab's features, 4 MB: 16 MB take 10 % longer on a processor with 32 MB of cache."""
 
 Planes = Callable[[int, int], torch.Tensor]
 """Gives features from one slice to before another."""
@@ -92,7 +92,7 @@ class Statistics:
     """Mean and variance of each channel, slab by slab.
 
     Args:
-        features: of which all slices will be added.
+        features: features whose slices will all be added.
     """
 
     def __init__(self, features: torch.Tensor):

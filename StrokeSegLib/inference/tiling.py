@@ -38,9 +38,11 @@ class Tiling:
 
     def __post_init__(self):
         if min(self.size) < SMALLEST_TILE:
-            raise BundleError(f"Tiles of {self.size} voxels are too small; choose at least {SMALLEST_TILE} a side.")
+            raise BundleError(
+                f"Tiles of {self.size} voxels are too small; the edge must be at least {SMALLEST_TILE} voxels."
+            )
         if not 0 <= self.overlap < 1:
-            raise BundleError(f"An overlap of {self.overlap} is impossible; choose one from 0 to below 1.")
+            raise BundleError(f"The tile overlap is {self.overlap}, but must be at least 0 and below 1.")
 
     def starts(self, shape: Sequence[int]) -> tuple[np.ndarray, ...]:
         """First voxel of the tiles along each axis of a volume at least as large as a tile.

@@ -36,7 +36,7 @@ is proposed: the best of 0 to 1 on 96 synthetic patients."""
 IN_VIEW_FRACTION = 0.2
 """A region is in view where a scan holds at least this part of its volume in the atlas; heads differ by a third."""
 
-HU_BASIS_WARNING = "ASPECTS was scored by the density of the regions alone, without a network."
+HU_BASIS_WARNING = "ASPECTS was scored from the density of the regions alone, without a network."
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class AffectedRule:
     by; “5 % or 0.1 ml” marks one region in 23 that a tenth does not, for 0.1 ml is little of a large region.
 
     Args:
-        minimum_fraction: of the region's volume that is infarct, from which it is affected.
-        minimum_ml: of infarct that it needs besides, so that a few voxels of a small or cut region do not count.
+        minimum_fraction: smallest infarcted fraction of a region's volume that counts as affected.
+        minimum_ml: smallest infarct volume in a region, so that a few voxels of a small or cut region do not count.
         hu_ratio: mean HU over that of the mirrored region at which or below which a region is marked as ischaemic.
         hu_difference: HU by which a region is darker than the mirrored one from which it is marked, too
             (both Mokin et al. 2017).
@@ -66,9 +66,11 @@ class AffectedRule:
 
     def __post_init__(self):
         if self.basis not in BASES:
-            raise StrokeSegError(f"ASPECTS cannot be based on “{self.basis}”; choose one of: {', '.join(BASES)}.")
+            raise StrokeSegError(f"Unknown basis “{self.basis}” for ASPECTS; choose one of: {', '.join(BASES)}.")
         if not 0 < self.minimum_fraction <= 1 or self.minimum_ml < 0:
-            raise StrokeSegError("The rule for affected regions needs a fraction between 0 and 1, and ml from 0 on.")
+            raise StrokeSegError(
+                "The rule for affected regions needs a fraction between 0 and 1 and a volume of at least 0 ml."
+            )
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ class RegionFinding:
     Args:
         region: which.
         affected: whether it costs a point.
-        fraction: of its volume that is infarct; 0 where it is not in view.
-        volume_ml, affected_ml: of the region, and of infarct in it.
+        fraction: infarcted fraction of the region's volume; 0 if the region is not in view.
+        volume_ml, affected_ml: volume of the region and of the infarct in it.
         mean_hu: over its voxels of 20–80 HU; None without any.
         hu_ratio: mean HU over that of the mirrored region; None where either is missing.
         net_water_uptake_percent: ``(1 − hu_ratio) · 100`` (Broocks et al. 2016), negative where it is the denser side.
@@ -106,7 +108,7 @@ class HemisphereScore:
     """One hemisphere.
 
     Args:
-        side: of the patient.
+        side: side of the patient.
         regions: ten, in the order of the score sheet.
         score: 0…10; None where a region is neither in view nor decided by the reader.
     """
@@ -182,7 +184,7 @@ def score(
     """Judge all regions and score both hemispheres.
 
     Args:
-        measurements: of the regions, in any order; one without is not in view.
+        measurements: measurements of the regions, in any order; one without is not in view.
         rule: when a region is affected.
         side: ``left`` or ``right`` where the reader names the symptomatic hemisphere, else ``auto``.
         overrides: regions that the reader decided, and how.
@@ -220,7 +222,7 @@ def scored_anew(
 
     Args:
         automatic: as the run scored; a side that was named for it stays.
-        measurements: of the regions as they are now.
+        measurements: measurements of the regions as they are now.
         side, overrides: the reader's decisions, as for `score`.
     """
     if side == "auto" and automatic.side_source == EDITED:
@@ -317,13 +319,13 @@ def _warnings(
     ]
     if proposed and not (right.affected_names or left.affected_names):
         warnings.append(
-            f"No ASPECTS region is affected on either side; the {proposed.value} is named for more signs of infarct, "
-            "which a healthy brain has, too."
+            f"No ASPECTS region is affected on either side. The {proposed.value} hemisphere is proposed because it "
+            "shows slightly more signs of infarct; healthy brains differ this much as well."
         )
     if right.affected_names and left.affected_names:
         warnings.append(
             f"ASPECTS regions are affected on both sides (right {_points(right)}, left {_points(left)}): "
-            "the symptoms decide which side counts, the two are never added."
+            "use the score of the symptomatic hemisphere; the two are never added."
         )
     return tuple(warnings)
 

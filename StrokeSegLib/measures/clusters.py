@@ -30,7 +30,7 @@ def filled(mask: np.ndarray, radius_mm: float, pixel_spacing_mm: tuple[float, fl
 
     Args:
         mask: boolean ``(slice, row, column)``.
-        radius_mm: of the disc that closes bays; 0 returns the mask as it is.
+        radius_mm: radius of the disc that closes bays; 0 leaves the mask unchanged.
         pixel_spacing_mm: between rows, between columns.
     """
     from scipy import ndimage

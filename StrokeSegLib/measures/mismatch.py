@@ -37,7 +37,7 @@ class Mismatch(CoreAndHypoperfusion):
             whatever a reader corrects.
         tmax_ml: volume above each level of Tmax, by its seconds, ascending.
         cbv_index: mean CBV of the delayed tissue relative to normal tissue; None where there is none.
-        normal_cbf, normal_cbv: of the reference, in ml/100 g/min and ml/100 g.
+        normal_cbf, normal_cbv: CBF and CBV of the reference tissue, in ml/100 g/min and ml/100 g.
         affected_side: ``left`` or ``right`` of the patient, the hemisphere opposite the reference; None where nothing
             is hypoperfused and both are the reference.
     """

@@ -17,7 +17,7 @@ def regions_of_classes(classes: np.ndarray, left: np.ndarray, supraganglionic: n
     """Region labels 0…20 uint8 of classes 0…7; all arrays of one shape.
 
     Args:
-        classes: of the anatomy.
+        classes: classes of the anatomy.
         left: whether a voxel lies on the patient's left.
         supraganglionic: whether it lies above the level plane; deep structures keep their region there.
     """

@@ -17,8 +17,8 @@ class RegionMeasurement:
 
     Args:
         region: which.
-        volume_ml: of the region in the scan; 0 where the scan does not reach it.
-        affected_ml: of it that is infarct.
+        volume_ml: volume of the region in the scan; 0 if it lies outside the scan.
+        affected_ml: infarct volume in the region.
         mean_hu: over its voxels of 20–80 HU; None where there is none.
     """
 

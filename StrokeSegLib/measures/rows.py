@@ -88,7 +88,7 @@ class Row:
         edited: whether a reader's correction made the value.
         segment: whose volume it is.
         hemisphere: whose score it is.
-        requirements: of a criterion.
+        requirements: requirements of a criterion.
     """
 
     group: Group

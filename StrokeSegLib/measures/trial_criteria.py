@@ -42,10 +42,10 @@ class ClinicalInputs:
     """What the images do not say; None where it was not given.
 
     Args:
-        age_years: of the patient.
+        age_years: age of the patient.
         nihss: National Institutes of Health Stroke Scale.
         hours: since the patient was last known well.
-        aspects: of the symptomatic hemisphere, read on non-contrast CT.
+        aspects: ASPECTS of the symptomatic hemisphere, read on non-contrast CT.
 
     Raises:
         StrokeSegError: a value that cannot be.
@@ -60,11 +60,11 @@ class ClinicalInputs:
         for name, value, (least, most) in (
             ("age", self.age_years, AGE_YEARS),
             ("NIHSS", self.nihss, NIHSS),
-            ("time since onset in hours", self.hours, HOURS),
+            ("time since onset, in hours,", self.hours, HOURS),
             ("ASPECTS", self.aspects, ASPECTS),
         ):
             if value is not None and not least <= value <= most:
-                raise StrokeSegError(f"The {name} was given as {value:g}; it lies between {least} and {most}.")
+                raise StrokeSegError(f"The {name} is {value:g}, but must be between {least} and {most}.")
 
 
 NOTHING_GIVEN = ClinicalInputs()
@@ -96,8 +96,8 @@ class Criterion:
     """A trial's criterion.
 
     Args:
-        name: of the trial.
-        answer: of the whole.
+        name: name of the trial.
+        answer: overall answer.
         requirements: in the order of the trial's definition.
     """
 

@@ -89,7 +89,7 @@ def binarised(probabilities: np.ndarray, prediction: Prediction, voxel_volumes_m
     Components have 6 neighbours a voxel; one of exactly the minimum stays.
 
     Args:
-        probabilities: of core.
+        probabilities: probability of core.
         prediction: threshold and minimum sizes.
         voxel_volumes_ml: ``(slices,)``.
     """

@@ -2,7 +2,7 @@
 
 Hypoperfused tissue has a Tmax above the critical one (6 s: Olivot et al. 2009, Stroke 40:469). Core is what of it has
 less than 30 % of the mean CBF of normal tissue in the other hemisphere (Campbell et al. 2011, Stroke 42:3435; Albers et
-al. 2018); the rest is penumbra. Flow that low without delay is white matter, CSF or noise, so it is no core. But where
+al. 2018); the rest is penumbra. Flow that low without delay is white matter, CSF or noise, so it is not core. But where
 next to nothing flows no delay can be measured: gaps of low flow within hypoperfused tissue belong to it.
 """
 
@@ -55,7 +55,7 @@ class Prediction:
     Args:
         core_relative_cbf: core has less CBF than this part of normal tissue.
         critical_tmax_s: hypoperfused tissue has a later Tmax.
-        severe_tmax_s: of the hypoperfusion intensity ratio.
+        severe_tmax_s: Tmax threshold of the hypoperfusion intensity ratio.
         normal_tmax_s: normal tissue has an earlier Tmax.
         tmax_levels_s: levels of Tmax above which volumes are reported.
         gap_mm: gaps of low flow up to twice as wide, or enclosed in a slice, belong to the hypoperfused tissue around.
@@ -229,8 +229,8 @@ def _affected_side(left_ml: float, right_ml: float) -> tuple[str | None, tuple[s
     warnings = ()
     if less > max(BOTH_SIDES_ML, BOTH_SIDES_FRACTION * more):
         warnings = (
-            f"Both hemispheres are hypoperfused (left {left_ml:.0f} ml, right {right_ml:.0f} ml): the other one is no "
-            "normal reference; name the side of the symptoms, and mistrust core and mismatch.",
+            f"Both hemispheres are hypoperfused (left {left_ml:.0f} ml, right {right_ml:.0f} ml): so neither is a "
+            "normal reference. Set the symptomatic side; core and mismatch may be wrong.",
         )
     return "left" if left_ml > right_ml else "right", warnings
 

@@ -100,7 +100,7 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
     """
 
     id: ClassVar[str]
-    """By which it is asked for."""
+    """Identifier on the command line and in files."""
 
     wanted: ClassVar[Wanted]
     """What it reads."""
@@ -112,7 +112,7 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
     """How its output becomes labels."""
 
     labels: ClassVar[Mapping[str, int]]
-    """Of its networks' lesions, by segment name."""
+    """Labels of its networks' lesions, by segment name."""
 
     needs_network: ClassVar[bool] = True
 
@@ -132,7 +132,7 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
         try:
             return typed(kind, getattr(bundle, group))
         except ValueError as error:
-            raise BundleError(f"The settings do not suit the model “{bundle.name}”: {group}: {error}.") from error
+            raise BundleError(f"The settings do not fit the model “{bundle.name}”: {group}: {error}.") from error
 
     def check(self, bundle: ModelBundle) -> None:
         """Find out whether a bundle of this method can be run.
@@ -144,13 +144,17 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
         self.settings(bundle, "prediction")
         self._check_network(bundle, self.needs_network)
         if dict(bundle.labels) != dict(self.labels):
-            raise BundleError(f"The labels of the model “{bundle.name}” are not those of {self.id}: {self.labels}.")
+            raise BundleError(
+                f"The labels of the model “{bundle.name}” do not match those of {self.id}: {self.labels}."
+            )
 
     def _check_network(self, bundle: ModelBundle, needed: bool) -> None:
         if needed and (bundle.architecture is None or not bundle.weights):
             raise BundleError(f"The model “{bundle.name}” lacks the architecture or the weights of {self.id}.")
         if not needed and (bundle.architecture or bundle.weights):
-            raise BundleError(f"The model “{bundle.name}” has an architecture or weights; {self.id} has none.")
+            raise BundleError(
+                f"The model “{bundle.name}” has an architecture or weights, but {self.id} uses no network."
+            )
 
     @abstractmethod
     def prepare(self, study: Study, request: Request, progress: Progress) -> PreparedT:

@@ -41,12 +41,12 @@ REGIONS = tuple(Segment(aspects_segment_name(region), region.label) for region i
 NETWORK, ATLAS = "network", "atlas"
 
 BACKGROUND_CHANNEL = 1
-"""Of the networks' channels, between infarct and the classes of the anatomy."""
+"""The networks' channel between infarct and the classes of the anatomy."""
 
 NETWORKS_DONE = 0.95
 """Progress fraction of the prediction at which the networks have ended."""
 
-POOR_FIT_WARNING = "The head atlas fits this scan poorly: check the ASPECTS regions, their sides and levels."
+POOR_FIT_WARNING = "The head atlas fits this scan poorly. Check the ASPECTS regions, their sides and their levels."
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Prediction:
         minimum_infarct_ml: connected infarcts below this are dropped.
         regions: whether regions are those that the ``network`` finds or those of the registered ``atlas``.
         basis: whether a region is affected by the ``infarct`` in it or by its ``hu``, see `AffectedRule`.
-        minimum_fraction, minimum_ml, hu_ratio, hu_difference: of the `AffectedRule`.
+        minimum_fraction, minimum_ml, hu_ratio, hu_difference: parameters of the `AffectedRule`.
     """
 
     infarct_threshold: Probability = 0.5
@@ -140,7 +140,7 @@ class NcctAspects(Method["HeadRegistration | ImageError", Segmented]):
         """The head atlas laid onto the head, or why it cannot be."""
         if not study.brain.any():
             raise ImageError(NO_BRAIN)
-        progress(0.0, "laying the head atlas onto the scan")
+        progress(0.0, "registering the head atlas")
         return registration_of(study)
 
     def predict(
@@ -278,7 +278,7 @@ def _anatomy_by_network(study: Study, classes: np.ndarray, error: TooFewSlicesEr
     geometry = study.ct.geometry
     left = study.midsagittal_plane.left_side(geometry)
     above = np.broadcast_to(supraganglionic_slices(classes, geometry)[:, None, None], classes.shape)
-    warning = f"The ASPECTS regions are the network's alone, not checked against the head atlas: {error}"
+    warning = f"The ASPECTS regions come from the network alone and were not checked against the head atlas: {error}"
     return Anatomy(regions_of_classes(classes, left, above), left, NETWORK, warnings=(warning,))
 
 

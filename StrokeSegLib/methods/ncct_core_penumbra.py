@@ -80,7 +80,7 @@ def _outside_brain(labels: np.ndarray, brain: np.ndarray) -> tuple[str, ...]:
     outside = np.count_nonzero(labels.astype(bool) & ~brain) / max(marked, 1)
     if outside < OUTSIDE_BRAIN_WARNING:
         return ()
-    return (f"{outside:.0%} of the marked tissue lies outside the brain: the model does not suit this scan.",)
+    return (f"{outside:.0%} of the segmented tissue lies outside the brain; this model is probably unsuitable for it.",)
 
 
 def label_slice(probabilities: np.ndarray, prediction: Prediction) -> np.ndarray:

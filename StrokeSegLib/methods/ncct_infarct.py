@@ -35,7 +35,7 @@ BRAIN_FOUND, PREDICTED = 0.5, 0.95
 
 
 Side = Annotated[int, Ge(16)]
-"""Of a tile, in voxels."""
+"""Size of a tile in voxels."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Prediction:
     Args:
         threshold: a voxel is infarct where its probability exceeds it.
         tile: slices, rows and columns that the network sees at a time.
-        overlap: of neighbouring tiles, as a part of their size; probabilities are averaged where tiles overlap.
+        overlap: overlap of neighbouring tiles, as a fraction of their size; overlapping probabilities are averaged.
         mirrored: also predict the mirror images of each tile, and average.
         minimum_ml: connected infarcts of a smaller volume are dropped.
     """
@@ -86,7 +86,7 @@ class NcctInfarct(Method[PreparedVolume, Predicted]):
             progress.part(0.0, PREDICTED),
         )
         ((_, of_volume),) = forecast
-        progress(PREDICTED, "laying the infarct onto the scan")
+        progress(PREDICTED, "resampling the infarct to the scan")
         labels = np.zeros(study.ct.geometry.shape, np.uint8)
         kept = {INFARCT.name: np.zeros(labels.shape, np.float32)} if request.keep_probabilities else {}
         for index, probabilities in enumerate(prepared.to_scan(of_volume)):
@@ -105,10 +105,8 @@ class NcctInfarct(Method[PreparedVolume, Predicted]):
 
 
 def _dropped(small: np.ndarray, geometry: SliceGeometry, minimum_ml: float) -> tuple[str, ...]:
-    """A word on infarcts that were too small to be marked."""
+    """Warn about infarcts dropped for being too small."""
     small_ml = volumes_ml(small.view(np.uint8), geometry)[1]
     if not small_ml:
         return ()
-    return (
-        f"{small_ml:.1f} ml that the network takes for infarct lie in parts below {minimum_ml:.7g} ml: not marked.",
-    )
+    return (f"{small_ml:.1f} ml of possible infarct in clusters smaller than {minimum_ml:.7g} ml were not segmented.",)

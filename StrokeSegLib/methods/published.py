@@ -42,17 +42,17 @@ def import_checkpoint(checkpoint: Path, method: str, output: Path, settings: Seq
         BundleError: not such a checkpoint, or a setting is missing or unknown.
     """
     if method not in PUBLISHED:
-        raise BundleError(f"Checkpoints of “{method}” cannot be imported; known are {' and '.join(PUBLISHED)}.")
+        raise BundleError(f"Checkpoints of “{method}” cannot be imported; supported are {' and '.join(PUBLISHED)}.")
     checkpoint = Path(checkpoint)
     if not checkpoint.is_file():
-        raise BundleError(f"There is no checkpoint at {checkpoint}.")
+        raise BundleError(f"The checkpoint {checkpoint} does not exist.")
     options = dict(_setting(setting) for setting in settings)
     published = PUBLISHED[method](options)
     general = {"name": published.name, "version": "1.0.0", "licence": "as the checkpoint's publisher states"}
     general = {key: options.pop(key, default) for key, default in general.items()}
     if options:
         known = ", ".join((*published.options, *general))
-        raise BundleError(f"“{next(iter(options))}” cannot be set here; known are {known}.")
+        raise BundleError(f"Unknown setting “{next(iter(options))}”; possible settings are {known}.")
     description = {
         **general,
         "method": method,
@@ -72,7 +72,7 @@ class Published:
     """What is known of a method's published checkpoints.
 
     Args:
-        name: of the bundle, where none is given.
+        name: name of the bundle if none is given.
         options: settings that it took.
         description: architecture, preparation, prediction and labels, as in `bundle.json`.
     """
@@ -105,7 +105,7 @@ def _ctp_core(options: dict[str, str]) -> Published:
     symmetry, axes = options.pop("symmetry", "register"), options.pop("patch_axes", "LP")
     skull_strip = options.pop("skull_strip", "true")
     if skull_strip not in ("true", "false"):
-        raise BundleError(f"skull_strip is “{skull_strip}”; it must be true or false.")
+        raise BundleError(f"skull_strip is “{skull_strip}”, but must be true or false.")
     return Published(
         "ctp-core-imported",
         ("symmetry", "skull_strip", "patch_axes"),
@@ -139,7 +139,7 @@ def _members(state: dict) -> list[dict]:
 def _setting(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise BundleError(f"“{text}” is no setting; write KEY=VALUE.")
+        raise BundleError(f"“{text}” is not of the form KEY=VALUE.")
     return key, value
 
 
@@ -152,8 +152,8 @@ def _normalisation(options: dict[str, str]) -> tuple[float, float]:
         return float(options.pop("mean")), float(options.pop("std"))
     except KeyError as error:
         raise BundleError(
-            "The normalisation constants are missing: they lie in the metadata.json of the CPAISD data set, not in the "
-            "checkpoint; give --set mean=… --set std=… or --set metadata=FILE."
+            "The normalisation constants are missing. They are in the metadata.json of the CPAISD data set, not in the "
+            "checkpoint. Use --set mean=… --set std=… or --set metadata=FILE."
         ) from error
     except (OSError, ValueError) as error:
         raise BundleError(f"The normalisation constants cannot be read: {error}.") from error
@@ -166,10 +166,10 @@ def _state_dict(checkpoint: Path) -> dict:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise BundleError(
-            f"{checkpoint.name} is no checkpoint of plain tensors, and files that may hold code are not opened; "
-            "save the network's state_dict() where it was trained and import that."
+            f"{checkpoint.name} is not a checkpoint of plain tensors; files that may contain code are not opened. "
+            "Save the network's state_dict() where it was trained and import that."
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise BundleError(f"{checkpoint.name} holds no state dict of tensors.")
+        raise BundleError(f"{checkpoint.name} does not contain a state dict of tensors.")
     return {key.removeprefix(LIGHTNING_PREFIX): tensor for key, tensor in state.items()}

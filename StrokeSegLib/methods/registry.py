@@ -38,7 +38,7 @@ def method_of(name: str) -> Method:
         StrokeSegError: there is none.
     """
     if name not in METHODS:
-        raise StrokeSegError(f"There is no method “{name}”; choose one of: {', '.join(METHODS)}.")
+        raise StrokeSegError(f"Unknown method “{name}”; choose one of: {', '.join(METHODS)}.")
     return METHODS[name]
 
 

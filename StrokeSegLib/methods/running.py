@@ -48,9 +48,9 @@ def run(
     """
     chosen = method_of(method)
     if bundle.method != method:
-        raise BundleError(f"The model “{bundle.name}” is made for {bundle.method}, not for {method}.")
+        raise BundleError(f"Model “{bundle.name}” belongs to {bundle.method}, not to {method}.")
     if side not in SIDES:
-        raise StrokeSegError(f"There is no side “{side}”; choose one of: {', '.join(SIDES)}.")
+        raise StrokeSegError(f"Unknown side “{side}”; choose one of: {', '.join(SIDES)}.")
     request = Request(chosen, bundle, device, side, keep_probabilities, tissue)
     watch, told = Stopwatch(), Progress(progress)
     prepared = chosen.prepare(study, request, told.part(0.0, chosen.prepared_at))
@@ -95,7 +95,7 @@ def drop_other_side(labels: np.ndarray, study: Study, side: str) -> None:
 
 def _only_one_side(side: str) -> tuple[str, ...]:
     """What the reader must not forget of a run that was told the side."""
-    return () if side == BOTH_SIDES else (f"As asked, only the patient's {side} side is reported.",)
+    return () if side == BOTH_SIDES else (f"Only the patient's {side} hemisphere is reported, as requested.",)
 
 
 def _blood(study: Study, method: Method) -> Haemorrhage | None:

@@ -96,14 +96,14 @@ class ModelBundle:
         content = _read(self.path, weights.file)
         if hashlib.sha256(content).hexdigest() != weights.sha256:
             raise BundleError(
-                f"{weights.file} of the model “{self.name}” is not the file it was published with (its hash "
-                "differs); install the model again."
+                f"{weights.file} of the model “{self.name}” is not the published file (its hash "
+                "differs). Install the model again."
             )
         try:
             state = safetensors.torch.load(content)
         except safetensors.SafetensorError as error:
             raise BundleError(
-                f"{weights.file} of the model “{self.name}” is no safetensors file; it is refused."
+                f"{weights.file} of the model “{self.name}” is not a safetensors file and was rejected."
             ) from error
         network = build(self.architecture)
         expected = network.state_dict()
@@ -127,7 +127,7 @@ def open_bundle(path: Path | str) -> ModelBundle:
     """
     path = Path(path)
     if not path.exists():
-        raise BundleError(f"There is no model bundle at {path}.")
+        raise BundleError(f"No model bundle was found at {path}.")
     content = _read(path, DESCRIPTION_FILE)
     description = _described(content, path.name)
     weights = tuple(Weights(**entry) for entry in description.pop("weights"))
@@ -163,15 +163,15 @@ def _described(content: bytes, bundle: str) -> dict:
     """The description in a `bundle.json`.
 
     Raises:
-        BundleError: it is no JSON, or breaks the format.
+        BundleError: it is not valid JSON or does not follow the format.
     """
     try:
         description = json.loads(content)
         BundleDocument.model_validate_json(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BundleError(f"{DESCRIPTION_FILE} of {bundle} is no JSON.") from error
+        raise BundleError(f"{DESCRIPTION_FILE} of {bundle} is not valid JSON.") from error
     except ValidationError as error:
-        raise BundleError(f"The bundle {bundle} breaks the format: {first_problem(error)}.") from error
+        raise BundleError(f"The bundle {bundle} does not follow the format: {first_problem(error)}.") from error
     return description
 
 
@@ -185,7 +185,7 @@ def _read(bundle: Path, name: str) -> bytes:
         if bundle.is_dir():
             file = bundle / name
             if file.is_symlink():
-                raise BundleError(f"{name} of {bundle.name} is a link; a bundle holds its own files only.")
+                raise BundleError(f"{name} of {bundle.name} is a link; a bundle must contain its files.")
             if file.stat().st_size > LARGEST_FILE_BYTES:
                 raise BundleError(f"{name} of {bundle.name} is too large for a model.")
             return file.read_bytes()
@@ -194,6 +194,6 @@ def _read(bundle: Path, name: str) -> bytes:
                 raise BundleError(f"{name} of {bundle.name} is too large for a model.")
             return archive.read(name)
     except (FileNotFoundError, KeyError) as error:
-        raise BundleError(f"{bundle.name} lacks {name}; it is no complete model bundle.") from error
+        raise BundleError(f"{bundle.name} is not a complete model bundle: {name} is missing.") from error
     except (zipfile.BadZipFile, OSError) as error:
-        raise BundleError(f"{bundle.name} cannot be read; it is neither a folder nor a whole zip file.") from error
+        raise BundleError(f"{bundle.name} cannot be read: it is neither a folder nor a complete zip file.") from error

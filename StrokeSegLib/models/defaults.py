@@ -40,7 +40,7 @@ def make_default(bundle: ModelBundle) -> None:
         OutputError: the choice cannot be written.
     """
     if all(bundle.sha256 != known.sha256 for known in list_bundles()):
-        raise BundleError(f"{bundle.name} {bundle.version} is not installed; install it first.")
+        raise BundleError(f"{bundle.name} {bundle.version} is not installed. Install it first.")
     store = installed_folder()
     content = {**_read(store), bundle.method: _identity(bundle)}
     with atomic(store) as place:
@@ -55,12 +55,12 @@ def _default_among(bundles: Sequence[ModelBundle], method: str) -> ModelBundle:
         found = next((bundle for bundle in candidates if _identity(bundle) == chosen), None)
         if found is None:
             raise BundleError(
-                f"The default model for {method}, {chosen['name']} {chosen['version']}, is not installed any more; "
+                f"The default model for {method}, {chosen['name']} {chosen['version']}, is no longer installed; "
                 "choose another with “strokeseg models default NAME”."
             )
         return found
     if not candidates:
-        raise BundleError(f"No model for {method} is installed; see “strokeseg models install” and “models import”.")
+        raise BundleError(f"No model for {method} is installed. See “strokeseg models install” and “models import”.")
     names = {bundle.name for bundle in candidates}
     if len(names) > 1:
         raise BundleError(
@@ -76,7 +76,7 @@ def _read(folder: Path) -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise BundleError(f"{folder / FILE} cannot be read ({error}); remove it to return to the defaults.") from error
+        raise BundleError(f"{folder / FILE} cannot be read ({error}). Remove it to return to the defaults.") from error
 
 
 def _identity(bundle: ModelBundle) -> dict[str, str]:

@@ -64,7 +64,7 @@ def find_bundle(name_or_path: str | Path) -> ModelBundle:
     if named:
         return max(named, key=_version)
     names = ", ".join(sorted({bundle.name for bundle in known})) or "none"
-    raise BundleError(f"There is no model “{name_or_path}”, neither as a path nor among the installed ones ({names}).")
+    raise BundleError(f"Model “{name_or_path}” is neither a path nor installed. Installed models: {names}.")
 
 
 def install(
@@ -78,7 +78,7 @@ def install(
     Args:
         source: a folder, a zip file, or an http(s) or file URL of a zip file.
         check: see `verify`.
-        sha256: of the zip file; needed for a URL.
+        sha256: SHA-256 of the zip file; required for a URL.
         progress: called with the fraction downloaded.
 
     Raises:
@@ -105,15 +105,15 @@ def _install(
     local = Path(source)
     if source.startswith(("http://", "https://", "file://")):
         if sha256 is None:
-            raise BundleError("A model from a URL needs its --sha256, so that the right file is known.")
+            raise BundleError("A model from a URL needs its --sha256, so that the download can be verified.")
         local = _downloaded(source, folder / "download.zip", progress)
     elif not local.exists():
-        raise BundleError(f"There is no file or folder {source}.")
+        raise BundleError(f"{source} does not exist.")
     if sha256 is not None:
         if local.is_dir():
-            raise BundleError("A --sha256 goes with a zip file or URL, not with a folder.")
+            raise BundleError("--sha256 applies to a zip file or URL, not to a folder.")
         if _file_sha256(local) != sha256.lower():
-            raise BundleError("The file is not the one that the --sha256 names; it was not installed.")
+            raise BundleError("The file does not match the --sha256 and was not installed.")
     unpacked = folder / "bundle"
     if local.is_dir():
         shutil.copytree(local, unpacked, symlinks=True)
@@ -125,7 +125,7 @@ def _install(
         installed = verify(target, check)
         if installed.sha256 == bundle.sha256:
             return installed
-        raise BundleError(f"Another {bundle.name} {bundle.version} is installed; remove {target} first.")
+        raise BundleError(f"A different {bundle.name} {bundle.version} is already installed. Remove {target} first.")
     os.replace(unpacked, target)
     return open_bundle(target)
 
@@ -143,7 +143,9 @@ def _downloaded(url: str, file: Path, progress: Callable[[float, str], None]) ->
                 progress(received / total if total else 0.0, "downloading the model")
     except (urllib.error.URLError, TimeoutError) as error:
         reason = getattr(error, "reason", error)
-        raise BundleError(f"{url} cannot be fetched ({reason}); download it yourself and install the file.") from error
+        raise BundleError(
+            f"{url} cannot be downloaded ({reason}). Download it yourself and install the file."
+        ) from error
     return file
 
 
@@ -159,14 +161,14 @@ def _unpack(archive: Path, folder: Path) -> None:
                 len(parents) == 1 and len(next(iter(parents)).parts) <= 1 and ".." not in str(next(iter(parents)))
             )
             if not within_one or any(path.is_absolute() for path in files):
-                raise BundleError(f"{archive.name} is no bundle: its files must lie together; one leaves the bundle.")
+                raise BundleError(f"{archive.name} is not a bundle: one of its files lies outside the bundle's folder.")
             for path, entry in files.items():
                 if entry.file_size > LARGEST_FILE_BYTES:
                     raise BundleError(f"{path.name} of {archive.name} is too large for a model.")
                 with content.open(entry) as packed, open(folder / path.name, "wb") as target:
                     shutil.copyfileobj(packed, target)
     except zipfile.BadZipFile as error:
-        raise BundleError(f"{archive.name} is no whole zip file.") from error
+        raise BundleError(f"{archive.name} is not a complete zip file.") from error
 
 
 def _file_sha256(file: Path) -> str:

@@ -35,7 +35,7 @@ def write_bundle(
 
     folder = Path(folder)
     if folder.exists():
-        raise BundleError(f"{folder} exists already; choose another name or remove it.")
+        raise BundleError(f"{folder} already exists. Choose another name or remove it.")
     with atomic(folder.parent) as place:
         partial = place(folder.name)
         partial.mkdir()

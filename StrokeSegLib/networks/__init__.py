@@ -22,7 +22,7 @@ class Architecture:
 
     Args:
         name: one of `ARCHITECTURES`.
-        arguments: of that architecture, all of them.
+        arguments: all arguments of that architecture.
     """
 
     name: str
@@ -81,7 +81,7 @@ def build(architecture: Architecture) -> "torch.nn.Module":
     """
     if architecture.name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise BundleError(f"The architecture “{architecture.name}” is unknown; this version knows: {known}.")
+        raise BundleError(f"Unknown architecture “{architecture.name}”; this version supports {known}.")
     try:
         return ARCHITECTURES[architecture.name](**architecture.arguments).eval()
     except (TypeError, KeyError, ValueError) as error:

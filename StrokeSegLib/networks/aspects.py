@@ -16,9 +16,9 @@ class AspectsUNets(torch.nn.Module):
     The paper's parameter counts fit EfficientNet-B6 encoders and decoder channels of (128, 64, 32, 16, 8).
 
     Args:
-        encoder_name: of segmentation-models-pytorch.
-        decoder_channels: of each U-Net, from the deepest of five levels up.
-        in_channels: of the input; the U-Net of the anatomy sees the first alone, the slice itself.
+        encoder_name: encoder in segmentation-models-pytorch.
+        decoder_channels: decoder channels of each U-Net, deepest of five levels first.
+        in_channels: input channels; the U-Net of the anatomy sees only the first, the slice itself.
         infarct_pooling: rows and columns of the input that the U-Net of the infarct sees averaged in one; its logits
             are interpolated. Early infarcts are a few HU darker over centimetres: less noise shows more of them.
 

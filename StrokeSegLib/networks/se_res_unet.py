@@ -25,11 +25,11 @@ class SEResUNet3d(nn.Module):
     Each side of an image is halved once less than there are levels and must be at least 1 then; it need be no multiple.
 
     Args:
-        in_channels: of the image.
+        in_channels: channels of the image.
         classes: each judged by itself, with a sigmoid.
         widths: channels of each level, from the full resolution down; the paper's number and sizes are open.
         se_reduction: r of Hu et al. 2018: a block's excitation has ``width / r`` hidden units, at least one.
-        leaky_slope: of LeakyReLU for negative values.
+        leaky_slope: slope of LeakyReLU for negative values.
         norm_eps: added to the variance by instance normalisation.
         excited: what squeeze-and-excitation weighs before the residual sum. ``norm``: the second convolution's
             normalised features, as in SENet; the sum is activated afterwards. The mean of a normalised channel is its
@@ -37,7 +37,7 @@ class SEResUNet3d(nn.Module):
             convolution's activated features, whose mean depends on the image; the sum is not activated again.
         upsampled: channels on the way up. ``halved``: a 1×1×1 convolution halves them, as the paper says of its
             upsampling; ``kept``: the decoder's first convolution takes them all.
-        align_corners: of the trilinear interpolation.
+        align_corners: `align_corners` of the trilinear interpolation.
 
     Raises:
         ValueError: ``excited`` or ``upsampled`` is none of the above, or there is no level.
@@ -102,7 +102,7 @@ class ResidualBlock(nn.Module):
     """Two 3×3×3 convolutions, each normalised by instance and activated, beside a 1×1×1 convolution.
 
     Args:
-        channels: of what comes in.
+        channels: channels of what comes in.
         width: channels of what goes out.
         se_reduction, leaky_slope, norm_eps, excited: see `SEResUNet3d`.
     """
@@ -138,7 +138,7 @@ class InstanceNorm(nn.GroupNorm):
     torch computes that one's variance with too few digits.
 
     Args:
-        channels: of the features.
+        channels: channels of the features.
         eps: added to the variance.
     """
 
@@ -156,8 +156,8 @@ class Excitation(nn.Module):
     """A weight in 0…1 for each channel of its mean over the volume (Hu et al. 2018).
 
     Args:
-        channels: of the features.
-        reduction: of the channels in the hidden layer.
+        channels: channels of the features.
+        reduction: factor by which the hidden layer reduces the channels.
     """
 
     def __init__(self, channels: int, reduction: int):

@@ -80,7 +80,7 @@ class SUNet(nn.Module):
     Args:
         in_channels: 10: CT, CBF, CBV, MTT, Tmax, and the five of the mirrored brain.
         classes: 2: background and core.
-        filters: of the first level.
+        filters: filters of the first level.
     """
 
     def __init__(self, in_channels: int, classes: int, filters: int):

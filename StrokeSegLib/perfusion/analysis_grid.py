@@ -72,7 +72,7 @@ class AnalysisGrid:
 
     @property
     def geometry(self) -> SliceGeometry:
-        """Of the frames that are analysed; rows and columns that fill no whole pixel are left out."""
+        """Geometry of the analysed frames; rows and columns that do not fill a whole pixel are left out."""
         if self.factor == 1:
             return self.scan
         rows_mm, columns_mm = self.scan.pixel_spacing_mm

@@ -77,7 +77,7 @@ class TissueFlow:
     Args:
         height_per_s: flow per volume of tissue, in ml blood of the artery's kind per ml and s; negative in noise.
         volume: blood per volume of tissue, of the artery's kind.
-        delay_s: of the tissue's blood after the artery's.
+        delay_s: delay of the tissue curve after the arterial curve.
         tmax_s: time of the maximum of the residue function, see `tmax`.
     """
 

@@ -126,7 +126,7 @@ def brain_curves(
     Args:
         series: frames, free of motion.
         brain: boolean ``(slice, row, column)``.
-        geometry: of the slices.
+        geometry: geometry of the slices.
         smoothing_mm: standard deviation of the Gaussian within the slice.
         progress: called with a fraction after each slice; may raise `Cancelled`.
         poses: ``(time,)`` pose of the head in each frame; one for all by default.
@@ -193,7 +193,7 @@ def _uniform_times(times_s: np.ndarray) -> np.ndarray:
     start_s, end_s = times_s[:, 0].max(), times_s[:, -1].min()
     if end_s - start_s < LEAST_SHARED_PART * np.ptp(times_s, axis=1).max():
         raise ImageError(
-            "The slabs of the series were scanned one after the other, each with a bolus of its own; give one slab at "
+            "The slabs of the series were scanned one after the other, each with its own bolus. Choose one slab at "
             "a time."
         )
     step_s = float(np.clip(np.median(np.diff(times_s, axis=1)), *STEP_RANGE_S))
@@ -251,18 +251,18 @@ def _baseline_samples(curves: torch.Tensor) -> int:
     rise, fall = float(vessels[peak] - start), float(start - vessels.amin())
     if fall > max(rise, LEAST_BOLUS_HU):
         raise ImageError(
-            f"The vessels are brightest in the first frames and darken by {fall:.0f} HU: the bolus had arrived before "
-            "the series begins; without a baseline nothing can be measured."
+            f"The vessels are brightest in the first frames and darken by {fall:.0f} HU: the bolus arrived before "
+            "the series began, so the baseline is missing and nothing can be measured."
         )
     if rise < LEAST_BOLUS_HU:
         raise ImageError(
-            f"No bolus was found: the brightest vessels enhance by {max(rise, 0):.0f} HU only. Check that this is a "
+            f"No bolus was found: the brightest vessels enhance by only {max(rise, 0):.0f} HU. Check that this is a "
             "CT perfusion series with contrast."
         )
     before = (vessels[:peak] - start < ARRIVAL_FRACTION * rise).nonzero()
     if len(before) < LEAST_BASELINE_SAMPLES:
         raise ImageError(
-            "Contrast arrives with the first frames of the series, so that there is no baseline; nothing can be "
+            "Contrast arrives in the first frames of the series, so the baseline is missing and nothing can be "
             "measured from it."
         )
     # The last sample before the bolus may hold its foot already. Arteries fill before the brightest vessels, the veins.

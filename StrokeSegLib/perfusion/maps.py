@@ -23,7 +23,7 @@ from StrokeSegLib.perfusion.vessels import Vessels, find_vessels
 LEAST_FRAMES = 20
 
 USUAL_SMOOTHING_MM, MOST_SMOOTHING_MM = 2.0, 5.0
-"""Of frames; a noisy series is smoothed by more, so that low flow can be told from noise."""
+"""Smoothing of the frames; a noisy series is smoothed more, so that low flow can be told from noise."""
 
 WANTED_SIGNAL_TO_NOISE = 3.5
 """Smoothing goes on until the peak of the tissue's mean curve is so many times the noise of a smoothed voxel."""
@@ -58,7 +58,7 @@ def perfusion_of(
 
     Args:
         study: with a series or maps.
-        settings: of the whole way.
+        settings: settings of the whole way.
         progress: called with a fraction 0…1 and a stage; may raise `Cancelled`.
 
     Raises:
@@ -68,14 +68,14 @@ def perfusion_of(
         return Perfusion(study.maps, None, None, None, None, coverage_mm(study.ct.geometry), ())
     if study.series is None:
         raise ImageError(
-            "This is not a CT perfusion series. Give the perfusion series, or CBF, CBV, MTT and Tmax maps."
+            "This is not a CT perfusion series. Choose the perfusion series, or maps of CBF, CBV and Tmax."
         )
     if study.series.frames < LEAST_FRAMES:
         raise ImageError(
             f"The series has {study.series.frames} frames; at least {LEAST_FRAMES} are needed to follow a bolus."
         )
     if not study.brain.any():
-        raise ImageError("No brain was found in this scan; check that it is a head CT in HU, with the skull in view.")
+        raise ImageError("No brain was found in this scan. Check that it is a head CT in HU with the skull in view.")
     return map_perfusion(study.series, study.brain, study.ct.geometry, settings, progress)
 
 
@@ -91,8 +91,8 @@ def map_perfusion(
     Args:
         series: frames.
         brain: boolean ``(slice, row, column)``, tissue and the vessels among it.
-        geometry: of the slices.
-        settings: of the whole way.
+        geometry: geometry of the slices.
+        settings: settings of the whole way.
         progress: called with a fraction 0…1 and a stage; may raise `Cancelled`.
 
     Raises:

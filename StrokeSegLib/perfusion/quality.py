@@ -75,26 +75,26 @@ def judge(
         flags.extend(_motion_flags(motion))
     height_mm = coverage_mm(geometry)
     if height_mm < HEAD_COVERAGE_MM:
-        flags.append(f"The slices cover {height_mm:.0f} mm of the head; volumes are those of the covered part alone.")
+        flags.append(f"The slices cover {height_mm:.0f} mm of the head; volumes refer to this part only.")
     return Quality(tuple(flags), tuple(_reasons(curves, vessels, motion)))
 
 
 def _timing_flags(series: PerfusionSeries, curves: BrainCurves, vessels: Vessels) -> Iterator[str]:
     if series.duration_s < USUAL_DURATION_S - curves.step_s:
         yield (
-            f"The series lasts {series.duration_s:.0f} s; at least {USUAL_DURATION_S:.0f} s are usual. Tissue that "
-            "fills late is cut off and its CBV may be too low."
+            f"The series lasts {series.duration_s:.0f} s; at least {USUAL_DURATION_S:.0f} s are usual. Late-filling "
+            "tissue is cut off and its CBV may be too low."
         )
     if curves.baseline_samples < SHORTEST_BASELINE:
         yield (
-            f"Only {curves.baseline_samples} samples precede the bolus, so the baseline is noisy. Start the injection "
-            "later next time."
+            f"Only {curves.baseline_samples} samples precede the bolus, so the baseline is noisy. Next time, start the "
+            "injection later."
         )
     after_s = float(curves.times_s[-1] - curves.times_s[int(vessels.artery.hu.argmax())])
     if after_s < LATEST_ARTERY_S:
         yield (
-            f"The bolus is late: the series ends {after_s:.0f} s after the arterial peak. CBV and MTT of tissue that "
-            "fills late may be too low."
+            f"The bolus is late: the series ends {after_s:.0f} s after the arterial peak. CBV and MTT of late-filling "
+            "tissue may be too low."
         )
 
 

@@ -14,7 +14,7 @@ class Residue:
     Args:
         kind: ``gamma`` and ``lognormal`` name the distribution of transit times, ``linear`` and ``box`` the residue
             function itself.
-        shape: of a gamma distribution (1 is the exponential residue function), or standard deviation of the logarithm.
+        shape: shape of the gamma distribution (1 is the exponential residue function), or SD of the logarithm.
     """
 
     kind: str

@@ -20,13 +20,13 @@ class PerfusionSettings:
         tmax: ``residue-maximum`` as the trials measured it (see `tmax`), or ``delay`` of the blood alone, which is 1.3
             to 2 s shorter in healthy tissue; the textbook methods know the first one only.
         oscillation_limit: oscillation index up to which a residue function is accepted (Wu et al. 2003, eq. 5).
-        singular_value_threshold: of the block-circulant and standard SVD, relative to the largest singular value.
+        singular_value_threshold: threshold of block-circulant and standard SVD, relative to the largest singular value.
         tikhonov: regularisation parameter relative to the largest singular value.
         smoothing_mm: standard deviation of the Gaussian that smooths each frame within the slice and the brain; None
             takes as much as the noise of the series asks for.
         correct_motion: whether each frame is moved onto the first ones.
-        artery_haematocrit, tissue_haematocrit: of large and of small vessels.
-        density_g_per_ml: of brain tissue.
+        artery_haematocrit, tissue_haematocrit: haematocrit of large and of small vessels.
+        density_g_per_ml: density of brain tissue.
         artery_voxel, vein_voxel: slice, row and column (axial, from 0) of a vessel that the reader points to; None
             lets the program find it.
 
@@ -55,15 +55,19 @@ class PerfusionSettings:
         if self.tmax not in TMAX:
             raise BundleError(f"Unknown definition of Tmax “{self.tmax}”; choose one of: {', '.join(TMAX)}.")
         if self.tmax == "delay" and self.deconvolution != "bayesian":
-            raise BundleError("Tmax as the delay needs the deconvolution “bayesian”; the others cannot tell it.")
+            raise BundleError(
+                "Tmax as the delay needs the deconvolution “bayesian”; the other methods do not estimate it."
+            )
         for name in ("singular_value_threshold", "tikhonov", "artery_haematocrit", "tissue_haematocrit"):
             if not 0 < getattr(self, name) < 1:
-                raise BundleError(f"The perfusion setting {name} is {getattr(self, name)}; it lies between 0 and 1.")
+                raise BundleError(
+                    f"The perfusion setting {name} is {getattr(self, name)}, but must be between 0 and 1."
+                )
         for name in ("oscillation_limit", "density_g_per_ml"):
             if getattr(self, name) <= 0:
-                raise BundleError(f"The perfusion setting {name} is {getattr(self, name)}; it must be above 0.")
+                raise BundleError(f"The perfusion setting {name} is {getattr(self, name)}, but must be above 0.")
         if self.smoothing_mm is not None and self.smoothing_mm < 0:
-            raise BundleError(f"The perfusion setting smoothing_mm is {self.smoothing_mm}; it must not be negative.")
+            raise BundleError(f"The perfusion setting smoothing_mm is {self.smoothing_mm}, but must not be negative.")
 
     @property
     def blood_to_tissue(self) -> float:

@@ -37,8 +37,8 @@ def pose_offsets_hu(
     Args:
         reference: HU ``(slice, row, column)`` of the first pose.
         brain: boolean, likewise.
-        geometry: of the slices.
-        motion: of the frames, with their poses.
+        geometry: geometry of the slices.
+        motion: motion of the frames, with their poses.
         smoothing_mm: by which curves are smoothed.
 
     Returns:

@@ -12,10 +12,10 @@ CT_SMOOTHING_MM = 2.0
 """Standard deviation, within the slice, of the Gaussian that makes CSF and tissue tell apart on a noisy CT."""
 
 BRAIN_HU = (20.0, 50.0)
-"""A CT whose median in the brain lies outside is no CT in HU, and its values say nothing about CSF."""
+"""A CT whose median in the brain lies outside is not in HU, so its values do not identify CSF."""
 
 LEAST_NORMAL_ML = 20.0
-"""Normal tissue of less volume is no reference: a handful of voxels near the edge."""
+"""A smaller volume of normal tissue is not a usable reference: a handful of voxels near the edge."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def normal_tissue(
     volume_ml = float(voxel_ml @ normal.sum(axis=(1, 2)))
     if volume_ml < LEAST_NORMAL_ML:
         raise ImageError(
-            f"Only {volume_ml:.0f} ml of tissue outside the affected hemisphere has a Tmax under {normal_tmax_s:g} s, "
-            "so there is no normal flow to compare with; check the units of the maps and the place of the artery."
+            f"Only {volume_ml:.0f} ml of tissue outside the affected hemisphere has a Tmax below {normal_tmax_s:g} s, "
+            "so normal flow cannot be determined. Check the units of the maps and the position of the artery."
         )
     return NormalTissue(float(maps.cbf[normal].mean(dtype=float)), float(maps.cbv[normal].mean(dtype=float)))

@@ -81,7 +81,7 @@ class Vessels:
 
 @dataclass(frozen=True)
 class _Shapes:
-    """Of the vessel candidates: index among all voxels, smoothed curves and what they look like."""
+    """Vessel candidates: index among all voxels, smoothed curves and their features."""
 
     index: torch.Tensor
     places_mm: torch.Tensor
@@ -105,8 +105,8 @@ def find_vessels(
     but not the sinuses: the artery is scaled by the ratio of the areas, for as much contrast leaves as enters.
 
     Args:
-        curves: of all voxels of the brain.
-        geometry: of the slices.
+        curves: curves of all voxels of the brain.
+        geometry: geometry of the slices.
         artery_voxel, vein_voxel: slice, row, column that the reader points to.
 
     Raises:
@@ -247,8 +247,8 @@ def _pointed(curves: BrainCurves, geometry: SliceGeometry, voxel: tuple[int, int
     found = np.flatnonzero((curves.places == np.asarray(voxel)).all(axis=1))
     if not len(found):
         raise ImageError(
-            f"The {vessel} that was pointed to (slice, row, column {tuple(voxel)}) lies outside the brain; "
-            "point to a vessel inside it."
+            f"The chosen {vessel} (slice, row, column {tuple(voxel)}) lies outside the brain. "
+            "Point to a vessel inside it."
         )
     return _curve(curves.raw[torch.from_numpy(found)].mean(dim=0).numpy(), curves, geometry, found)
 

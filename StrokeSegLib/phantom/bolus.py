@@ -21,7 +21,7 @@ TRANSIT_TIMES = 128
 """Tissue curves are interpolated between this many mean transit times, in equal ratios."""
 
 VENOUS_SHAPE = 4.0
-"""Of the transit times from arteries to the great veins."""
+"""Shape of the distribution of transit times from arteries to the great veins."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Bolus:
     Args:
         arrival_s: in the arteries at the base of the brain, after the first frame.
         peak_hu: enhancement of undiluted arterial blood.
-        shape, scale_s: of the first pass, which peaks ``shape · scale_s`` after its arrival.
+        shape, scale_s: shape and scale of the first pass, which peaks ``shape · scale_s`` after its arrival.
         recirculation: height of the second pass over that of the first.
         recirculation_delay_s: its arrival after the first.
         recirculation_scale_s: its scale; it peaks two scales after its arrival.
@@ -111,8 +111,8 @@ class TissueCurves:
     """Enhancement of one kind of tissue, ``(ρ / k_H) (CBF / 6000) [AIF ⊗ R](t − delay)``, for any voxels.
 
     Args:
-        bolus: of the arteries.
-        residue: of the tissue.
+        bolus: bolus of the arteries.
+        residue: residue of the tissue.
         mtt_s: the shortest and the longest mean transit time that will be asked for.
         end_s: the latest time.
         device: where to compute.

@@ -25,8 +25,8 @@ def write_cpaisd_dataset(
 
     Args:
         folder: made if absent.
-        seeds: of the patients, at least three.
-        validation_fraction, test_fraction: of the studies; at least one each.
+        seeds: seeds of the patients, at least three.
+        validation_fraction, test_fraction: fractions of the studies; at least one study each.
         spacing_mm: along columns, rows and between slices.
 
     Raises:
@@ -51,7 +51,7 @@ def split(seeds: Sequence[int], validation_fraction: float, test_fraction: float
     """
     validation, test = (max(1, round(len(seeds) * fraction)) for fraction in (validation_fraction, test_fraction))
     if validation + test >= len(seeds):
-        raise DataError(f"{len(seeds)} phantoms are too few for training, validation and test; ask for more.")
+        raise DataError(f"{len(seeds)} phantoms are too few for training, validation and test. Use at least three.")
     draws = Draws(seeds[0], "split")
     left, shuffled = list(seeds), []
     while left:

@@ -12,7 +12,7 @@ class Draws:
     """Scalars drawn one after another from one generator.
 
     Args:
-        seed: of the patient or scanner.
+        seed: random seed of the patient or the scanner.
         purpose: keeps what is drawn for one purpose independent of how much another draws.
     """
 

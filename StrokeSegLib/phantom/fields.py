@@ -15,7 +15,7 @@ def smooth_noise(
     """A random field of mean 0 and standard deviation 1 over one, two or three axes.
 
     Args:
-        shape: of the field.
+        shape: shape of the field.
         correlation: in voxels; the field forgets itself over about this distance.
         generator: CPU generator, so that every device makes the same field.
     """

@@ -53,11 +53,11 @@ class SliceFlow:
     Args:
         cbf: ml/100 g/min, of the whole voxel: less where part of it is CSF.
         cbv: ml/100 g, likewise.
-        delay_s: of the arterial blood, before any dispersion.
+        delay_s: delay of the arterial blood, before any dispersion.
         lesion: 0…1, how far blood passes as in lesions.
         parenchyma: fraction of living brain tissue.
         artery, vein: fractions of the voxel that are blood of great vessels.
-        arterial_delay_s: of that blood.
+        arterial_delay_s: delay of that blood.
     """
 
     cbf: torch.Tensor

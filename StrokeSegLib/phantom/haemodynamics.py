@@ -19,7 +19,7 @@ class Ranges:
     """From where haemodynamics are drawn; each range is uniform.
 
     Args:
-        name: of these ranges.
+        name: name of these ranges.
         residues: families of residue functions; each tissue has one of them, or in half the patients a mixture of two.
         mixed_transit: mean transit time of the first part of a mixture over that of the whole.
         normal_dispersion_s, lesion_dispersion_s: mean of the arteries' transport function.
@@ -27,9 +27,9 @@ class Ranges:
         borderline_flow, borderline_delay_s: in its worst parts, of grey matter over normal, and in s.
         penumbra_delay_s: in the middle of any other lesion.
         carotid: probability of each carotid artery to be narrow.
-        carotid_delay_s, carotid_flow: of the hemisphere behind it, added and over normal.
+        carotid_delay_s, carotid_flow: added delay and relative flow of the hemisphere behind the carotid artery.
         low_output: probability of a low cardiac output: the bolus is late, flat and broad.
-        arrival_s, peak_hu, time_to_peak_s: of the bolus of others.
+        arrival_s, peak_hu, time_to_peak_s: bolus of the other patients.
         low_output_arrival_s, low_output_peak_hu, low_output_time_to_peak_s: likewise.
     """
 
@@ -106,18 +106,18 @@ class Haemodynamics:
     Hypoperfused tissue is reached late, through collaterals that spread the bolus, and its transit is slow besides.
 
     Args:
-        grey_cbf, white_cbf, grey_cbv, white_cbv: of healthy tissue.
+        grey_cbf, white_cbf, grey_cbv, white_cbv: CBF and CBV of healthy tissue.
         territory_delays_s: delay of healthy tissue by `Territory`; those without tissue have 0.
-        delay_sd_s: of its slow unevenness.
+        delay_sd_s: SD of its smooth spatial variation.
         hemisphere_delays_s, hemisphere_flows: left and right; what narrow carotid arteries add, and leave over.
         penumbra_delay_s, core_delay_s: in the worst parts of lesions.
-        lesion_delay_sd_s: of its unevenness there.
+        lesion_delay_sd_s: SD of its spatial variation in lesions.
         penumbra_grey_flow, penumbra_white_flow, penumbra_volume: what is left, over normal.
         core_flow, core_volume: likewise.
         borderline: whether lesions are borderline tissue, between normal and these values without a gap.
         normal_residue, lesion_residue: how blood passes healthy and hypoperfused tissue.
         bolus: in the arteries.
-        seed: of the fields.
+        seed: random seed for the spatial variation.
     """
 
     grey_cbf: float

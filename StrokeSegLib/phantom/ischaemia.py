@@ -25,9 +25,9 @@ def ischaemic_tissue(
     """HU of brain tissue after acute ischaemia; fields of any shape that agree with each other.
 
     Args:
-        tissue_hu: of the tissue before.
+        tissue_hu: HU of the tissue before ischaemia.
         level_hu: between those of grey and of white matter, towards which an infarct loses their contrast.
-        csf_hu: of CSF, below which tissue does not fall.
+        csf_hu: HU of CSF, the lower limit for tissue.
         white: 0 grey to 1 white matter.
         acute: what is ischaemic, on the same voxels.
     """

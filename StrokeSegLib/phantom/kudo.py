@@ -80,8 +80,8 @@ def kudo_phantom(
         residue: shape of the residue functions; delay is Tmax for those that fall from their start.
         delays_s: one row of tiles each.
         noise_hu: standard deviation of white noise.
-        step_s, duration_s: of the frames.
-        seed: of the noise.
+        step_s, duration_s: interval and duration of the frames.
+        seed: random seed for the noise.
 
     Returns:
         Slices of one blood volume each; columns of tiles differ in transit time, rows in delay. Above the tiles lies a

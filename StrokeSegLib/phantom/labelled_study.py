@@ -51,10 +51,10 @@ class LabelledStudy:
     def _check(self, labels: np.ndarray, name: str, values: Sequence[int], meaning: str) -> None:
         shape = self.study.ct.voxels.shape
         if labels.shape != shape:
-            raise DataError(f"the scan is {shape} voxels, its {name} {labels.shape}; they must lie on one grid.")
+            raise DataError(f"the scan has {shape} voxels, the {name} {labels.shape}; both must have the same grid.")
         odd = np.setdiff1d(np.unique(labels), values)
         if len(odd):
-            raise DataError(f"the {name} has the value {odd[0]}; it may hold {meaning} only.")
+            raise DataError(f"the {name} contains the value {odd[0]}; allowed values are {meaning}.")
 
     @property
     def weight(self) -> np.ndarray:

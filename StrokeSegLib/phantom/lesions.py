@@ -54,7 +54,7 @@ class AcuteTissue:
 
 @dataclass(frozen=True)
 class DistractingTissue:
-    """What is no acute infarct, within the brain's box at half the atlas's resolution, all float32.
+    """Everything but acute infarct, within the brain's box at half the atlas's resolution, all float32.
 
     Args:
         weight: 0…1, how much of a voxel is replaced.

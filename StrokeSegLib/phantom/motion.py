@@ -28,7 +28,7 @@ def draw_motion(seed: int, frames: int, kind: str) -> Motion:
     """The motion of one scan; the same arguments give the same one.
 
     Args:
-        seed: of the patient.
+        seed: random seed of the patient.
         frames: how many.
         kind: ``still``; ``jitter``, the table does not quite return to its place between frames; ``mild``, the head
             settles in two or three steps of some millimetres and degrees; ``severe``, in three to five steps of up to
@@ -38,7 +38,7 @@ def draw_motion(seed: int, frames: int, kind: str) -> Motion:
         StrokeSegError: another kind.
     """
     if kind not in MOTION_CHOICES:
-        raise StrokeSegError(f"There is no motion “{kind}”; choose one of: {', '.join(MOTION_CHOICES)}.")
+        raise StrokeSegError(f"Unknown motion “{kind}”; choose one of: {', '.join(MOTION_CHOICES)}.")
     motion, draws = still(frames), Draws(seed, "motion")
     if kind == "broken":
         return Motion(motion.shift_mm, motion.rotation_deg, rejected=(draws.whole(QUIET_FRAMES, frames - 2),))

@@ -81,7 +81,7 @@ def paint(
         study: a head CT without acute infarct.
         lesions: what `draw_lesions` gives.
         distractors: what `draw_distractors` gives; old infarcts and lacunes, which are not labelled.
-        registration: of the head, where it is known already.
+        registration: registration of the head, if already known.
         unknown: boolean ``(slice, row, column)``, where nothing is painted since the tissue is not known to be healthy.
 
     Returns:

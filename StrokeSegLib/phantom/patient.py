@@ -47,7 +47,7 @@ class PhantomOptions:
     Args:
         lesion: one of `LESION_CHOICES`; ``random`` draws none to three lesions, ``any`` one of any kind, ``none`` none,
             and the others one of that kind.
-        side: of that lesion; None draws it.
+        side: side of that lesion; None draws it at random.
         hours: range of the age of lesions since onset.
         rotation_deg: pitch, roll and yaw of the head are each drawn evenly up to this, either way; None draws them as
             patients lie.
@@ -69,7 +69,7 @@ class PhantomOptions:
 
     def __post_init__(self):
         if self.lesion not in LESION_CHOICES:
-            raise StrokeSegError(f"There is no lesion “{self.lesion}”; choose one of: {', '.join(LESION_CHOICES)}.")
+            raise StrokeSegError(f"Unknown lesion “{self.lesion}”; choose one of: {', '.join(LESION_CHOICES)}.")
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Pose:
         centre_mm: LPS place of the atlas origin.
         rotation_deg: about left–right (pitch), front–back (roll) and head–foot (yaw).
         scale: head size against the atlas along left–right, front–back and head–foot.
-        warp_sd_mm: of the smooth deformations.
+        warp_sd_mm: SD of the smooth deformations.
         warp_correlation_mm: over which each deformation changes.
-        seed: of the deformations.
+        seed: random seed of the deformations.
     """
 
     centre_mm: tuple[float, float, float]
@@ -99,7 +99,7 @@ class Tissues:
 
     Args:
         white_hu, grey_white_contrast_hu: white matter, and how much brighter grey matter is.
-        csf_hu, fat_hu, muscle_hu, compact_bone_hu, diploe_hu, dura_hu: of these tissues.
+        csf_hu, fat_hu, muscle_hu, compact_bone_hu, diploe_hu, dura_hu: HU of these tissues.
         scalp_fat: 0…1, how much of the scalp is fat rather than muscle.
         skull_thinning: 0…1, how much of the outer skull gives way to scalp.
         atrophy: −1 tight and young to +1.5 wide sulci.
@@ -110,7 +110,7 @@ class Tissues:
         texture_hu: standard deviation of the real unevenness of parenchyma.
         bone_brightening_hu: brightening of brain beside bone.
         calcified_choroid_hu, calcified_pallidum_hu, calcified_falx_hu: HU added there, 0 where not calcified.
-        seed: of the fields.
+        seed: random seed of the fields.
     """
 
     white_hu: float

@@ -77,7 +77,7 @@ class SyntheticPerfusion:
         times_s: ``(time,)`` mean time of each frame.
         artery, vein: true curves at those times and the voxels that show them most purely, arteries filled early.
         artery_fraction, vein_fraction: float32, how much of each voxel is blood of great vessels.
-        motion: of the head; a rejected frame was taken while the head turned away and back.
+        motion: head motion; a rejected frame was acquired while the head turned away and back.
     """
 
     patient: PatientDescription
@@ -125,7 +125,7 @@ def acquire_perfusion(
         geometry: where the slices lie, in the patient's LPS space; the head's centre is near its origin.
         scanner: what `draw_perfusion_scanner` gives.
         times_s: ``(time,)``, or ``(slice, time)`` where slices have times of their own; from 0, increasing.
-        haemodynamics: of the patient; drawn from the patient's seed if not given.
+        haemodynamics: haemodynamics of the patient; drawn from the patient's seed if not given.
         motion: what `draw_motion` gives; the head lies still if not given.
         device: where to compute.
     """
@@ -194,7 +194,7 @@ def shuttle_times(slices: int, pass_s: float = 1.5, duration_s: float = 60.0) ->
     Args:
         slices: how many, passed at an even speed.
         pass_s: how long one way takes.
-        duration_s: of all passes.
+        duration_s: duration of all passes.
     """
     way = ((np.arange(slices) + 0.5) / slices)[:, None]
     passes = np.arange(round(duration_s / pass_s) + 1)[None]

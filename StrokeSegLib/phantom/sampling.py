@@ -30,8 +30,8 @@ class SliceSampler:
     """Slices laid through a posed head.
 
     Args:
-        geometry: of the slices, in the patient.
-        pose: of the head.
+        geometry: geometry of the slices, in the patient.
+        pose: pose of the head.
         atlas: on whose voxels the head is kept.
         warp: what `warp_of` gives for the pose.
     """

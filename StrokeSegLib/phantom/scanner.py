@@ -33,7 +33,7 @@ class Scanner:
         motion_mm: shift between the two halves of an image that the patient moved in; 0 where still.
         table: whether the head-holder is in the field of view.
         circle: whether the corners outside the reconstruction circle are padded.
-        seed: of noise and shading.
+        seed: random seed for noise and shading.
     """
 
     noise_hu: float

@@ -29,7 +29,7 @@ ARTERIES_OF_A_SIDE: tuple[tuple[Waypoint, ...], ...] = (
     # Posterior cerebral artery, round the midbrain.
     ((1, 18, -16, 1.4), (12, 20, -13, 1.3), (19, 30, -8, 1.2), (16, 46, -1, 1.1), (13, 66, 4, 0.9)),
 )
-"""Of the left side; the right mirrors it."""
+"""Vessels of the left side; the right mirrors it."""
 
 MIDLINE_ARTERIES: tuple[tuple[Waypoint, ...], ...] = (((0, 24, -42, 1.8), (0, 21, -28, 1.8), (0, 18, -16, 1.7)),)
 

@@ -71,7 +71,7 @@ def write_phantom(
 
     Args:
         folder: made if absent; must be empty.
-        seed: of the patient and the scanner.
+        seed: random seed of the patient and the scanner.
         kind: ``ncct``, a non-contrast CT, or ``ctp``, a CT perfusion series.
         format: ``dicom``, ``nifti`` or ``nrrd``, of the image.
         spacing_mm: along columns (x), rows (y) and between slices (z); `SPACING_MM` of the kind if not given.
@@ -94,17 +94,17 @@ def write_phantom(
     _check_choice("motion", motion, MOTION_CHOICES)
     _check_choice("sampling", sampling, SAMPLINGS)
     if kind != "ctp" and (motion != "still" or sampling != "uniform"):
-        raise StrokeSegError("Motion and sampling are those of a perfusion scan; choose --kind ctp.")
+        raise StrokeSegError("Motion and sampling apply to perfusion scans only. Use --kind ctp.")
     if format != "dicom" and sampling == "shuttle":
-        raise StrokeSegError("Only DICOM can tell the uneven times of a shuttle scan; choose --format dicom.")
+        raise StrokeSegError("Only DICOM stores the uneven times of a shuttle scan. Use --format dicom.")
     geometry = phantom_geometry(spacing_mm or SPACING_MM[kind], tilt_deg, kind)
     options = PhantomOptions(lesion=lesion, side=SIDES[side], occlusion=True if kind == "ctp" else None)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise OutputError(f"{folder} is not empty; choose a new folder for the phantom.")
+            raise OutputError(f"{folder} is not empty. Choose a new folder for the phantom.")
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written ({error.strerror}); choose another folder.") from error
+        raise OutputError(f"{folder} cannot be written ({error.strerror}). Choose another folder.") from error
 
     patient, name = draw_patient(seed, options), f"{folder_name(seed)}-{lesion}-{side}"
     if kind == "ctp":
@@ -143,7 +143,7 @@ def _acquired_perfusion(
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise StrokeSegError(f"A phantom of {option} “{value}” cannot be made; choose one of: {', '.join(choices)}.")
+        raise StrokeSegError(f"Unknown {option} “{value}” for a phantom; choose one of: {', '.join(choices)}.")
 
 
 def folder_name(seed: int) -> str:
@@ -159,7 +159,7 @@ def phantom_geometry(spacing_mm: tuple[float, float, float], tilt_deg: float, ki
     """
     if not all(0.2 <= spacing <= 20 for spacing in spacing_mm) or abs(tilt_deg) > LARGEST_TILT_DEG:
         raise StrokeSegError(
-            f"A phantom's spacing is 0.2 to 20 mm and its tilt within {LARGEST_TILT_DEG:g}°; choose other values."
+            f"The spacing of a phantom must be 0.2 to 20 mm and its tilt within {LARGEST_TILT_DEG:g}°."
         )
     x_mm, y_mm, z_mm = spacing_mm
     coverage_mm = PERFUSION_COVERAGE_MM if kind == "ctp" else COVERAGE_MM

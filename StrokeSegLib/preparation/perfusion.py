@@ -49,9 +49,9 @@ class Preparation(PerfusionSettings):
     def __post_init__(self):
         super().__post_init__()
         if self.symmetry not in SYMMETRIES:
-            raise BundleError(f"There is no symmetry “{self.symmetry}”; choose one of: {', '.join(SYMMETRIES)}.")
+            raise BundleError(f"Unknown symmetry “{self.symmetry}”; choose one of: {', '.join(SYMMETRIES)}.")
         if self.patch_axes not in PATCH_AXES:
-            raise BundleError(f"The patch axes “{self.patch_axes}” are none of: {', '.join(PATCH_AXES)}.")
+            raise BundleError(f"Unknown patch axes “{self.patch_axes}”; choose one of: {', '.join(PATCH_AXES)}.")
 
 
 @dataclass(frozen=True)
@@ -114,13 +114,13 @@ def prepare(study: Study, maps: PerfusionMaps, preparation: Preparation) -> Prep
             ct[sum(of_maps) <= 0] = 0
     foreground = own[0] > 0
     if not foreground.any():
-        raise ImageError("No brain tissue lies under the perfusion maps; check that they belong to this scan.")
+        raise ImageError("No brain tissue lies under the perfusion maps. Check that they belong to this scan.")
     channels = np.stack(own + mirrored)
     padding = np.empty(len(channels), np.float32)
     for index, channel in enumerate(channels):
         mean, deviation = channel.mean(dtype=np.float64), channel.std(dtype=np.float64)
         if deviation == 0:
-            raise ImageError(f"{MODALITIES[index % 5]} holds one value everywhere; this scan or map cannot be used.")
+            raise ImageError(f"{MODALITIES[index % 5]} is constant; this scan or map cannot be used.")
         channel -= mean
         channel /= deviation
         padding[index] = -mean / deviation
@@ -136,7 +136,7 @@ class _PixelGrid:
 
     @cached_property
     def geometry(self) -> SliceGeometry:
-        """Of the network's pixels, as far as sizes go; slices lie as they are."""
+        """Geometry with the network's pixel size; slice positions are unchanged."""
         if self.spacing_mm is None:
             return self.scan
         return SliceGeometry(

@@ -18,7 +18,7 @@ from StrokeSegLib.imaging import Study
 from StrokeSegLib.imaging.midsagittal import MidsagittalPlane
 from StrokeSegLib.vocabulary.ranges import Positive
 
-NO_BRAIN = "No brain was found in this scan; check that it is a head CT in HU, with the skull in view."
+NO_BRAIN = "No brain was found in this scan. Check that it is a head CT in HU with the skull in view."
 
 BRAIN_TISSUE_HU = (5, 80)
 """Voxels of the brain mask that the median for centring is taken of: no CSF, no calcification."""
@@ -67,13 +67,13 @@ class Preparation:
 
     def __post_init__(self):
         if self.std_hu <= 0:
-            raise BundleError(f"The preparation's std_hu is {self.std_hu}; it must be above 0.")
+            raise BundleError(f"The preparation's std_hu is {self.std_hu}, but must be above 0.")
         if (self.spacing_mm is None) != (self.size is None):
-            raise BundleError("The preparation must give spacing_mm and size together, or neither.")
+            raise BundleError("The preparation must set both spacing_mm and size, or neither.")
         if self.upright and self.spacing_mm is None:
-            raise BundleError("The preparation must give spacing_mm for slices to be turned upright.")
+            raise BundleError("The preparation must set spacing_mm for upright slices.")
         if self.mirrored and None in (self.spacing_mm, self.slab_mm):
-            raise BundleError("The preparation must give spacing_mm and slab_mm for slices to be mirrored.")
+            raise BundleError("The preparation must set spacing_mm and slab_mm for mirrored slices.")
 
 
 class PreparedSlices:
@@ -85,7 +85,7 @@ class PreparedSlices:
     Args:
         study: the scan.
         preparation: how HU become the channels.
-        registration: of the head, which tells the other hemisphere's places; None takes the mid-sagittal plane.
+        registration: registration of the head, used to mirror positions; None uses the mid-sagittal plane.
     """
 
     def __init__(self, study: Study, preparation: Preparation, registration: HeadRegistration | None = None):
@@ -148,7 +148,7 @@ class PreparedSlices:
         Beyond the network's field of view they are 0.
 
         Args:
-            index: of the slab.
+            index: index of the slab.
             maps: ``(map, row, column)`` on the network's grid.
             part: the scan's rows and columns that are wanted.
         """
@@ -261,7 +261,7 @@ def prepare(study: Study, preparation: Preparation, registration: HeadRegistrati
     Args:
         study: the scan.
         preparation: how HU become the network's channels.
-        registration: of the head, where there is one; mirrored slices follow it rather than the mid-sagittal plane.
+        registration: registration of the head, if available; mirrored slices follow it, not the mid-sagittal plane.
 
     Raises:
         ImageError: the preparation needs the brain, and none, or hardly any, is found.

@@ -44,9 +44,11 @@ class Preparation:
 
     def __post_init__(self):
         if self.clip_hu[0] >= self.clip_hu[1]:
-            raise BundleError(f"The preparation's clip_hu is {list(self.clip_hu)}; the second value must be greater.")
+            raise BundleError(
+                f"The preparation's clip_hu is {list(self.clip_hu)}, but the second value must be greater."
+            )
         if self.spacing_mm is not None and min(self.spacing_mm) <= 0:
-            raise BundleError(f"The preparation's spacing_mm is {list(self.spacing_mm)}; it must be above 0.")
+            raise BundleError(f"The preparation's spacing_mm is {list(self.spacing_mm)}, but must be above 0.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,16 +141,19 @@ def _spacing_warnings(geometry: SliceGeometry, preparation: Preparation) -> tupl
     if gap_mm > thickest_mm + SPACING_TOLERANCE_MM:
         if preparation.spacing_mm is None:
             raise ImageError(
-                f"The slices of this scan are {gap_mm:.3g} mm apart, and the model takes at most {thickest_mm:g} mm; "
-                "choose the thin slices of this examination, or a model that resamples."
+                f"The slices of this scan are {gap_mm:.3g} mm apart; this model accepts at most {thickest_mm:g} mm. "
+                "Choose the thin slices of this examination, or a model that resamples."
             )
         return (
-            f"The slices are {gap_mm:.3g} mm apart, and the model was made for at most {thickest_mm:g} mm: "
-            "expect missed and misplaced infarcts.",
+            f"The slices are {gap_mm:.3g} mm apart; this model was made for at most {thickest_mm:g} mm. "
+            "Infarcts may be missed or misplaced.",
         )
     voxel_mm = np.array([gap_mm, *geometry.pixel_spacing_mm])
     least_mm, greatest_mm = np.array(PUBLISHED_MM) * [[1 - AS_PUBLISHED], [1 + AS_PUBLISHED]]
     if preparation.spacing_mm is not None or ((voxel_mm >= least_mm) & (voxel_mm <= greatest_mm)).all():
         return ()
     size = " × ".join(f"{length:.3g}" for length in voxel_mm[::-1])
-    return (f"The voxels of {size} mm are not those of the published network (0.38–0.5 × 0.38–0.5 × 0.5 mm).",)
+    return (
+        f"Voxel size {size} mm is outside the range of the published network (0.38–0.5 × 0.38–0.5 × 0.5 mm); "
+        "accuracy may be lower.",
+    )

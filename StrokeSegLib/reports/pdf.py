@@ -26,7 +26,7 @@ from StrokeSegLib.vocabulary.map_scales import SCALES
 from StrokeSegLib.vocabulary.terminology import TERMS
 
 MARGIN_MM, WIDTH_MM = 16.0, 178.0
-"""Of A4, 210 mm wide."""
+"""Margin and text width on A4, 210 mm wide."""
 
 FRAME_PADDING = 6
 """Points that ReportLab leaves within the margins."""
@@ -35,7 +35,7 @@ KEY_SLICES, MAP_SLICES, COLUMNS = 6, 3, 3
 
 INK, QUIET, LINE, NOTE = (colors.HexColor(code) for code in ("#1d232a", "#5b6670", "#d5dbe1", "#fff3d6"))
 
-RESEARCH = "For research use only. Not a medical device; never the basis of a treatment decision."
+RESEARCH = "For research use only. Not a medical device; not for treatment decisions."
 
 
 def write_pdf(findings: Findings, name: str, path: Path) -> None:
@@ -99,9 +99,9 @@ def _footer(canvas, document) -> None:
 
 def _status(findings: Findings) -> str:
     if findings.automatic is None:
-        return "automatic, not read by anyone"
+        return "automatic, not reviewed"
     if not findings.changes:
-        return "read and left as it was"
+        return "reviewed, unchanged"
     return f"corrected by a reader: {', '.join(findings.changes)}"
 
 
@@ -132,7 +132,7 @@ def _mismatch(findings: Findings, rows: Sequence[Row]) -> list[Flowable]:
     ]
     return [
         *_section("Mismatch", _table(lines, (70, 40, 68))),
-        *_section("Criteria of the trials, by these volumes alone", _table(criteria, (30, 30, 118), header=False)),
+        *_section("Trial criteria, based on these volumes alone", _table(criteria, (30, 30, 118), header=False)),
     ]
 
 
@@ -143,7 +143,7 @@ def _not_evaluable(findings: Findings, rows: Sequence[Row]) -> list[Flowable]:
     criteria = [[row.title, row.text] for row in rows_in(rows, Group.CRITERIA)]
     return [
         *_section("Volumes and mismatch: not evaluable", *reasons),
-        *(_section("Criteria of the trials", _table(criteria, (40, 138), header=False)) if criteria else ()),
+        *(_section("Trial criteria", _table(criteria, (40, 138), header=False)) if criteria else ()),
     ]
 
 
@@ -156,7 +156,7 @@ def _aspects(findings: Findings, rows: Sequence[Row]) -> list[Flowable]:
         hemisphere = row.hemisphere
         side = hemisphere.side.value.capitalize()
         if hemisphere.side is aspects.side:
-            side += ", symptomatic " + ("as the reader says" if aspects.side_source == EDITED else "as proposed")
+            side += f", symptomatic ({'set by the reader' if aspects.side_source == EDITED else 'proposed'})"
         affected = ", ".join(hemisphere.affected_names) or "none"
         scores.append([side, _bold(row.text), row.automatic_text, affected])
     regions = [["Region", *(f"{side.side.value}: {title}" for side in aspects.hemispheres for title in REGION_TITLES)]]
@@ -188,7 +188,7 @@ def _slices(findings: Findings) -> list[Flowable]:
     pictures = [
         (slice_picture(findings, index), f"Slice {index + 1} of {count}") for index in key_slices(findings, KEY_SLICES)
     ]
-    note = Paragraph("Stroke window (W 40, L 40). The patient's right is on the left of the picture.", SMALL)
+    note = Paragraph("Stroke window (W 40, L 40). The patient's right is on the left of the image.", SMALL)
     first, *others = _pictures(pictures, COLUMNS, WIDTH_MM / COLUMNS - 2)
     return [*_section("Slices", note, first), *others]
 
@@ -213,10 +213,10 @@ def _origin(findings: Findings) -> list[Flowable]:
     lines = [["Scan", _small(f"{scan}{', ' + scanner if scanner else ''}")]]
     for run in findings.runs:
         model = f"{run.model_name} {run.model_version} ({run.method}), sha256 {run.model_sha256}"
-        lines.append(["Model", _small(f"{model}. Training data: {run.provenance.get('training_data', 'not told')}.")])
+        lines.append(["Model", _small(f"{model}. Training data: {run.provenance.get('training_data', 'not stated')}.")])
         settings = ", ".join(f"{key} {value}" for key, value in run.prediction.items())
         lines.append(["Settings", _small(settings)])
-    return _section("How it was made", _table(lines, (22, 156), header=False))
+    return _section("How this report was made", _table(lines, (22, 156), header=False))
 
 
 def _bold(text: str) -> Paragraph:

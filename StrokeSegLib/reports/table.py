@@ -17,7 +17,7 @@ def add_to_table(findings: Findings, name: str, folder: Path) -> Path:
     """Add the case to `findings.csv`; a row of the same name is replaced, columns that are new follow the others.
 
     Raises:
-        DataError: there is a file of this name that is no such table.
+        DataError: a file of this name exists but is not such a table.
         OutputError: the folder cannot be written.
     """
     rows = read_rows(folder / FILE)

@@ -79,5 +79,7 @@ def remove_if_empty(folders: list[Path]) -> None:
 def output_error(folder: Path, error: OSError) -> OutputError:
     """What to tell the user of a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return OutputError(f"The disk is full: the results cannot be written to {folder}; make room and run again.")
-    return OutputError(f"The results cannot be written to {folder} ({error.strerror or error}); choose another folder.")
+        return OutputError(
+            f"The disk is full: the results cannot be written to {folder}. Free some space and run again."
+        )
+    return OutputError(f"The results cannot be written to {folder} ({error.strerror or error}). Choose another folder.")

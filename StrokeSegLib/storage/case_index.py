@@ -23,7 +23,7 @@ def read_rows(path: Path, key: str = "case") -> dict[str, dict[str, str]]:
         with path.open(encoding="utf-8", newline="") as lines:
             return {row[key]: row for row in csv.DictReader(lines)}
     except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} is no table of cases; choose another folder, or move the file away.") from error
+        raise DataError(f"{path} is not a valid table of cases. Choose another folder or move the file.") from error
 
 
 def write_rows(path: Path, rows: Mapping[str, Mapping[str, object]]) -> None:
@@ -39,8 +39,8 @@ def check_name_is_free(rows: Mapping[str, Mapping[str, str]], name: str, scan_sh
     """The name is new, or was given to the same scan before, whose labels are then replaced.
 
     Args:
-        rows: of the data set.
-        name, scan_sha256: of the case to add.
+        rows: rows of the data set.
+        name, scan_sha256: name and scan hash of the case to add.
         exists: whether the data set holds files of this name.
 
     Raises:
@@ -49,4 +49,4 @@ def check_name_is_free(rows: Mapping[str, Mapping[str, str]], name: str, scan_sh
     if name in rows and rows[name].get("scan_sha256") == scan_sha256:
         return
     if name in rows or exists:
-        raise DataError(f"The data set already holds another scan called {name}; give this case another name.")
+        raise DataError(f"The data set already contains a different scan named {name}. Use another case name.")

@@ -19,11 +19,11 @@ def ct_image(
 
     Args:
         hu: ``(row, column)``, rounded to whole numbers.
-        geometry: of the stack.
-        index: of the slice in it.
+        geometry: geometry of the stack.
+        index: index of the slice in it.
         name: the patient's id, and what the UIDs follow from.
         tilt_deg: for Gantry/Detector Tilt.
-        number: of the image in its series, from 0.
+        number: number of the image in its series, from 0.
     """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage

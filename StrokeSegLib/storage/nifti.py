@@ -16,7 +16,7 @@ def write_nifti(voxels: np.ndarray, geometry: SliceGeometry, path: Path, step_s:
     Args:
         voxels: ``(slice, row, column)``, or ``(slice, row, column, time)``.
         geometry: where they lie.
-        path: of the file.
+        path: path of the file.
         step_s: between frames.
     """
     step_mm = geometry.slice_spacing_mm * geometry.direction[:, 2]

@@ -16,7 +16,7 @@ def write_nrrd(voxels: np.ndarray, geometry: SliceGeometry, path: Path, times_s:
         voxels: ``(slice, row, column)``, or ``(slice, row, column, time)``, whose frames become a leading list axis.
         geometry: where they lie.
         path: ``….nrrd``, or ``….seq.nrrd`` with times.
-        times_s: of the frames.
+        times_s: times of the frames.
     """
     step_mm = geometry.slice_spacing_mm * geometry.direction[:, 2]
     if len(geometry.positions_mm) > 1:

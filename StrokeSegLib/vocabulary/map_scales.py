@@ -24,7 +24,7 @@ class MapScale:
     Args:
         name: attribute of `PerfusionMaps`.
         title: for people.
-        unit: of the values.
+        unit: unit of the values.
         maximum: value of the last colour.
     """
 

@@ -49,7 +49,7 @@ def factor(name: str, unit: str) -> float | None:
 
 
 def check_plausible(name: str, values: np.ndarray, source: str, unit: str) -> None:
-    """Values that cannot be in the unit they are taken for.
+    """Reject values that are implausible in the unit they are read in.
 
     Args:
         name: ``cbf``, ``cbv``, ``mtt`` or ``tmax``.
@@ -73,10 +73,10 @@ def check_plausible(name: str, values: np.ndarray, source: str, unit: str) -> No
     else:
         guess, wanted = "another unit", next(iter(UNITS[name]))
         advice = f"--unit {name}={list(UNITS[name])[-1]}"
-    said = f"says {unit}" if unit else f"does not say its unit ({wanted} was assumed)"
+    stated = f"is given in {unit}" if unit else f"does not state its unit ({wanted} was assumed)"
     raise ImageError(
-        f"{source} {said}, but its median of {median:.3g} is no {name.upper()} in that unit and looks like {guess}; "
-        f"give its unit, for example {advice}, or convert it."
+        f"{source} {stated}: a median of {median:.3g} is implausible for {name.upper()}; the values are probably "
+        f"in {guess}. Give the unit, for example {advice}, or convert the map."
     )
 
 
@@ -84,6 +84,6 @@ def _check_no_frames(tmax: np.ndarray, source: str) -> None:
     """Frames are whole numbers of the size of seconds."""
     if np.array_equal(tmax, np.round(tmax)):
         raise ImageError(
-            f"{source} does not say its unit and holds whole numbers only, which may be frames; give --unit tmax=s if "
-            "they are seconds, else multiply them by the interval of the frames first."
+            f"{source} does not state its unit and contains only whole numbers, which may be frames. Use --unit tmax=s "
+            "if they are seconds; otherwise multiply them by the frame interval first."
         )

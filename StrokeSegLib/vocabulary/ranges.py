@@ -6,7 +6,7 @@ from annotated_types import Ge, Gt, Interval
 
 Probability = Annotated[float, Interval(ge=0, le=1)]
 Part = Annotated[float, Interval(gt=0, le=1)]
-"""Of a whole, and not nothing of it."""
+"""Fraction of a whole, above 0."""
 
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]

@@ -31,7 +31,7 @@ class Term:
         display_name: for people.
         colour: red, green, blue, 0…255; core and penumbra stay apart for colour-blind readers.
         category, kind: segmented property category and type (DICOM PS3.3 C.8.20).
-        modifier: of the type; None without.
+        modifier: modifier of the type; None if it has none.
     """
 
     display_name: str

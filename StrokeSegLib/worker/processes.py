@@ -31,10 +31,10 @@ THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
-"""By which torch, NumPy, SciPy and SimpleITK are told how many threads they may use."""
+"""Environment variables that set the number of threads of torch, NumPy, SciPy and SimpleITK."""
 
 ATTEMPTS = 2
-"""How often a case is tried whose process dies."""
+"""Number of attempts for a case whose process dies."""
 
 END_S = 2.0
 """How long a process may take to end when its input closes."""
@@ -61,7 +61,7 @@ class Outcome:
         sentence: what was wrong; empty if nothing was.
         log: traceback or last words of a bug or a dead process.
         seconds: from request to answer.
-        peak_memory_mb: of the process during the case; None where the system does not say it.
+        peak_memory_mb: peak memory of the process during the case; None if the system does not report it.
     """
 
     status: Status
@@ -174,7 +174,7 @@ class WorkerProcesses:
             except WorkerDiedError as error:
                 self._processes.pop(thread).end()
                 log, how = error.log, str(error)
-        sentence = f"The process that worked on it {how}, {ATTEMPTS} times; try it alone, with more memory."
+        sentence = f"The worker {how} in all {ATTEMPTS} attempts. Run this case alone or with more memory."
         return Outcome(Status.DIED, sentence, log)
 
     def end(self) -> None:
@@ -194,4 +194,4 @@ def _how(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     name = signal.Signals(-code).name
-    return f"was ended by {name}" + (" (too little memory?)" if name == "SIGKILL" else "")
+    return f"was killed ({name}{', probably out of memory' if name == 'SIGKILL' else ''})"

@@ -65,7 +65,7 @@ class Worker:
                 request = json.loads(line)
                 is_cancel, identity = request["command"] == "cancel", request["id"]
             except (json.JSONDecodeError, KeyError, TypeError):
-                self._tell(None, Failed("A request was no JSON object with id and command.", "bug"))
+                self._tell(None, Failed("A request was not a JSON object with id and command.", "bug"))
                 continue
             if is_cancel:
                 self._cancelled.add(identity)
@@ -89,7 +89,7 @@ class Worker:
             self._tell(identity, Failed(str(error), "user"))
         except Exception as error:
             self._tell(identity, Log(traceback.format_exc()))
-            self._tell(identity, Failed(f"An internal error: {error!r}.", "bug"))
+            self._tell(identity, Failed(f"Internal error: {error!r}.", "bug"))
         self._cancelled.discard(identity)
 
     def _carried_out(self, request: Asked, progress: Report) -> Iterator[Event]:

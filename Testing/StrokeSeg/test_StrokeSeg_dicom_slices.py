@@ -75,7 +75,7 @@ def test_a_folder_that_the_reader_chose_stands_for_unknown_files(desktop, series
 def test_files_of_another_scan_are_not_believed_and_that_is_said(desktop, series):
     geometry, voxels, files = series
     volume = add_as_add_data_does(geometry, voxels[:, :, :], files[:-2], name="Head")
-    assert "do not fit its slices" in slices_of(volume).warning
+    assert "do not match its slices" in slices_of(volume).warning
 
 
 def test_a_tilted_volume_of_unknown_origin_is_warned_of_and_an_upright_one_is_not(desktop, series):

@@ -214,7 +214,7 @@ def test_without_the_database_the_reader_names_the_series(desktop, upright_run, 
 def test_what_the_library_refuses_is_said_in_its_sentence(desktop, upright_run, tmp_path):
     show(desktop, upright_run)
     ui = export(desktop, "nnunet", tmp_path / "labels")
-    assert ui.messageLabel.text.startswith("nnU-Net's data sets are called DatasetNNN_NAME")
+    assert ui.messageLabel.text.startswith("nnU-Net data sets are named DatasetNNN_NAME")
     assert not ui.openButton.isVisibleTo(desktop.parent)
     assert not (tmp_path / "labels").exists()
     ui = export(desktop, "csv", tmp_path / "table")

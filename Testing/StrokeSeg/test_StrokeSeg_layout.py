@@ -142,7 +142,7 @@ def test_the_empty_panel_offers_a_synthetic_patient_and_takes_the_first_scan(des
     volume = add_scan(stroke, "Drawn")
     started[0](volume)
     assert desktop.panel._parameters.inputVolume is volume
-    assert "drawn, not scanned" in desktop.ui.noticeLabel.text
+    assert "synthetic patient" in desktop.ui.noticeLabel.text
     assert not desktop.ui.emptyBox.isVisibleTo(desktop.parent)
     desktop.scene.Clear(0)
     other = add_scan(stroke, "Loaded")
@@ -215,7 +215,7 @@ def test_without_the_pytorch_extension_all_else_is_installed_and_the_next_step_i
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     install(desktop)
     assert desktop.panel.installer.missing == ["strokeseg-torch-probe"]
-    assert "Next: install the extension “PyTorch”" in desktop.ui.installStage.text
+    assert "Install the extension “PyTorch”" in desktop.ui.installStage.text
     assert desktop.ui.installStage.isVisibleTo(desktop.parent)
     desktop.ui.installStage.linkActivated.emit("extensions")
     assert SELECTED_MODULES[-1] == "ExtensionsManager"

@@ -215,7 +215,7 @@ def test_a_series_without_times_is_refused_until_the_reader_gives_the_interval(d
     choose(desktop, volume)
     before = nodes_of(desktop.scene)
     run_to_the_end(desktop, SLOWEST_RUN_S)
-    assert "does not say when its 41 frames were made" in desktop.ui.messageLabel.text
+    assert "does not state the times of its 41 frames" in desktop.ui.messageLabel.text
     assert nodes_of(desktop.scene) == before
     desktop.ui.intervalSpin.setValue(1.5)
     run(desktop)
@@ -271,7 +271,7 @@ def test_maps_lie_under_the_transform_of_their_tilted_ct_or_are_refused(desktop,
     nodes["ct"].SetAndObserveTransformNodeID(transform.GetID())
     choose(desktop, nodes["ct"])
     run_to_the_end(desktop)
-    assert "“cbf” and “Head CT” lie under different transforms" in desktop.ui.messageLabel.text
+    assert "“cbf” and “Head CT” have different parent transforms" in desktop.ui.messageLabel.text
     for node in nodes.values():
         node.SetAndObserveTransformNodeID(transform.GetID())
     run(desktop)

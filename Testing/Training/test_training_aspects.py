@@ -159,7 +159,7 @@ def test_a_case_without_regions_is_refused():
 
 def test_a_region_that_there_is_not_is_refused():
     scan = scanned(4)
-    with pytest.raises(DataError, match="ASPECTS mask has the value 21"):
+    with pytest.raises(DataError, match="ASPECTS mask contains the value 21"):
         LabelledStudy(scan.study, scan.labels, np.full_like(scan.aspects, 21))
 
 

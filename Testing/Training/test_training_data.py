@@ -44,20 +44,20 @@ def test_a_cpaisd_study_keeps_its_hu_labels_and_slice_order(tmp_path, study):
 
 def test_a_mask_value_other_than_core_and_penumbra_is_refused(tmp_path, study):
     np.savez(study / "00002" / "mask.npz", mask=np.full((96, 96), 3, np.uint8))
-    with pytest.raises(DataError, match="Case patient: the mask has the value 3"):
+    with pytest.raises(DataError, match="Case patient: the mask contains the value 3"):
         cpaisd.cases(tmp_path)[0].read()
 
 
 def test_a_slice_without_mask_is_refused(tmp_path, study):
     (study / "00002" / "mask.npz").unlink()
-    with pytest.raises(DataError, match=r"Case patient: slice 00002 has no mask\.npz"):
+    with pytest.raises(DataError, match=r"Case patient: slice 00002 lacks mask\.npz"):
         cpaisd.cases(tmp_path)[0].read()
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path, study):
     for place in study.glob("0*"):
         np.savez(place / "mask.npz", mask=np.zeros((48, 48), np.uint8))
-    with pytest.raises(DataError, match="they must lie on one grid"):
+    with pytest.raises(DataError, match="both must have the same grid"):
         cpaisd.cases(tmp_path)[0].read()
 
 
@@ -68,7 +68,7 @@ def test_a_damaged_image_is_named(tmp_path, study):
 
 
 def test_an_empty_folder_holds_no_cases(tmp_path):
-    with pytest.raises(DataError, match="holds no cases in the cpaisd layout"):
+    with pytest.raises(DataError, match="contains no cases in the cpaisd layout"):
         open_source(DataSettings("cpaisd", str(tmp_path)))
 
 
@@ -139,13 +139,13 @@ def test_a_mask_that_lies_elsewhere_in_the_patient_is_refused(tmp_path):
     write_image(tmp_path / "images" / "head.nrrd", ellipsoid_head(GEOMETRY), GEOMETRY)
     elsewhere = centred_geometry((4, 96, 96), (9.0, 2.0, 2.0))
     write_image(tmp_path / "labels" / "head.nrrd", head_with_stroke(0)[1], elsewhere)
-    with pytest.raises(DataError, match="lies elsewhere"):
+    with pytest.raises(DataError, match="have different positions"):
         pairs.cases(tmp_path)[0].read()
 
 
 def test_a_scan_without_mask_is_refused(tmp_path):
     write_image(tmp_path / "images" / "head.nrrd", ellipsoid_head(GEOMETRY), GEOMETRY)
-    with pytest.raises(DataError, match="Case head: there is no mask head"):
+    with pytest.raises(DataError, match="Case head: the mask head"):
         pairs.cases(tmp_path)[0].read()
 
 

@@ -112,14 +112,14 @@ def test_evaluation_of_predictions_equal_to_the_reference_is_perfect(bundle, dat
 
 def test_a_finished_run_is_not_overwritten(run, data_set, capsys):
     assert train.main(arguments(data_set, run)) == 2
-    assert "continue it with --resume" in capsys.readouterr().err
+    assert "Continue it with --resume" in capsys.readouterr().err
 
 
 def test_a_wrong_mask_value_stops_training_before_it_starts(tmp_path, capsys):
     data_set = write_cpaisd(tmp_path / "data")
     np.savez(data_set / "val" / "val-0" / "00001" / "mask.npz", mask=np.full((96, 96), 9, np.uint8))
     assert train.main(arguments(data_set, tmp_path / "run")) == 2
-    assert "Case val-0: the mask has the value 9" in capsys.readouterr().err
+    assert "Case val-0: the mask contains the value 9" in capsys.readouterr().err
     assert not list((tmp_path / "run").rglob("*.ckpt"))
 
 

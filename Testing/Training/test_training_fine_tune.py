@@ -102,7 +102,7 @@ def test_a_model_that_did_not_get_better_is_not_written(old, corrections, tmp_pa
     still += ["--set", "optimisation.batch_norm_momentum=1e-12"]
     assert fine_tune.main(arguments(old, corrections, tmp_path / "bundle", *still)) == 2
     said = capsys.readouterr()
-    assert "did not get better" in said.err
+    assert "did not improve" in said.err
     assert "Dice of affected" in said.out
     assert "AUC" in said.out
     assert not (tmp_path / "bundle").exists()

@@ -128,7 +128,7 @@ def test_training_choice_and_evaluation_never_share_a_head(heads):
 def test_heads_that_a_recipe_names_must_be_there(heads):
     with pytest.raises(DataError, match="lacks the head x"):
         part_names(DataSettings("painted", str(heads), held_out=("x",), chosen_on=("b",)))
-    with pytest.raises(DataError, match="leaves no heads for the part train"):
+    with pytest.raises(DataError, match="leaves no heads for the train part"):
         part_names(DataSettings("painted", str(heads), held_out=("a", "c"), chosen_on=("b",)))
 
 

@@ -144,10 +144,10 @@ def test_the_published_recipe_has_the_papers_values():
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("preparation.mean_hu=3", "“preparation.mean_hu” is unknown"),
+        ("preparation.mean_hu=3", "preparation: “mean_hu” is unknown"),
         ("preparation.symmetry=both", "no symmetry “both”"),
         ("data.patches_per_case=0", "the counts must be"),
-        ("loss.tversky=1", "“loss.tversky” is unknown"),
+        ("loss.tversky=1", "loss: “tversky” is unknown"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused_in_one_sentence(setting, sentence):

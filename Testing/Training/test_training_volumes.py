@@ -117,7 +117,7 @@ def test_a_mirrored_head_keeps_its_infarct_where_it_looks_like_one():
 
 def test_augmentation_that_volumes_do_not_have_is_refused():
     assert volume_transform(AugmentationSettings()) is None
-    with pytest.raises(StrokeSegError, match="brightness cannot be done to volumes"):
+    with pytest.raises(StrokeSegError, match="brightness is not supported for volumes"):
         volume_transform(AugmentationSettings(brightness=0.1))
 
 

@@ -162,7 +162,7 @@ def test_too_few_slices_are_refused_by_an_error_of_their_own(scan, kept):
     g = scan.ct.geometry
     voxels = scan.ct.voxels[kept]
     few = dataclasses.replace(g, positions_mm=g.positions_mm[kept], shape=voxels.shape)
-    with pytest.raises(TooFewSlicesError, match="too few to match the head atlas to"):
+    with pytest.raises(TooFewSlicesError, match="too few to register the head atlas"):
         register_head(Study(ct=Volume(voxels, few)))
 
 

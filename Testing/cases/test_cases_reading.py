@@ -158,14 +158,14 @@ def write_overlapping(case):
 def test_a_correction_of_another_scan_is_refused(regular_case, tmp_path):
     write_case(tmp_path / "other", head_series(tmp_path / "other series", UNEVEN_TILTED))
     (tmp_path / "other" / "segmentation.seg.nrrd").rename(regular_case / "corrected.seg.nrrd")
-    with pytest.raises(CaseError, match="other voxels"):
+    with pytest.raises(CaseError, match="different voxel grids"):
         read_case(regular_case)
 
 
 @pytest.mark.parametrize(
     ("file", "content", "sentence"),
     [
-        ("results.json", None, "is no case folder"),
+        ("results.json", None, "is not a case folder"),
         ("results.json", "{", "damaged"),
         ("segmentation.seg.nrrd", None, "is missing"),
         ("segmentation.seg.nrrd", "NRRD0004\n", "cannot be read"),

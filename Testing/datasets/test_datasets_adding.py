@@ -101,7 +101,7 @@ def test_cases_are_added_and_one_exported_again_replaces_itself(tmp_path, layout
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_name_of_another_scan_is_refused(tmp_path, layout):
     add(corrected_case(tmp_path, 0), layout, tmp_path, "patient-1")
-    with pytest.raises(DataError, match="another scan called patient-1"):
+    with pytest.raises(DataError, match="a different scan named patient-1"):
         add(corrected_case(tmp_path, 1), layout, tmp_path, "patient-1")
     assert len(READERS[layout](tmp_path / FOLDERS[layout])) == 1
 

@@ -221,9 +221,9 @@ def test_the_patient_can_be_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [
-        (lambda root: head_series(root / "other", UNEVEN_TILTED), "elsewhere in the patient"),
+        (lambda root: head_series(root / "other", UNEVEN_TILTED), "at other positions in the patient"),
         (lambda root: fewer_slices(root), "it has 9 slices of 96×96 pixels, there are 8 of 96×96"),
-        (lambda root: root / "case" / "ct.nrrd", "is no DICOM series"),
+        (lambda root: root / "case" / "ct.nrrd", "is not a DICOM series"),
         (lambda root: root / "nowhere", "does not exist"),
         (lambda root: root / "case", "cannot be the scan"),
     ],

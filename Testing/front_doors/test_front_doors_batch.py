@@ -134,8 +134,8 @@ def test_a_table_lists_studies_with_what_is_known_of_the_patient(tmp_path):
         ("input,age\na,old\n", "row 2: age is “old”"),
         ("input,age\na,-3\n", "row 2: "),
         ("input,case\na,../b\n", "row 2: the case “../b” cannot be"),
-        ("input,case\na,x\nb,X\n", "row 3: the case “X” stands in row 2 already"),
-        ("input,maps\na,tmax.nii\n", "row 2: the map “tmax.nii” names no file"),
+        ("input,case\na,x\nb,X\n", "row 3: the case name “X” is already used in row 2"),
+        ("input,maps\na,tmax.nii\n", "row 2: the map “tmax.nii” is not of the form NAME=FILE"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_before_anything_runs(tmp_path, text, words):
@@ -212,7 +212,7 @@ def test_a_finished_batch_is_not_begun_again_and_not_mixed_with_another(undistur
     assert main(arguments(archive, bundle, output, "--quiet")) == 2
     assert "--resume" in capsys.readouterr().err
     assert main(arguments(archive, bundle, output, "--quiet", "--resume", "--side", "left")) == 2
-    assert "begun with other settings (settings)" in capsys.readouterr().err
+    assert "started with other settings (settings)" in capsys.readouterr().err
     assert comparable(output) == before
 
 
@@ -320,7 +320,7 @@ def test_ctrl_c_leaves_what_is_finished_and_a_table_of_it(tmp_path, bundle, monk
         if progress.finished == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(Cancelled, match="2 of 6 cases are finished, and --resume"):
+    with pytest.raises(Cancelled, match="Interrupted after 2 of 6 cases"):
         run_batch(studies, tmp_path / "out", case, batch.on_this_machine(2), False, stop)
     rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").open(encoding="utf-8")))
     assert len(rows) == 2
@@ -342,6 +342,6 @@ def test_two_batches_do_not_write_into_one_folder_and_a_readers_files_are_never_
 
     run_batch(studies, tmp_path / "out", case, batch.on_this_machine(1), False, again)
     (tmp_path / "out" / "kills" / "corrected.seg.nrrd").write_text("by hand")
-    with pytest.raises(OutputError, match="holds something else"):
+    with pytest.raises(OutputError, match="was not created by this batch"):
         run_batch(studies, tmp_path / "out", case, batch.on_this_machine(1), True, lambda progress: None)
     assert (tmp_path / "out" / "kills" / "corrected.seg.nrrd").read_text() == "by hand"

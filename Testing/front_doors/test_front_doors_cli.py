@@ -49,7 +49,7 @@ def test_segment_writes_all_results_and_prints_the_volumes(series, bundle, tmp_p
     ("change", "sentence"),
     [
         (["--device", "cuda:7"], "cuda:7"),
-        (["--model", "nowhere"], "no model"),
+        (["--model", "nowhere"], "neither a path nor installed"),
         (["--method", "magic"], "no model|no method|magic"),
         (["--set", "prediction.magic=1"], "magic"),
         (["--output", "/proc/out"], "/proc/out"),
@@ -114,7 +114,7 @@ def test_one_dicom_slice_is_segmented_with_a_warning(bundle, tmp_path, capsys):
     pydicom.dcmwrite(tmp_path / "one.dcm", ct_slice(hu, (-95.0, -95.0, 0.0)))
     arguments = ["segment", str(tmp_path / "one.dcm"), "--output", str(tmp_path / "out"), "--model", str(bundle)]
     assert main([*arguments, "--quiet"]) == 0
-    assert "Only one slice" in capsys.readouterr().out
+    assert "Single slice" in capsys.readouterr().out
 
 
 SLICE = np.zeros((96, 96), np.int16)

@@ -38,7 +38,7 @@ def test_a_case_that_fails_does_not_stop_the_others(case, tmp_path, capsys):
     cases = [str(tmp_path / "nowhere"), str(case)]
     assert main(["export", *cases, "--as", "html", "--output", str(tmp_path / "out"), "--quiet"]) == 2
     captured = capsys.readouterr()
-    assert "nowhere is no case folder" in captured.err
+    assert "nowhere is not a case folder" in captured.err
     assert "1 of 2 cases" in captured.err
     assert len(list((tmp_path / "out").glob("*.html"))) == 1
 
@@ -48,7 +48,7 @@ def test_a_case_that_fails_does_not_stop_the_others(case, tmp_path, capsys):
     [
         (["--as", "dicom"], "--source"),
         (["--as", "dicom", "--source", "nowhere"], "nowhere does not exist"),
-        (["--as", "csv", "--name", "a/b"], "is no name"),
+        (["--as", "csv", "--name", "a/b"], "is not a valid case name"),
     ],
 )
 def test_what_the_user_can_change_is_one_sentence_and_exit_code_2(case, tmp_path, capsys, arguments, sentence):
@@ -99,7 +99,7 @@ def test_the_worker_says_in_a_sentence_what_is_missing(worker, case, tmp_path):
     request = {"case": str(case), "kind": "dicom", "output": str(tmp_path / "out")}
     last = asked(worker, id="b", command="export", **request)[-1]
     assert (last["event"], last["kind"]) == ("error", "user")
-    assert "was no DICOM" in last["message"]
+    assert "segmented from DICOM" in last["message"]
 
 
 def test_a_cancelled_export_leaves_nothing(worker, case, tmp_path):

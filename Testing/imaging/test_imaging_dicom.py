@@ -203,7 +203,7 @@ def test_a_single_slice_is_read_with_a_warning(tmp_path, hu):
     pydicom.dcmwrite(tmp_path / "one.dcm", ct_slice(hu[2], (0, 0, 0)))
     study = read_study(tmp_path / "one.dcm")
     assert study.ct.geometry.slice_extents_mm == [5.0]
-    assert "Only one slice" in study.warnings[0]
+    assert "Single slice" in study.warnings[0]
 
 
 @pytest.mark.skipif(not SHARED_DATA.exists(), reason="the real scans are not beside this checkout")

@@ -106,7 +106,7 @@ def test_whichever_time_tells_the_images_apart_is_taken(tmp_path, timed):
 def test_times_that_are_missing_are_asked_for_and_taken_when_given(tmp_path):
     voxels = bolus()
     write_perfusion(tmp_path, voxels, EVEN_S, timed=lambda place, frame, at_s: {"AcquisitionNumber": frame + 1})
-    with pytest.raises(ImageError, match="times of its images are missing or the same"):
+    with pytest.raises(ImageError, match="times of its images are missing or equal"):
         read_study(tmp_path)
     uneven_s = np.cumsum([0, 1, 1, 1, 1, 3, 3, 3, 3, 3.0])
     series = read_study(tmp_path, times_s=uneven_s).series

@@ -72,7 +72,7 @@ def test_a_rescaled_nifti_series_is_read_as_it_says(tmp_path):
 def test_a_nifti_series_that_does_not_say_its_times_asks_for_them(tmp_path, step, unit):
     path = tmp_path / "ctp.nii"
     write_nifti(path, step=step, unit=unit)
-    with pytest.raises(ImageError, match="does not say when its 10 frames were made; give the times"):
+    with pytest.raises(ImageError, match="does not state the times of its 10 frames; give the times"):
         read_study(path)
     check(read_study(path, times_s=UNEVEN_S), UNEVEN_S)
 
@@ -134,7 +134,7 @@ def test_a_four_dimensional_file_without_times_takes_those_given(tmp_path, suffi
         frame.SetOrigin(tuple(GEOMETRY.positions_mm[0]))
     path = tmp_path / f"ctp{suffix}"
     sitk.WriteImage(sitk.JoinSeries(frames), str(path))
-    with pytest.raises(ImageError, match="does not say when"):
+    with pytest.raises(ImageError, match="does not state the times"):
         read_study(path)
     check(read_study(path, times_s=UNEVEN_S), UNEVEN_S)
 
@@ -142,7 +142,7 @@ def test_a_four_dimensional_file_without_times_takes_those_given(tmp_path, suffi
 def test_each_method_is_told_if_the_file_is_not_what_it_needs(tmp_path):
     write_nifti(tmp_path / "ctp.nii")
     sitk.WriteImage(sitk.GetImageFromArray(VOXELS[..., 0].copy()), str(tmp_path / "ct.nii"))
-    with pytest.raises(ImageError, match="time series of 10 volumes; this method needs one"):
+    with pytest.raises(ImageError, match="time series of 10 volumes; this method needs a single"):
         read_study(tmp_path / "ctp.nii", wanted="ncct")
     with pytest.raises(ImageError, match="CT perfusion needs a time series"):
         read_study(tmp_path / "ct.nii", wanted="ctp")

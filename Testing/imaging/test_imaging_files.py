@@ -58,14 +58,14 @@ def test_voxels_that_are_no_number_are_refused(tmp_path):
     voxels = ellipsoid_head(GEOMETRY).astype(np.float32)
     voxels[2, 10, 10], voxels[3, 4, 5] = np.nan, np.inf
     sitk.WriteImage(image_of(voxels), str(tmp_path / "a.nii.gz"))
-    with pytest.raises(ImageError, match="2 voxels that are no number"):
+    with pytest.raises(ImageError, match="2 voxels that are not numbers"):
         read_study(tmp_path / "a.nii.gz")
 
 
 def test_grey_values_are_read_with_a_warning_that_they_are_not_hu(tmp_path):
     grey = ellipsoid_head(GEOMETRY).clip(0, 255).astype(np.uint8)
     sitk.WriteImage(image_of(grey), str(tmp_path / "a.nii.gz"))
-    assert "hardly HU" in read_study(tmp_path / "a.nii.gz").warnings[0]
+    assert "probably not Hounsfield units" in read_study(tmp_path / "a.nii.gz").warnings[0]
 
 
 def test_a_time_series_and_colours_are_refused(tmp_path):

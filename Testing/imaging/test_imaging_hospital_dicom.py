@@ -238,7 +238,7 @@ class TestFramesWhosePositionsDiffer:
 
         study = read_study(write_perfusion_of(tmp_path, shifted))
         check_perfusion(study)
-        assert ("apart from frame to frame" in " ".join(study.warnings)) == said
+        assert ("between frames (table movement)" in " ".join(study.warnings)) == said
 
     def test_a_table_that_moves_by_millimetres_is_said(self, tmp_path):
         def shifted(image, number):
@@ -265,7 +265,7 @@ class TestContrast:
 
     def test_a_contrast_agent_in_the_header_is_said(self, tmp_path):
         write(tmp_path, [changed(image, ContrastBolusAgent="Iomeron 350") for image in images()])
-        assert "names a contrast agent" in read_study(tmp_path).warnings[0]
+        assert "states a contrast agent" in read_study(tmp_path).warnings[0]
 
     @pytest.mark.parametrize("agent", ["NONE", "No", "ohne KM", "w/o contrast", ""])
     def test_a_contrast_agent_that_was_not_given_is_none(self, tmp_path, agent):
@@ -281,7 +281,7 @@ class TestContrast:
         write(tmp_path, [with_vessels(image, number) for number, image in enumerate(images())])
         study = read_study(tmp_path)
         assert study.warnings == ()
-        assert "shows contrast agent in vessels" in study.head_warnings[0]
+        assert "vessels show contrast" in study.head_warnings[0]
 
 
 MALFORMED = {
@@ -326,7 +326,7 @@ class TestMalformedNumbers:
         write(tmp_path, series)
         study = read_study(tmp_path)
         assert len(study.ct.voxels) == 26
-        assert "00008.dcm lies beside the line of the other slices" in study.warnings[0]
+        assert "00008.dcm lies off the line of the other slices" in study.warnings[0]
 
 
 class TestFileKinds:
@@ -401,7 +401,7 @@ class TestPerfusionOrder:
 
     def test_without_any_order_given_times_are_not_asked_for_again(self, tmp_path):
         write_perfusion_of(tmp_path, lambda image, number: timeless(image, InstanceNumber=1))
-        with pytest.raises(ImageError, match="cannot be put in order") as caught:
+        with pytest.raises(ImageError, match="cannot be sorted") as caught:
             read_study(tmp_path, times_s=np.arange(14) * 4.5)
         assert "give the times" not in str(caught.value)
 

@@ -70,4 +70,4 @@ def test_beside_a_good_series_each_changes_nothing_without_a_word(part, good):
             refusals.add(str(error))
         finally:
             odd.unlink()
-    assert refusals <= {"The folder holds images of more than one patient; give one patient's folder."}
+    assert refusals <= {"The folder contains images of more than one patient. Choose one patient's folder."}

@@ -163,7 +163,7 @@ def test_when_not_even_one_tile_fits_the_run_begins_anew_with_tiles_of_half_the_
     found = predicted(image, inside, network, tiling=whole, plans=plans)
     expected = predicted(image, inside, Neighbours(), tiling=half)
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
-    assert "2 tiles of 1/2 of the side at a time" in found.warnings[0]
+    assert "smaller tiles (1/2 of the edge length), 2 tiles at a time" in found.warnings[0]
 
 
 def test_when_the_network_itself_does_not_fit_on_the_gpu_the_run_goes_on_on_the_cpu_with_whole_tiles():

@@ -98,5 +98,5 @@ def test_the_large_core_trials_ask_for_aspects_or_volume():
 
 @pytest.mark.parametrize("wrong", [{"age_years": -1}, {"nihss": 43}, {"hours": -2}, {"aspects": 11}])
 def test_a_value_that_cannot_be_is_refused(wrong):
-    with pytest.raises(StrokeSegError, match="lies between"):
+    with pytest.raises(StrokeSegError, match="must be between"):
         ClinicalInputs(**wrong)

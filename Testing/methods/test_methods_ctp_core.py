@@ -166,7 +166,7 @@ def test_a_cancel_stops_the_run(bundle):
 
 def test_a_map_of_one_value_is_refused():
     study = perfused_study()
-    with pytest.raises(ImageError, match="MTT holds one value"):
+    with pytest.raises(ImageError, match="MTT is constant"):
         method.prepare(study, replace(study.maps, mtt=np.zeros_like(study.maps.mtt)), method.Preparation())
 
 
@@ -181,7 +181,7 @@ def test_maps_that_are_zero_everywhere_are_refused():
 
 def test_settings_that_the_method_does_not_know_are_refused(bundle):
     for setting in ("prediction.stride=0", "preparation.patch_axes=3", "preparation.sharpness=1"):
-        with pytest.raises(BundleError, match="settings do not suit"):
+        with pytest.raises(BundleError, match="settings do not fit"):
             methods.check(bundle.overridden([setting]))
     with pytest.raises(BundleError, match="patch axes"):
         method.Preparation(patch_axes="LR")

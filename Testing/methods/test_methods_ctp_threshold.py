@@ -117,7 +117,7 @@ def test_a_named_side_is_the_affected_one_and_marked_alone(bundle):
 
 
 def test_maps_without_normal_tissue_are_refused_in_a_sentence(bundle):
-    with pytest.raises(ImageError, match="no normal flow"):
+    with pytest.raises(ImageError, match="normal flow cannot be determined"):
         methods.run(study([(..., {"tmax": 1500.0})]), method.ID, bundle)
 
 

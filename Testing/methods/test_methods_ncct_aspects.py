@@ -263,7 +263,7 @@ def test_a_head_that_lies_upside_down_in_its_volume_is_not_scored(monkeypatch, b
     findings = methods.run(study, method.ID, bundle, device="cpu")
     assert findings.aspects is None
     assert [segment.name for layer in findings.layers for segment in layer.segments] == ["infarct"]
-    assert "ASPECTS cannot be scored: The head lies" in " ".join(findings.warnings)
+    assert "ASPECTS cannot be scored: The head is" in " ".join(findings.warnings)
 
 
 def test_probabilities_are_kept_when_asked_for(bundle, patient):

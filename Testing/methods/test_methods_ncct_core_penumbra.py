@@ -99,7 +99,7 @@ def test_small_volumes_are_dropped_by_their_millilitres(bundle):
 
 
 def test_an_unknown_method_and_a_bundle_of_another_are_refused(bundle):
-    with pytest.raises(StrokeSegError, match="no method"):
+    with pytest.raises(StrokeSegError, match="Unknown method"):
         methods.run(head_study(), "ncct-magic", bundle)
     with pytest.raises(BundleError, match="together"):
         method.Preparation(mean_hu=0, std_hu=1, spacing_mm=1.0)

@@ -70,7 +70,9 @@ def test_small_infarcts_are_dropped_by_their_millilitres(study, bundle):
     assert marked > 1
     findings = methods.run(study, method.ID, strict, device="cpu")
     assert findings.volumes_ml["infarct"] == 0
-    assert any(f"{marked:.1f} ml" in warning and "100000 ml: not marked" in warning for warning in findings.warnings)
+    assert any(
+        f"{marked:.1f} ml" in warning and "100000 ml were not segmented" in warning for warning in findings.warnings
+    )
 
 
 def test_a_tilted_uneven_scan_is_marked_in_its_own_slices_by_a_bundle_that_resamples(tmp_path):

@@ -27,7 +27,7 @@ def test_an_ensemble_of_folds_becomes_a_bundle_of_as_many_weights(tmp_path):
 
 def test_the_pickled_published_module_is_refused_with_the_way_to_import_it(tmp_path):
     torch.save(random_sunet(), tmp_path / "isles18.pt")
-    with pytest.raises(BundleError, match=r"save the network's state_dict\(\)"):
+    with pytest.raises(BundleError, match=r"Save the network's state_dict\(\)"):
         methods.import_checkpoint(tmp_path / "isles18.pt", "ctp-core", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
@@ -41,7 +41,7 @@ def test_a_state_dict_of_another_network_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("setting", "sentence"),
-    [("mean=3", "cannot be set here"), ("symmetry=none", "symmetry"), ("skull_strip=perhaps", "true or false")],
+    [("mean=3", "Unknown setting"), ("symmetry=none", "symmetry"), ("skull_strip=perhaps", "true or false")],
 )
 def test_a_wrong_setting_is_refused(tmp_path, setting, sentence):
     with pytest.raises(BundleError, match=sentence):

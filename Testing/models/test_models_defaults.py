@@ -54,21 +54,21 @@ def test_the_user_chooses_the_default_for_good(store, tmp_path, capsys):
 def test_a_default_that_is_gone_is_said_and_nothing_else_runs_in_its_place(store, tmp_path):
     models.make_default(installed(tmp_path, "ours", "0.0.1"))
     (store / "ours-0.0.1").rename(tmp_path / "elsewhere")
-    with pytest.raises(BundleError, match=r"ours 0\.0\.1, is not installed any more"):
+    with pytest.raises(BundleError, match=r"ours 0\.0\.1, is no longer installed"):
         models.default_bundle(METHOD)
 
 
 def test_a_damaged_choice_is_said(store):
     store.mkdir()
     (store / "defaults.json").write_text("{")
-    with pytest.raises(BundleError, match="remove it to return to the defaults"):
+    with pytest.raises(BundleError, match="Remove it to return to the defaults"):
         models.default_bundle(METHOD)
 
 
 def test_a_model_that_is_not_installed_cannot_be_the_default(store, tmp_path):
     ours = installed(tmp_path, "ours", "0.0.1")
     (store / "ours-0.0.1").rename(tmp_path / "elsewhere")
-    with pytest.raises(BundleError, match="install it first"):
+    with pytest.raises(BundleError, match="Install it first"):
         models.make_default(ours)
     assert not (store / "defaults.json").exists()
 

@@ -83,8 +83,8 @@ def test_smoothing_lowers_noise_as_a_gaussian_does():
     ("arrival_s", "said"),
     [
         (1000.0, "No bolus was found"),
-        (0.5, "Contrast arrives with the first frames"),
-        (-8.0, "before the series begins"),
+        (0.5, "Contrast arrives in the first frames"),
+        (-8.0, "before the series began"),
     ],
 )
 def test_a_series_without_a_bolus_or_without_its_beginning_is_refused(arrival_s, said):

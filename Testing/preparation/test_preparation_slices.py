@@ -95,7 +95,7 @@ def test_beyond_the_networks_view_nothing_is_marked():
 
 
 def test_slices_cannot_be_set_upright_without_being_resampled():
-    with pytest.raises(BundleError, match="turned upright"):
+    with pytest.raises(BundleError, match="upright slices"):
         Preparation(mean_hu=0, std_hu=1, upright=True)
 
 
@@ -124,5 +124,5 @@ def test_the_other_hemisphere_of_a_turned_head_is_found_by_the_atlas():
 
 
 def test_slices_cannot_be_mirrored_without_slabs():
-    with pytest.raises(BundleError, match="to be mirrored"):
+    with pytest.raises(BundleError, match="mirrored slices"):
         Preparation(mean_hu=0, std_hu=1, spacing_mm=1.0, size=(96, 96), mirrored=True)

@@ -59,5 +59,5 @@ def test_pictures_show_the_slices_with_most_affected_tissue(case, tmp_path):
 def test_an_unknown_kind_is_refused(case, tmp_path):
     with pytest.raises(CaseError, match="choose one of"):
         Export(case, "word", tmp_path)
-    with pytest.raises(CaseError, match="is no name"):
+    with pytest.raises(CaseError, match="is not a valid case name"):
         export(Export(case, "csv", tmp_path, "../one"), silent)

@@ -36,7 +36,7 @@ def found(mismatch: Mismatch | None, clinical: ClinicalInputs | None = None) -> 
         vein=BloodCurve(np.roll(bolus, 4), np.zeros((0, 3), int), None),
         motion=Motion(np.full((30, 3), 0.1), np.zeros((30, 3)), (7,)),
         coverage_mm=32.0,
-        flags=("The slices cover 32 mm of the head; volumes are those of the covered part alone.",),
+        flags=("The slices cover 32 mm of the head; volumes refer to this part only.",),
     )
     series = PerfusionSeries(np.repeat(hu[..., None], 30, axis=-1), np.tile(TIMES_S, (4, 1)))
     labels = np.zeros(SHAPE, np.uint8)

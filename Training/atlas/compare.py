@@ -70,7 +70,7 @@ class Agreement:
     def between(cls, first: np.ndarray, second: np.ndarray) -> "Agreement":
         """Compare two boolean masks on a 1 mm grid; raises ``ValueError`` if either is empty."""
         if not first.any() or not second.any():
-            raise ValueError("An empty mask agrees with nothing.")
+            raise ValueError("An empty mask cannot be compared.")
         centroids = [np.array(ndimage.center_of_mass(mask)) for mask in (first, second)]
         return cls(
             dice=float(2 * (first & second).sum() / (first.sum() + second.sum())),

@@ -13,7 +13,7 @@ class Case:
 
     Args:
         patient: scans of one patient never part between training, validation and test.
-        name: of the scan, unique in its data set.
+        name: name of the scan, unique in its data set.
         part: ``train``, ``val`` or ``test`` where the data set says it, else empty.
         load: reads scan and labels; raises `StrokeSegError`.
     """

@@ -42,7 +42,7 @@ def normalisation(folder: Path) -> tuple[float, float] | None:
 def _read(study: Path) -> LabelledStudy:
     slices = sorted((place for place in study.glob("*/") if place.is_dir()), key=_location_mm)
     if not slices:
-        raise DataError("the study holds no slices.")
+        raise DataError("the study contains no slices.")
     hu = np.stack([_array(place, "image") for place in slices])
     labels = np.stack([_array(place, "mask") for place in slices]).astype(np.uint8, casting="unsafe")
     locations_mm = np.array([_location_mm(place) for place in slices])
@@ -65,9 +65,9 @@ def _array(place: Path, key: str) -> np.ndarray:
         with np.load(file) as content:
             return content[key]
     except FileNotFoundError as error:
-        raise DataError(f"slice {place.name} has no {file.name}; every slice needs one.") from error
+        raise DataError(f"slice {place.name} lacks {file.name}.") from error
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{file.name} of slice {place.name} cannot be read; it is damaged.") from error
+        raise DataError(f"{file.name} of slice {place.name} is damaged and cannot be read.") from error
 
 
 def _geometry(first: Path, locations_mm: np.ndarray, shape: tuple[int, ...]) -> SliceGeometry:

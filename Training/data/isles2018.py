@@ -31,5 +31,5 @@ def _number(case: Path) -> tuple[int, str]:
 def _read(case: Path) -> LabelledStudy:
     lesions = sorted(file for file in case.glob("*.OT.*/*") if file.name.endswith((".nii", ".nii.gz")))
     if not lesions:
-        raise DataError(f"there is no lesion (a folder SMIR.Brain.XX.O.OT.…) in {case}; testing cases have none.")
+        raise DataError(f"{case} contains no lesion (folder SMIR.Brain.XX.O.OT.…); cases of the test set have none.")
     return read_pair(case, lesions[0])

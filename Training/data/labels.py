@@ -21,7 +21,7 @@ def read_pair(scan: Path, mask: Path, regions: Path | None = None) -> LabelledSt
         ImageError: one of them cannot be read.
     """
     if not mask.exists():
-        raise DataError(f"{scan.name} has no mask; {mask.name} was looked for in {mask.parent}.")
+        raise DataError(f"The mask of {scan.name} is missing; expected {mask.name} in {mask.parent}.")
     study = read_study(scan)
     labels = _on_slices(study, scan, mask)
     return LabelledStudy(study, labels, _on_slices(study, scan, regions) if regions else None)
@@ -36,16 +36,18 @@ def _on_slices(study: Study, scan: Path, mask: Path) -> np.ndarray:
         corner = np.array(ours.shape) - 1
         for index in (np.zeros(3, int), corner):
             if np.abs(ours.to_patient(index) - theirs.to_patient(index)).max() > POSITION_TOLERANCE_MM:
-                raise DataError(f"{mask.name} lies elsewhere in the patient than {scan.name}; they need one grid.")
+                raise DataError(f"{mask.name} and {scan.name} have different positions; they must share one grid.")
         if scan.is_dir():
             labels = study.grid.to_slices(labels)
     whole = labels.astype(np.int64)
     if not np.array_equal(whole, labels):
-        raise DataError(f"{mask.name} holds fractions; a mask holds whole numbers.")
+        raise DataError(f"{mask.name} contains fractions; a mask must contain whole numbers.")
     return _small(whole, mask)
 
 
 def _small(values: np.ndarray, mask: Path) -> np.ndarray:
     if values.min() < 0 or values.max() > 255:
-        raise DataError(f"{mask.name} holds values from {values.min()} to {values.max()}; they are no labels.")
+        raise DataError(
+            f"{mask.name} contains values from {values.min()} to {values.max()}, which are not valid labels."
+        )
     return values.astype(np.uint8)

@@ -21,10 +21,10 @@ def cases(folder: Path) -> list[Case]:
         description = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         ending, labels = description["file_ending"], description["labels"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder} has no dataset.json with file_ending and labels.") from error
+        raise DataError(f"{folder} lacks a dataset.json with file_ending and labels.") from error
     named = {name: value for name, value in labels.items() if name != "background"}
     if not named or not named.items() <= LABELS.items() or len(set(named.values())) < len(named):
-        raise DataError(f"dataset.json names the labels {labels}; known are core or infarct = 1 and penumbra = 2.")
+        raise DataError(f"dataset.json defines the labels {labels}; expected core or infarct = 1 and penumbra = 2.")
     scans = sorted((folder / "imagesTr").glob(f"*_0000{ending}"))
     names = [scan.name.removesuffix(f"_0000{ending}") for scan in scans]
     return [

@@ -84,11 +84,11 @@ def part_names(data: DataSettings) -> dict[str, list[str]]:
     named = set(data.held_out) | set(data.chosen_on)
     missing = sorted(named - set(names))
     if missing:
-        raise DataError(f"{data.path} lacks the head {missing[0]} that the recipe names.")
+        raise DataError(f"{data.path} lacks the head {missing[0]}, which the recipe lists.")
     parts = {"train": sorted(set(names) - named), "val": sorted(data.chosen_on), "test": sorted(data.held_out)}
     empty = [part for part in ("train", "val") if not parts[part]]
     if empty:
-        raise DataError(f"The recipe leaves no heads for the part {empty[0]}; see data.held_out and data.chosen_on.")
+        raise DataError(f"The recipe leaves no heads for the {empty[0]} part. Check data.held_out and data.chosen_on.")
     return parts
 
 
@@ -136,7 +136,7 @@ def painted_case(
     Args:
         folder: see the module.
         names: heads to draw from.
-        seed: of the head, its infarcts and distractors.
+        seed: random seed for the head, its infarcts and distractors.
         lesion, occlusion: see `PhantomOptions`; the lesion ``none`` leaves the head as it is.
     """
     name = names[int(np.random.default_rng(seed).integers(len(names)))]

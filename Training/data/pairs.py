@@ -29,7 +29,7 @@ def cases(folder: Path) -> list[Case]:
 def _read(folder: Path, scan: Path, name: str) -> LabelledStudy:
     mask, regions = (_file(folder / kind, name) for kind in ("labels", "regions"))
     if mask is None:
-        raise DataError(f"there is no mask {name} in {folder / 'labels'}.")
+        raise DataError(f"the mask {name} is missing in {folder / 'labels'}.")
     return read_pair(scan, mask, regions)
 
 
@@ -38,6 +38,6 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 def _stem(file: Path) -> str | None:
-    """File name without its image suffix; None where it is no image."""
+    """File name without its image suffix; None if it is not an image."""
     suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if file.name.endswith(suffix)), None)
     return None if suffix is None else file.name.removesuffix(suffix)

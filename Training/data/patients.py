@@ -20,5 +20,5 @@ def patient_by_case(folder: Path) -> dict[str, str]:
     with table.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     if any(not row.get("case") or not row.get("patient") for row in rows):
-        raise DataError(f"{table} needs the columns case and patient, filled in every row.")
+        raise DataError(f"{table} must have the columns case and patient, filled in every row.")
     return {row["case"]: row["patient"] for row in rows}

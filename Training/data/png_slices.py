@@ -41,7 +41,7 @@ def cases(folder: Path, pixel_mm: float) -> list[Case]:
 def _read(picture: Path, pixel_mm: float) -> LabelledStudy:
     mask = picture.parent.parent / "masks" / picture.name
     if not mask.exists():
-        raise DataError(f"there is no mask {mask}.")
+        raise DataError(f"the mask {mask} is missing.")
     try:
         grey = np.asarray(Image.open(picture).convert("L")).astype(np.int16)
         colours = np.asarray(Image.open(mask).convert("RGB"))

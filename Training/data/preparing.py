@@ -172,7 +172,7 @@ def prepared_aspects(case: Case, preparation: Preparation) -> PreparedSlices:
     """
     labelled = case.read()
     if labelled.regions is None:
-        raise DataError(f"Case {case.name} has no ASPECTS regions; this method learns them beside the infarct.")
+        raise DataError(f"Case {case.name} has no ASPECTS regions, which this method needs for training.")
     registration = ncct_aspects.registration_of(labelled.study) if preparation.mirrored else None
     slices = ncct_aspects.prepare_registered(labelled.study, preparation, registration)
     maps = ((labelled.labels > 0).astype(np.uint8), classes_of_regions(labelled.regions))

@@ -16,11 +16,11 @@ def open_source(data: DataSettings) -> list[Case]:
     """
     folder = Path(data.path)
     if not folder.is_dir():
-        raise DataError(f"There is no data set folder {folder}.")
+        raise DataError(f"The data set folder {folder} does not exist.")
     if data.source == "png-slices":
         cases = png_slices.cases(folder, data.pixel_mm)
     else:
         cases = {"cpaisd": cpaisd, "isles2018": isles2018, "nnunet": nnunet, "pairs": pairs}[data.source].cases(folder)
     if not cases:
-        raise DataError(f"{folder} holds no cases in the {data.source} layout.")
+        raise DataError(f"{folder} contains no cases in the {data.source} layout.")
     return cases

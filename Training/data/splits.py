@@ -36,7 +36,7 @@ def split(cases: Sequence[Case], data: DataSettings, seed: int) -> Parts:
     )
     for part, chosen in (("training", training), ("validation", validation)):
         if not chosen:
-            raise DataError(f"The {part} part is empty: {len(part_of)} patients are too few for this split.")
+            raise DataError(f"The {part} part is empty; {len(part_of)} patients are too few for this split.")
     return Parts(training, validation, test)
 
 

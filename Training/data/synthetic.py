@@ -29,16 +29,16 @@ TURNED_SHARE, TURNED_DEG = 1 / 3, 25.0
 """Part of the patients scored for ASPECTS whose heads are turned up to so far in pitch, roll and yaw."""
 
 ASPECTS_THICKNESS_MM = (2.5, 8.0)
-"""Of their slices: thinner ones are averaged to slabs before the network sees them."""
+"""Thickness of their slices; thinner ones are averaged to slabs before the network sees them."""
 
 THICK_MM, THIN_MM, WHOLE_HEAD_MM = 5.0, 1.25, 150.0
 """Distances between the slices of whole heads, and what the slices cover."""
 
 THIN_SLICES, THIN_SLICES_MM = 112, (1.0, 1.5)
-"""Of the scans for a network of volumes: how many, and the range of their distances."""
+"""Scans for a network of volumes: number of slices, and range of their distances."""
 
 PERFUSION_SLICES = 8
-"""Of a synthetic CT perfusion scan: drawing one takes seconds, and its neighbours are alike."""
+"""Slices of a synthetic CT perfusion scan: generating one takes seconds, and neighbours are alike."""
 
 PERFUSION_THICKNESS_MM = (4.0, 10.0)
 
@@ -67,7 +67,7 @@ def synthetic_aspects(seed: int) -> Case:
 def synthetic_head(seed: int) -> Case:
     """The non-contrast CT of a whole synthetic head with its ASPECTS regions as a case.
 
-    Of four seeds in turn the slices are thick, thin, thick, thin, and the heads of the second two far turned.
+    The slices of four successive seeds are thick, thin, thick, thin; the heads of the last two are strongly rotated.
     """
     thin, turned = seed % 2, seed // 2 % 2
     gap_mm = THIN_MM if thin else THICK_MM

@@ -23,7 +23,7 @@ REFERENCE_RULE = AffectedRule(minimum_fraction=AFFECTED_FRACTION, minimum_ml=0.0
 """A region of the reference is affected where infarct covers this fraction of it."""
 
 PAPER_REGION_DICE = 0.64
-"""Of the anatomy, all classes together (Upadhyay et al. 2022, table 2)."""
+"""Dice of the anatomy, all classes together (Upadhyay et al. 2022, table 2)."""
 
 NO_SIDE = "none"
 
@@ -37,7 +37,7 @@ class AspectsCase:
 
     Args:
         case, patient: whose.
-        dice_infarct: of the infarct.
+        dice_infarct: Dice of the infarct.
         infarct_reference_ml, infarct_error_ml: its volume, and by how much the model's is larger.
         dice_caudate … dice_m3_m6: of the classes of the anatomy, both sides and levels together.
         dice_regions: mean of these.
@@ -46,7 +46,7 @@ class AspectsCase:
         one_sided: whether the reference has affected regions on one side only.
         drop_hu: mean HU that the infarct's tissue lost; NaN where it is not known.
         detectability: how likely the infarct is seen at its clearest voxel; 1 where that is not known.
-        score_reference, score_predicted: of that side (10 without one); NaN where it cannot be scored.
+        score_reference, score_predicted: scores of that side (10 without one); NaN if it cannot be scored.
     """
 
     case: str
@@ -80,7 +80,7 @@ class AspectsEvaluation:
         cases: each scan's figures.
         affected: boolean ``(case, 20, 2)`` by ascending region label: affected by the model, and by the reference.
         in_view: boolean ``(case, 20)``, regions in view in both.
-        warnings: of the runs, by case.
+        warnings: warnings of the runs, by case.
     """
 
     cases: tuple[AspectsCase, ...]
@@ -123,7 +123,7 @@ class AspectsEvaluation:
 
     @property
     def agreement(self) -> ScoreAgreement:
-        """Of the scans that both can score."""
+        """Agreement over the scans that both can score."""
         scores = np.array([(case.score_predicted, case.score_reference) for case in self.cases]).reshape(-1, 2)
         return ScoreAgreement.of(*scores[np.isfinite(scores).all(axis=1)].T)
 
@@ -134,7 +134,7 @@ class AspectsEvaluation:
 
 
 def side_counts(cases: Sequence[AspectsCase]) -> dict[str, int]:
-    """Of the scans affected on one side: how many the model puts on that side, on the other, and on none."""
+    """Number of scans affected on one side that the model assigns to that side, the other and none."""
     one_sided = [case for case in cases if case.one_sided]
     missed = sum(case.side_predicted == NO_SIDE for case in one_sided)
     right = sum(case.side_predicted == case.side_reference for case in one_sided)
@@ -168,7 +168,7 @@ def evaluate(
         progress(number / len(cases), case.name)
         labelled = case.read()
         if labelled.regions is None:
-            raise DataError(f"Case {case.name} has no ASPECTS regions to measure the model against.")
+            raise DataError(f"Case {case.name} has no ASPECTS regions to compare the model with.")
         findings = methods.run(labelled.study, bundle.method, bundle, device=device)
         reference = score(measure_regions(labelled.study.ct, labelled.regions, labelled.labels > 0), REFERENCE_RULE)
         figures.append(_figures(case, labelled, findings, reference))

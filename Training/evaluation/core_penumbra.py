@@ -67,8 +67,8 @@ class Evaluation:
         cases: each scan's figures.
         slice_dice: the authors' 2-D Dice of every slice of every scan.
         overlap: by row core, penumbra, affected: twice the intersection and the sum of both, all voxels pooled.
-        counts: of affected probability inside the brain, pooled.
-        warnings: of the runs, by case.
+        counts: counts of affected probabilities inside the brain, pooled.
+        warnings: warnings of the runs, by case.
     """
 
     classes: tuple[str, ...]

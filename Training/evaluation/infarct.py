@@ -23,7 +23,7 @@ class InfarctCase:
 
     Args:
         case, patient: whose.
-        dice: of a scan with an infarct.
+        dice: Dice of a scan with an infarct.
         sensitivity: part of the infarct's voxels that is marked.
         specificity: part of the brain's other voxels that is not marked.
         precision: part of the marked voxels that is infarct; undefined where none is marked or there is no infarct.
@@ -52,8 +52,8 @@ class InfarctEvaluation:
 
     Args:
         cases: each scan's figures.
-        counts: of infarct probability inside the brain, pooled.
-        warnings: of the runs, by case.
+        counts: counts of infarct probabilities inside the brain, pooled.
+        warnings: warnings of the runs, by case.
     """
 
     cases: tuple[InfarctCase, ...]

@@ -115,10 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sheet", type=Path, metavar="SHEET.png")
     parser.add_argument("--model", required=True, metavar="BUNDLE")
-    parser.add_argument("--heads", type=Path, metavar="FOLDER", help="real heads: images and oedema")
-    parser.add_argument("--recipe", type=Path, metavar="RECIPE.yaml", help="which heads are held out")
-    parser.add_argument("--slices", type=Path, metavar="FOLDER", help="single slices of CPAISD: images and masks")
-    parser.add_argument("--pixel-mm", type=float, default=0.45, help="pixel size of the slices")
+    parser.add_argument("--heads", type=Path, metavar="FOLDER", help="folder of real heads, with images and oedema")
+    parser.add_argument("--recipe", type=Path, metavar="RECIPE.yaml", help="recipe that lists the held-out heads")
+    parser.add_argument(
+        "--slices", type=Path, metavar="FOLDER", help="folder of single CPAISD slices, with images and masks"
+    )
+    parser.add_argument("--pixel-mm", type=float, default=0.45, help="pixel size of the slices in mm")
     parser.add_argument("--dpi", type=int, default=90)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for strokeseg segment")
     return parser

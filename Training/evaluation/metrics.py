@@ -17,7 +17,7 @@ CONNECTED = np.ones((3, 3, 3), bool)
 """Lesions are 26-connected."""
 
 THRESHOLDS = np.arange(1, 100) / 100
-"""At which affected probability the curves are taken."""
+"""Affected probabilities at which the curves are evaluated."""
 
 
 def dice(predicted: np.ndarray, reference: np.ndarray) -> float:

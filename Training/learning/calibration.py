@@ -59,7 +59,7 @@ def fitted(network: torch.nn.Module, method: str, preparation: object, cases: Se
         network: in evaluation mode.
         method: whose network it is.
         preparation: the method's.
-        cases: of these patients; voxels of unknown tissue do not count, invisible lesions do.
+        cases: cases of these patients; voxels of unknown tissue are ignored, invisible lesions are not.
     """
     trainable, random = TRAINABLE[method], np.random.default_rng(0)
     output = trainable.outputs[0]
@@ -107,7 +107,7 @@ def _predicted(
 
 
 def _log_odds(logits: torch.Tensor) -> torch.Tensor:
-    """Of any lesion against background, ``(voxel,)``."""
+    """Log odds of any lesion against background, ``(voxel,)``."""
     return torch.logsumexp(logits[1:], dim=0) - logits[0]
 
 

@@ -19,9 +19,9 @@ class LivePatients(IterableDataset):
     A buffer of patients is mixed: a batch holds samples of many, and drawing patients does not starve the network.
 
     Args:
-        seed: of the stream; give another after a resumption.
+        seed: random seed of the stream; use another after resuming.
         draw_patient: the prepared patient of a seed.
-        augmentation: of every sample drawn.
+        augmentation: augmentation of each sample.
         patients_kept: size of the buffer.
         reuse: how often a sample is drawn on average before its patient leaves.
         lesion_share: part of the draws that take a lesion, where the patient has one; the rest take any place.

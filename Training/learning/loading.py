@@ -87,9 +87,9 @@ class EverySlice(Dataset):
     """Each slice of prepared cases once.
 
     Args:
-        files: of the cases.
-        augmentation: of every slice drawn.
-        seed: of the augmentation.
+        files: files of the cases.
+        augmentation: augmentation of every slice drawn.
+        seed: random seed of the augmentation.
 
     Raises:
         DataError: slices of several sizes, which make no batch.
@@ -101,8 +101,8 @@ class EverySlice(Dataset):
         if len(sizes) > 1:
             found = ", ".join(f"{rows}×{columns}" for rows, columns in sorted(sizes))
             raise DataError(
-                f"The prepared slices have several sizes ({found}), which make no batch; a recipe with "
-                "preparation.size brings them to one."
+                f"The prepared slices have several sizes ({found}) and cannot form a batch; a recipe with "
+                "preparation.size resamples them to one size."
             )
         self._augmentation = augmentation
         self._random = WorkerRandom(seed)
@@ -120,10 +120,10 @@ class RandomPatches(Dataset):
     """Patches of prepared cases, as many of each case.
 
     Args:
-        files: of the cases.
+        files: files of the cases.
         data: how many patches, and how many around lesions.
-        augmentation: of every patch drawn.
-        seed: of the draws.
+        augmentation: augmentation of every patch drawn.
+        seed: random seed of the draws.
         fixed: whether the same patches come in every epoch, as for validation.
     """
 
@@ -299,6 +299,6 @@ def measured_constants(cases: Sequence[Case]) -> tuple[float, float]:
             squares += float(np.square(plane, dtype=np.float64).mean())
             slices += 1
     if not slices:
-        raise DataError("The training part is empty; there is nothing to measure the normalisation on.")
+        raise DataError("The training part is empty, so the normalisation cannot be measured.")
     mean = means / slices
     return mean, float(np.sqrt(squares / slices - mean**2))

@@ -27,7 +27,7 @@ WARM_UP = 0.15
 """Part of the one-cycle schedule over which the rate rises."""
 
 ADADELTA_RHO = 0.95
-"""Of the published CT perfusion network; torch's default is 0.9."""
+"""Value for the published CT perfusion network; torch's default is 0.9."""
 
 
 class Learning(lightning.LightningModule):

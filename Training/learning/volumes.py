@@ -129,7 +129,7 @@ def volume_transform(settings: AugmentationSettings) -> torchio.Compose | None:
     unknown = [name for name, value in vars(settings).items() if value and name not in KNOWN_AUGMENTATION]
     if unknown:
         known = ", ".join(KNOWN_AUGMENTATION)
-        raise DataError(f"The recipe's augmentation.{unknown[0]} cannot be done to volumes, only {known}.")
+        raise DataError(f"The recipe's augmentation.{unknown[0]} is not supported for volumes; supported: {known}.")
     transforms = []
     if settings.flip:
         transforms.append(torchio.RandomFlip(axes=COLUMNS, flip_probability=settings.flip))

@@ -15,7 +15,7 @@ from StrokeSegLib.preparation import volume as prepared_volume
 
 SOURCES = ("synthetic", "painted", "cpaisd", "nnunet", "pairs", "png-slices", "isles2018")
 DRAWN_SOURCES = ("synthetic", "painted")
-"""Of whose patients ever new ones are drawn while a network learns."""
+"""Sources that draw new patients throughout training."""
 
 OPTIMISERS = ("adam", "adamw", "adadelta", "sgd")
 SCHEDULES = ("plateau", "one-cycle", "cyclic", "halving", "constant")
@@ -66,22 +66,22 @@ class DataSettings:
     Args:
         source: one of `SOURCES`.
         path: the data set's folder; null for synthetic patients.
-        validation_fraction, test_fraction: of the patients, where the data set has no split of its own.
+        validation_fraction, test_fraction: fractions of the patients, if the data set has no split of its own.
         folds, fold: k-fold cross-validation instead, and which fold validates; null folds for the fractions.
         pixel_mm: pixel size of PNG slices, whose files do not say it.
-        patients_kept, reuse: of synthetic patients, how many are mixed and how often each slice is drawn on average.
-        lesion_share: of the synthetic slices drawn, the part taken from slices with a lesion; the rest are any slices.
-            Of patches, the part around a voxel of a lesion; the rest lie around any voxel of tissue.
+        patients_kept, reuse: number of synthetic patients that are mixed, and how often each slice is drawn on average.
+        lesion_share: fraction of synthetic slices drawn from slices with a lesion; the rest are any slices.
+            For patches, the fraction around a voxel of a lesion; the rest are centred on any tissue voxel.
         patches_per_case: drawn of a scan in an epoch, where the network sees patches.
-        held_out: of ``painted`` heads, the patients that neither training nor the choice of thresholds sees.
-        chosen_on: of ``painted`` heads, the patients that validation, thresholds and calibration are chosen on.
-        synthetic_share: of ``painted`` patients drawn, the part that is synthetic altogether.
-        occlusion_share: of the others, the part in whom most of a territory is affected, see `PhantomOptions`.
+        held_out: patients among ``painted`` heads that neither training nor the choice of thresholds sees.
+        chosen_on: patients among ``painted`` heads used for validation, thresholds and calibration.
+        synthetic_share: fraction of ``painted`` patients that are entirely synthetic.
+        occlusion_share: fraction of the others in whom most of a territory is affected, see `PhantomOptions`.
         cohort: so many synthetic patients are drawn once and kept, by seeds from first_patient on, and split as those
             of a data set are; null draws ever new ones while the network learns.
-        first_patient: of the cohort, its seed.
+        first_patient: seed of the first patient of the cohort.
         patch: slices, rows and columns of the patches of a network of volumes.
-        slices_per_epoch: of synthetic patients; slices or patches.
+        slices_per_epoch: slices or patches of synthetic patients per epoch.
         validation_patients, validation_slices: synthetic patients held out, and slices or patches taken of each.
         rehearsed_patients: synthetic patients added to the training part of a data set, so that a network that learned
             of such patients does not forget them.
@@ -156,7 +156,7 @@ class LossSettings:
         generalised_dice: over all classes, each weighted by its reference volume to the power of
             −generalised_dice_power (Sudre et al. 2017: 2).
         focal: cross entropy of Lin et al. 2017 with focal_gamma, and focal_alpha the weight of the lesion's classes.
-        boundary: of Kervadec et al. 2019, over the lesion's classes.
+        boundary: boundary loss of Kervadec et al. 2019, over the lesion's classes.
         squared_dice: soft Dice with squared denominator, mean over the lesion's classes and the batch.
         weighted_cross_entropy: each lesion voxel weighs lesion_weight, each of background the rest of 1.
         lesion_weight: null takes background's share of the voxels in the training part (Dobshik et al. 2023).
@@ -182,13 +182,13 @@ class OptimisationSettings:
 
     Args:
         optimiser, learning_rate, weight_decay: `OPTIMISERS`; the rate is the greatest one.
-        momentum: of sgd.
+        momentum: momentum of SGD.
         schedule: `SCHEDULES`; one-cycle needs max_minutes, over which it runs.
-        cycle_lowest_rate, cycle_steps: of the cyclic schedule: its lowest rate, and the steps from there to the
+        cycle_lowest_rate, cycle_steps: lowest rate of the cyclic schedule, and its steps from there to the
             greatest (Smith 2017).
-        halving_steps, halving_lowest_rate: of the halving schedule: after so many steps each the rate is halved, down
+        halving_steps, halving_lowest_rate: the halving schedule halves the rate after so many steps each, down
             to the lowest.
-        plateau_factor, plateau_patience, plateau_threshold: of the plateau schedule, on validation loss.
+        plateau_factor, plateau_patience, plateau_threshold: parameters of the plateau schedule, on validation loss.
         batch: slices or patches a step and process.
         max_epochs, max_steps, max_minutes: whichever is reached first; null for no limit.
         early_stopping_patience: epochs without a better validation loss; null to go on.
@@ -196,8 +196,8 @@ class OptimisationSettings:
         checkpoints: how many of the best are kept beside the last.
         checkpoint_steps: steps between writings of last.ckpt.
         workers: processes that prepare slices.
-        batch_norm_momentum: of the running statistics; null leaves the encoder's own (EfficientNet: 0.01, which needs
-            some 700 steps before the network is usable in evaluation).
+        batch_norm_momentum: momentum of the running statistics; null keeps the encoder's own (EfficientNet: 0.01,
+            which needs some 700 steps before the network is usable in evaluation).
         channels_last: memory order, faster on most machines.
         bfloat16: mixed precision.
     """
@@ -260,7 +260,7 @@ class Recipe:
     """All settings of a training run.
 
     Args:
-        preparation: of the kind that `PREPARATIONS` names for the method.
+        preparation: preparation of the kind that `PREPARATIONS` defines for the method.
 
     Raises:
         DataError: settings that contradict each other or lie out of range.
@@ -281,7 +281,7 @@ class Recipe:
         fractions = (data.validation_fraction, data.test_fraction)
         for holds, sentence in (
             (data.source in SOURCES, f"data.source must be one of {', '.join(SOURCES)}"),
-            (data.source == "synthetic" or data.path, "data.path is missing; give the data set's folder with --data"),
+            (data.source == "synthetic" or data.path, "data.path is missing; pass the data set's folder with --data"),
             (
                 all(0 <= part < 1 for part in fractions) and sum(fractions) < 1,
                 "the data fractions leave no training part",
@@ -311,7 +311,7 @@ class Recipe:
             ),
             (
                 optimisation.max_epochs or optimisation.max_steps or optimisation.max_minutes,
-                "give optimisation.max_epochs, max_steps or max_minutes",
+                "set optimisation.max_epochs, max_steps or max_minutes",
             ),
             (min(optimisation.batch, optimisation.checkpoint_steps) >= 1, "optimisation.batch must be at least 1"),
             (not self.network.trained or self.network.initial, "network.trained needs network.initial"),
@@ -339,7 +339,7 @@ class Recipe:
         return (
             (
                 (preparation.mean_hu is None) == (preparation.std_hu is None),
-                "preparation.mean_hu and std_hu go together; leave both null to measure them",
+                "set both preparation.mean_hu and std_hu, or leave both null to measure them",
             ),
             (
                 preparation.mean_hu is not None or self.data.source not in DRAWN_SOURCES,
@@ -357,11 +357,11 @@ def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     try:
         content = _loaded(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError(f"There is no recipe {path}.") from error
+        raise DataError(f"The recipe {path} does not exist.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"The recipe {path} cannot be read as YAML.") from error
+        raise DataError(f"The recipe {path} is not valid YAML.") from error
     if not isinstance(content, dict):
-        raise DataError(f"The recipe {path} holds no settings.")
+        raise DataError(f"The recipe {path} contains no settings.")
     return recipe_of(content, settings)
 
 
@@ -374,13 +374,13 @@ def recipe_of(content: dict, settings: Sequence[str] = ()) -> Recipe:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise DataError(f"“{setting}” is no setting; write KEY=VALUE, for example optimisation.batch=16.")
+            raise DataError(f"“{setting}” is not of the form KEY=VALUE, for example optimisation.batch=16.")
         *groups, last = key.split(".")
         group = content
         for name in groups:
             group = group.setdefault(name, {})
             if not isinstance(group, dict):
-                raise DataError(f"“{key}” is no setting of the recipe.")
+                raise DataError(f"The recipe has no setting “{key}”.")
         try:
             group[last] = _loaded(value)
         except yaml.YAMLError as error:
@@ -388,7 +388,7 @@ def recipe_of(content: dict, settings: Sequence[str] = ()) -> Recipe:
     method = content.get("method")
     if method not in PREPARATIONS:
         known = ", ".join(PREPARATIONS)
-        raise DataError(f"The recipe cannot be used: there is no training for the method “{method}”, only for {known}.")
+        raise DataError(f"The recipe cannot be used: the method “{method}” cannot be trained, only {known}.")
     heading = {name: value for name, value in content.items() if name not in (*SECTIONS, "preparation")}
     kinds = {**SECTIONS, "preparation": PREPARATIONS[method]}
     sections = {name: _settings(kind, content.get(name, {}), name) for name, kind in kinds.items()}
@@ -402,7 +402,7 @@ def _settings(kind: type[Kind], values: object, section: str = "") -> Kind:
         DataError: an unknown or missing key, or a value of the wrong type.
     """
     if not isinstance(values, dict):
-        raise DataError(f"The recipe cannot be used: {section} must hold settings of its own.")
+        raise DataError(f"The recipe cannot be used: {section} must contain settings of its own.")
     try:
         return typed(kind, values)
     except ValueError as error:

@@ -39,9 +39,9 @@ class Output:
     """One output of a network: classes that exclude each other.
 
     Args:
-        channels: of its logits: background and every class, or one for a single class against background.
+        channels: number of logits: background and every class, or one for a single class against background.
         classes: by name, and the union of several; the label values of each.
-        part: of the network, which gives this output alone; None where there is only one.
+        part: part of the network that gives only this output; None if there is only one.
     """
 
     channels: int
@@ -59,8 +59,8 @@ class Trainable:
     """What training needs to know of a method.
 
     Args:
-        outputs: of the network, in the order of its channels and of a sample's labels.
-        labels: of the bundle.
+        outputs: outputs of the network, in the order of its channels and of a sample's labels.
+        labels: labels of the bundle.
         preparation: makes the method's preparation of a recipe's settings.
         prepared: makes samples of a case.
         samples: what it makes.
