@@ -3,8 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # A process for each core, a file's tests in one of them: what they share is made once. One thread each, for the others
-# are busy.
-PARALLEL := --numprocesses auto --dist loadfile
+# are busy. In the order of the folders, for the panel's long files come first and none of them is waited for at the end.
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 PARALLEL_ENVIRONMENT := OMP_NUM_THREADS=1 ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1
 PYTEST := $(PARALLEL_ENVIRONMENT) $(BIN)/python -m pytest $(PARALLEL)
 

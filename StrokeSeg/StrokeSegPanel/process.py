@@ -57,11 +57,7 @@ class WorkerProcess:
         """Start the process unless it runs."""
         if self.is_running:
             return
-        self._process = qt.QProcess()
-        self._process.connect("readyReadStandardOutput()", self._read_events)
-        self._process.connect("readyReadStandardError()", self._read_log)
-        self._process.connect("finished(int,QProcess::ExitStatus)", self._ended)
-        self._process.connect("errorOccurred(QProcess::ProcessError)", self._failed)
+        self._listen_to(qt.QProcess())
         program = shutil.which("PythonSlicer") or sys.executable
         self._process.start(program, ["-u", "-c", START, self._library_root])
 
@@ -83,6 +79,13 @@ class WorkerProcess:
                 _kill(pid)
             process.kill()
             process.waitForFinished(KILL_MS)
+
+    def _listen_to(self, process) -> None:
+        self._process = process
+        process.connect("readyReadStandardOutput()", self._read_events)
+        process.connect("readyReadStandardError()", self._read_log)
+        process.connect("finished(int,QProcess::ExitStatus)", self._ended)
+        process.connect("errorOccurred(QProcess::ProcessError)", self._failed)
 
     def _read_events(self) -> None:
         if self._process is None:

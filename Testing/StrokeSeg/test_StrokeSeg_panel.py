@@ -147,6 +147,24 @@ def test_closing_the_scene_ends_the_run_and_its_process(desktop):
     assert desktop.panel._parameters.resultSegmentation is not None
 
 
+def test_closing_the_panel_ends_its_idle_process(slicer_scene, own_temporary_folder, monkeypatch):
+    from desktop import Desktop
+    from desktop.application import install_once
+
+    install_once()
+    from StrokeSegPanel.logic import SegmentationLogic
+    from StrokeSegPanel.process import WorkerProcess
+
+    # The other tests hand such a process on.
+    monkeypatch.setattr(SegmentationLogic.__init__, "__defaults__", (WorkerProcess,))
+    opened = Desktop(slicer_scene)
+    opened.wait_until(lambda: opened.panel.options.models)
+    pid = opened.panel.logic.worker_pid
+    assert process_lives(pid)
+    opened.close()
+    assert not process_lives(pid)
+
+
 def test_removing_the_scan_ends_the_run(desktop):
     head = ready_with_head(desktop)
     start_and_reach_the_network(desktop)
