@@ -1,12 +1,22 @@
 """The configuration of a node, read from a TOML file."""
 
+import json
 import re
 import sys
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from StrokeSegLib.errors import StrokeSegError
@@ -18,6 +28,16 @@ else:
 
 Method = Literal["ncct-core-penumbra", "ncct-infarct", "ncct-aspects", "ctp-core", "ctp-threshold"]
 """Ids of `methods.METHODS`, which is not imported because it loads torch."""
+
+
+AE_TITLE = re.compile(r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?")
+"""Application Entity title (PS3.5, value representation AE)."""
+
+
+def _ae_title(value: str) -> str:
+    if not AE_TITLE.fullmatch(value):
+        raise ValueError("should be 1 to 16 ASCII characters without backslash and without blanks at its ends")
+    return value
 
 
 def _network(value: Any) -> Any:
@@ -36,9 +56,7 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-AETitle = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$", examples=["CT1"])]
-"""Application Entity title (PS3.5, VR AE): up to 16 printable characters without backslash."""
-
+AETitle = Annotated[str, AfterValidator(_ae_title), Field(examples=["CT1"])]
 Port = Annotated[int, Field(ge=1, le=65535, examples=[11112])]
 
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), Field(examples=["192.168.1.20"])]
@@ -211,9 +229,7 @@ class Configuration(Table):
     device: str = Field(default="auto", examples=["auto"])
     models: Annotated[tuple[str, ...], BeforeValidator(_tuple)] = Field(default=(), examples=[["ncct-aspects-atlas"]])
     listen: Listen
-    peers: Annotated[tuple[Peer, ...], BeforeValidator(_tuple)] = Field(
-        min_length=1, examples=[[{"ae_title": "CT1", "address": "192.168.1.20"}]]
-    )
+    peers: Annotated[tuple[Peer, ...], BeforeValidator(_tuple)] = ()
     destinations: Annotated[tuple[Destination, ...], BeforeValidator(_tuple)] = ()
     rules: Annotated[tuple[Rule, ...], BeforeValidator(_tuple)] = ()
     limits: Limits = Limits()
@@ -221,6 +237,8 @@ class Configuration(Table):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Configuration":
+        if not self.peers:
+            raise ValueError("no peer may send; add a table [[peers]] with ae_title and address")
         names = [destination.name for destination in self.destinations]
         if len(set(names)) < len(names):
             raise ValueError("two destinations have the same name; give each its own")
@@ -277,8 +295,7 @@ def _example(location: tuple[int | str, ...], field: FieldInfo | None) -> str:
     if field is None or not field.examples:
         return f", for example as a table [{location[-1]}]" if field is not None else ""
     value = field.examples[0]
-    written = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else value
-    return f", for example {_last_name(location)} = {written}"
+    return f", for example {_last_name(location)} = {json.dumps(value)}"
 
 
 def _last_name(location: tuple[int | str, ...]) -> str:

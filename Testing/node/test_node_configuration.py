@@ -77,7 +77,7 @@ first_s = 1
         (("[listen]", '[listen]\nport = "104"'), ["“listen.port”", "valid integer"]),
         (("[listen]", "[listen]\ntitle = 1"), ["Unknown key “listen.title”", "largest_associations"]),
         (('"192.168.1.0/24"', '"ct1.hospital"'), ["“peers.1.address”", "IPv4", 'address = "192.168.1.20"']),
-        (('"CT1"', '"LONGER THAN SIXTEEN"'), ["“peers.1.ae_title”", 'ae_title = "CT1"']),
+        (('"CT1"', '"LONGER THAN SIXTEEN"'), ["“peers.1.ae_title”", "16 ASCII characters", 'ae_title = "CT1"']),
         (('storage = "node"', "storage = 5"), ["“storage”", "string with a path"]),
         (("[[peers]]", '[[rules]]\nmethods=["ncct"]\n[[peers]]'), ["“rules.1.methods.1”", "'ncct-infarct'"]),
         (("[[peers]]", '[[rules]]\ndescription="("\n[[peers]]'), ["“rules.1.description”", "regular expression"]),
@@ -85,19 +85,20 @@ first_s = 1
         (("storage", "storage ="), ["not valid TOML", "line 2"]),
         (
             ("[[peers]]", '[[destinations]]\nname="a"\nae_title="A"\nhost="h"\ntls=true\n[[peers]]'),
-            ["no certificate", "[listen.tls]"],
+            ["has no certificate", "[listen.tls]"],
         ),
     ],
 )
 def test_a_wrong_value_is_told_with_its_key_and_an_example(tmp_path, change, sentences):
     told = problem(tmp_path, SMALLEST.replace(*change))
     assert "node.toml" in told
+    assert "after validation" not in told
     for sentence in sentences:
         assert sentence in told
 
 
 def test_a_node_without_peers_is_refused(tmp_path):
-    assert "“peers” is missing" in problem(tmp_path, SMALLEST.split("[[peers]]")[0])
+    assert "No peer may send" in problem(tmp_path, SMALLEST.split("[[peers]]")[0])
 
 
 def test_two_destinations_of_one_name_are_refused(tmp_path):
