@@ -1,19 +1,26 @@
-"""Many studies in one go: found, run in several processes or on several machines, resumable, summed up in one table."""
+"""Many studies in one go: found, run in several processes or on several machines, resumable, summed up in one table.
 
-from StrokeSegLib.batch.folder import SUMMARY_FILE
-from StrokeSegLib.batch.places import on_dask, on_this_machine
-from StrokeSegLib.batch.processes import Status
-from StrokeSegLib.batch.run import BatchProgress, BatchResult, run_batch
-from StrokeSegLib.batch.studies import BatchStudy, studies_in
+The names load their modules when they are first used, so that a process that only drives workers stays without torch.
+"""
 
-__all__ = [
-    "SUMMARY_FILE",
-    "BatchProgress",
-    "BatchResult",
-    "BatchStudy",
-    "Status",
-    "on_dask",
-    "on_this_machine",
-    "run_batch",
-    "studies_in",
-]
+from importlib import import_module
+
+_MODULES = {
+    "SUMMARY_FILE": "folder",
+    "BatchProgress": "run",
+    "BatchResult": "run",
+    "BatchStudy": "studies",
+    "Status": "processes",
+    "on_dask": "places",
+    "on_this_machine": "places",
+    "run_batch": "run",
+    "studies_in": "studies",
+}
+
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

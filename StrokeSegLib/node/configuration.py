@@ -116,7 +116,8 @@ class Peer(Table):
 
     def is_at(self, address: str) -> bool:
         """Whether an IP address is this peer's."""
-        return ip_address(address) in self.address
+        known = ip_address(address)
+        return (getattr(known, "ipv4_mapped", None) or known) in self.address
 
 
 class Destination(Table):
