@@ -10,12 +10,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pydicom
 from cases import head_series
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification
 from scans import centred_geometry
@@ -26,6 +27,8 @@ SMALL_HEAD = centred_geometry((9, 96, 96), (14.0, 2.0, 2.0))
 
 FAST_MODEL = "ncct-aspects-atlas"
 """ASPECTS by the atlas, without a network."""
+
+CT_CONTEXTS = ((CTImageStorage, ExplicitVRLittleEndian), (Verification, ExplicitVRLittleEndian))
 
 PROGRAM = "import sys; from StrokeSegLib.cli import main; sys.exit(main())"
 
@@ -55,8 +58,8 @@ class NodeProcess:
     Args:
         folder: for its configuration, storage and log.
         destinations: port of each destination, by name.
-        top, tables: lines of the configuration before the first table, and further tables.
-        title: AE title of the peer that may send.
+        top, listen, tables: lines of the configuration: before the first table, in the table listen, further tables.
+        peer_address: from which the scanner may send.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class NodeProcess:
         top: str = f'quiet_s = 0.5\nmodels = ["{FAST_MODEL}"]',
         listen: str = "",
         tables: str = "",
+        peer_address: str = "127.0.0.1",
     ):
         self.port, self.log = free_port(), folder / "node.log"
         self.storage, self.config = folder / "storage", folder / "node.toml"
@@ -77,7 +81,7 @@ class NodeProcess:
         )
         self.config.write_text(
             f'storage = "storage"\ndevice = "cpu"\n{top}\n[listen]\nae_title = "{TITLE}"\nhost = "127.0.0.1"\n'
-            f'port = {self.port}\n{listen}\n[[peers]]\nae_title = "{SCANNER}"\naddress = "127.0.0.1"\n{targets}'
+            f'port = {self.port}\n{listen}\n[[peers]]\nae_title = "{SCANNER}"\naddress = "{peer_address}"\n{targets}'
             f"[retries]\nfirst_s = 0.3\nlongest_s = 1\n{tables}",
             encoding="utf-8",
         )
@@ -182,26 +186,37 @@ class Archive:
         return found
 
 
-def associate(port: int, calling: str = SCANNER, called: str = TITLE, contexts: Sequence[str] = (), tls=None):
-    """An association with a node, established or not."""
+@contextmanager
+def associated(port: int, calling: str = SCANNER, called: str = TITLE, contexts: Sequence[tuple] = CT_CONTEXTS):
+    """An association with a node, established or not.
+
+    Args:
+        port: of the node.
+        calling, called: AE titles.
+        contexts: SOP classes with transfer syntaxes.
+    """
     entity = AE(calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
-    for sop_class in contexts or ["1.2.840.10008.5.1.4.1.1.2", Verification]:
-        entity.add_requested_context(sop_class, ExplicitVRLittleEndian)
-    return entity.associate("127.0.0.1", port, ae_title=called, tls_args=tls)
+    for sop_class, syntax in contexts:
+        entity.add_requested_context(sop_class, syntax)
+    association = entity.associate("127.0.0.1", port, ae_title=called)
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
 
 
 def send(port: int, files: Sequence[Path]) -> list[int | None]:
     """Send images in one association; gives the status of each, None where there was no answer."""
-    association = associate(port)
-    statuses: list[int | None] = []
-    for file in files:
-        if not association.is_established:
-            break
-        statuses.append(association.send_c_store(pydicom.dcmread(file)).get("Status"))
-    if association.is_established:
-        association.release()
-    return statuses + [None] * (len(files) - len(statuses))
+    statuses: list[int | None] = [None] * len(files)
+    with associated(port) as association:
+        for number, file in enumerate(files):
+            if not association.is_established:
+                break
+            with suppress(RuntimeError):  # The connection ended meanwhile.
+                statuses[number] = association.send_c_store(pydicom.dcmread(file)).get("Status")
+    return statuses
 
 
 def send_insisting(port: int, files: Sequence[Path], seconds: float = 60.0) -> None:

@@ -72,6 +72,9 @@ ABORTED_BEYOND = 2
 IDLE_S = 60.0
 """An association is closed on which nothing arrives for so long, in seconds."""
 
+ITEM_BYTES = 8
+"""Tag and length of an item."""
+
 MEBIBYTE = 1 << 20
 
 logger = logging.getLogger(__name__)
@@ -150,9 +153,9 @@ class Receiver:
         """Reject who is not an allowed peer at that peer's address; pynetdicom checks the called AE title."""
         address, title = event.assoc.requestor.address, event.assoc.requestor.primitive.calling_ae_title
         if not any(peer.is_at(address) and peer.ae_title == title for peer in self._configuration.peers):
+            logger.warning("Association rejected: “%s” at %s is not an allowed peer.", title, address)
             event.assoc.acse.send_reject(REJECTED_PERMANENT, BY_USER, CALLING_TITLE_UNKNOWN)
             event.assoc.kill()  # Waits until the answer is sent.
-            logger.warning("Association rejected: %s at %s is not an allowed peer.", title, address)
 
     def _count(self, event: evt.Event) -> None:
         """Abort an association whose data set is far too large, before it fills the disk."""
@@ -226,7 +229,10 @@ def checked_uids(file: Path, sop_class: str, instance_uid: str) -> tuple[str, st
     if not images:
         raise InstanceError(CANNOT_UNDERSTAND, "The data set is malformed: it contains no image.")
     image = images[0]
-    is_whole = _has_encoded_pixels(file) if header.pixels_bytes is None else image.pixels.bytes_missing == 0
+    if header.pixels_bytes is None:
+        is_whole = _has_encoded_pixels(file, header.syntax == DeflatedExplicitVRLittleEndian)
+    else:
+        is_whole = image.pixels.bytes_missing == 0
     if not is_whole:
         raise InstanceError(CANNOT_UNDERSTAND, "The data set is truncated: pixels are missing.")
     if not (image.study_uid and image.series_uid and image.instance_uid):
@@ -236,14 +242,23 @@ def checked_uids(file: Path, sop_class: str, instance_uid: str) -> tuple[str, st
     return image.study_uid, image.instance_uid
 
 
-def _has_encoded_pixels(file: Path) -> bool:
+def _has_encoded_pixels(file: Path, is_deflated: bool) -> bool:
     """Whether compressed or deflated pixels are there up to their end."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return bool(pydicom.dcmread(file, specific_tags=["PixelData"]).get("PixelData"))
+            pixels = pydicom.dcmread(file, specific_tags=["PixelData"]).PixelData
     except Exception:  # pydicom raises nearly anything on damaged fragments.
         return False
+    return is_deflated or _ends_with_a_fragment(pixels)
+
+
+def _ends_with_a_fragment(pixels: bytes) -> bool:
+    """Whether the items of encapsulated pixels (PS3.5 A.4) have the lengths that they state."""
+    end = 0
+    while end + ITEM_BYTES <= len(pixels):
+        end += ITEM_BYTES + int.from_bytes(pixels[end + 4 : end + ITEM_BYTES], "little")
+    return end == len(pixels) > ITEM_BYTES
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
