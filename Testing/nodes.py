@@ -156,7 +156,7 @@ class Archive:
     """
 
     def __init__(self, port: int, status: int = 0x0000):
-        self._port, self._status = port, status
+        self._port, self.status = port, status
         self.received: list[Dataset] = []
         self.bytes: list[bytes] = []
 
@@ -176,7 +176,7 @@ class Archive:
         made.file_meta = event.file_meta
         self.received.append(made)
         self.bytes.append(event.encoded_dataset(include_meta=False))
-        return self._status
+        return self.status
 
     def by_modality(self) -> dict[str, list[Dataset]]:
         """What was received."""

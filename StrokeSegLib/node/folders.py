@@ -10,7 +10,7 @@ from pathlib import Path
 from StrokeSegLib.errors import OutputError
 
 INCOMING, STUDIES = "incoming", "studies"
-IMAGES, RESULTS = "images", "results"
+IMAGES, RESULTS, LOG = "images", "results", "log.txt"
 
 WORKING_PREFIX, REMOVED_PREFIX = ".working-", ".removed-"
 
@@ -78,6 +78,10 @@ class NodeFolders:
             flush(path)
         os.replace(working, self.results(study, images))
         flush(self._studies / study)
+
+    def keep_log(self, study: str, log: str) -> None:
+        """Keep what a worker said when it failed beside the images, where identity may be."""
+        (self._studies / study / LOG).write_text(log, encoding="utf-8")
 
     def size(self, study: str) -> int:
         """Bytes that a study takes."""

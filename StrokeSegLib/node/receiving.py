@@ -7,7 +7,6 @@ import tempfile
 import threading
 import time
 import warnings
-from contextlib import suppress
 from pathlib import Path
 
 import pydicom
@@ -299,6 +298,5 @@ def _receive_into_files(folder: Path) -> None:
 
 
 def _log_rejection(event: evt.Event) -> None:
-    with suppress(AttributeError):
-        titles = event.assoc.requestor.primitive
-        logger.warning("Association rejected: called “%s” by “%s”.", titles.called_ae_title, titles.calling_ae_title)
+    request = event.assoc.requestor.primitive
+    logger.warning("Association rejected: “%s” called “%s”.", request.calling_ae_title, request.called_ae_title)

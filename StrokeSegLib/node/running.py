@@ -19,6 +19,9 @@ CASE, OBJECTS, SUMMARY = "case", "objects", "run.json"
 
 NOTHING_TO_DO = "No series of the study fulfils a rule of the configuration, so that nothing was segmented."
 
+INTERNAL_ERROR = "An internal error; log.txt in the folder of the study says which. Please report it."
+"""In place of the error's own text, which may contain identity."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -128,9 +131,10 @@ def _finished(outcomes: Sequence[Outcome], working: Path, folders: NodeFolders, 
     sentence = " ".join(dict.fromkeys(outcome.sentence for outcome in outcomes if outcome.sentence))
     log = "\n".join(outcome.log for outcome in outcomes if outcome.log)
     found = {outcome.status for outcome in outcomes}
-    for status in (Status.DIED, Status.BUG):
-        if status in found:
-            return Run(status, sentence, log)
+    if Status.DIED in found:
+        return Run(Status.DIED, sentence, log)
+    if Status.BUG in found:
+        return Run(Status.BUG, INTERNAL_ERROR, f"{sentence}\n{log}")
     if Status.DONE not in found:
         return Run(Status.REFUSED, sentence, log)
     for number, outcome in enumerate(outcomes, start=1):

@@ -118,13 +118,15 @@ class _Node:
             try:
                 self._record(study, run, time.monotonic() - started)
                 break
-            except sqlite3.Error:
-                logger.exception("The queue cannot be written; trying again.", extra={"study": study.study})
+            except (OSError, sqlite3.Error):
+                logger.exception("The storage cannot be written; trying again.", extra={"study": study.study})
                 self._stopping.wait(self._configuration.retries.first_s)
         return 0.0
 
     def _record(self, study: QueuedStudy, run: Run, seconds: float) -> None:
         """What becomes of a study after its run."""
+        if run.log:
+            self._folders.keep_log(study.study, run.log)
         retries = self._configuration.retries
         is_worth_repeating = run.status is Status.DIED and study.failures + 1 < retries.runs
         if run.status is Status.DONE:

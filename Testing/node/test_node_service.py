@@ -22,13 +22,20 @@ NAME, PATIENT_ID = "SECRET^PERSON", "ID-90210"
 
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory):
-    """The files that were sent, the node that is done with them, and the archive."""
+    """The files that were sent, the node that is done with them, and the archives: the second was down for a while."""
     root = tmp_path_factory.mktemp("node")
-    files, port = study(root / "scan", UID, PatientName=NAME, PatientID=PATIENT_ID), free_port()
-    with Archive(port) as archive, NodeProcess(root, {"archive": port}) as node:
+    files = study(root / "scan", UID, PatientName=NAME, PatientID=PATIENT_ID)
+    up, down = free_port(), free_port()
+    with Archive(up) as first, NodeProcess(root, {"first": up, "second": down}) as node:
         assert send(node.port, files) == [0] * len(files)
-        wait_for(lambda: node.states()["done"] or node.states()["failed"])
-        yield files, node, archive
+        wait_for(lambda: any(row["failures"] > 1 for row in node.studies()))
+        (row,) = node.studies()
+        assert row["state"] == "sending"
+        assert "“second”" in row["sentence"]
+        assert "cannot be reached" in row["sentence"]
+        with Archive(down) as second:
+            wait_for(lambda: node.states()["done"])
+            yield files, node, first, second
 
 
 def segmented(folder: Path, output: Path) -> Findings:
@@ -49,7 +56,7 @@ def voxels_of(segmentation: Dataset, files: list[Path]) -> np.ndarray:
 
 
 def test_seg_sr_pdf_and_pictures_arrive_once_in_the_study_of_the_scan(sent):
-    _, node, archive = sent
+    _, node, archive, _ = sent
     (row,) = node.studies()
     assert (row["state"], row["sentence"], row["images"]) == ("done", "", SMALL_HEAD.shape[0])
     received = archive.by_modality()
@@ -64,7 +71,7 @@ def test_seg_sr_pdf_and_pictures_arrive_once_in_the_study_of_the_scan(sent):
 
 
 def test_each_seg_has_the_voxels_that_segment_gives(sent, tmp_path):
-    files, _, archive = sent
+    files, _, archive, _ = sent
     findings = segmented(files[0].parent, tmp_path / "case")
     expected = {name: mask(findings.layers, name) for name in findings.volumes_ml}
     segmentations = archive.by_modality()["SEG"]
@@ -75,7 +82,7 @@ def test_each_seg_has_the_voxels_that_segment_gives(sent, tmp_path):
 
 
 def test_the_archive_receives_the_bytes_that_are_kept(sent):
-    _, node, archive = sent
+    _, node, archive, _ = sent
     (results,) = node.results()
     kept = [file.read_bytes() for file in results.rglob("objects/**/*.dcm")]
     assert len(kept) == len(archive.bytes)
@@ -84,7 +91,7 @@ def test_the_archive_receives_the_bytes_that_are_kept(sent):
 
 
 def test_an_image_that_is_sent_again_changes_nothing(sent):
-    files, node, archive = sent
+    files, node, archive, _ = sent
     before, count = node.studies(), len(archive.received)
     assert send(node.port, files[:2]) == [0, 0]
     assert node.studies() == before
@@ -92,7 +99,7 @@ def test_an_image_that_is_sent_again_changes_nothing(sent):
 
 
 def test_neither_logs_nor_names_nor_the_queue_say_who_the_patient_is(sent):
-    _, node, _ = sent
+    _, node, _, _ = sent
     for line in node.logged():
         assert {"time", "level", "message"} <= set(line)
     said = node.log.read_text() + "".join(str(path) for path in node.storage.rglob("*")) + json.dumps(node.studies())
@@ -100,70 +107,65 @@ def test_neither_logs_nor_names_nor_the_queue_say_who_the_patient_is(sent):
         assert identity not in said
 
 
-def test_a_late_image_reopens_the_study_and_a_study_without_head_is_recorded_with_the_reason(tmp_path):
-    files = study(tmp_path / "scan", UID)
-    with NodeProcess(tmp_path) as node:
-        send(node.port, files[:1])
-        wait_for(lambda: node.states()["failed"])
-        (row,) = node.studies()
-        assert row["images"] == 1
-        assert row["sentence"]
-        send(node.port, files[1:])
-        wait_for(lambda: node.states()["done"])
-        (row,) = node.studies()
-        assert (row["images"], row["sentence"]) == (len(files), "")
-        assert node.end() == 0
+def test_a_destination_that_was_down_receives_the_same_once(sent):
+    _, _, first, second = sent
+    assert sorted(first.bytes) == sorted(second.bytes)
+    assert len(first.bytes) == len(set(first.bytes)) > 3
 
 
-def test_a_study_that_fulfils_no_rule_is_done_without_results_and_says_why(tmp_path):
-    port = free_port()
-    rule = '[[rules]]\ndescription = "perfusion"\nmethods = ["ctp-threshold"]\n'
-    with Archive(port) as archive, NodeProcess(tmp_path, {"archive": port}, tables=rule) as node:
-        send(node.port, study(tmp_path / "scan", UID))
-        wait_for(lambda: node.states()["done"])
-        assert "No series of the study fulfils a rule" in node.studies()[0]["sentence"]
-        assert node.results() == archive.received == []
+def test_a_late_image_reopens_a_study_that_was_refused_with_a_sentence(sent, tmp_path):
+    _, node, archive, _ = sent
+    uid = f"{UID}.1"
+    files = study(tmp_path, uid)
+    send(node.port, files[:1])
+    wait_for(lambda: node.states()["failed"])
+    (failed,) = (row for row in node.studies() if row["state"] == "failed")
+    assert failed["images"] == 1
+    assert failed["sentence"].endswith(".")
+    send(node.port, files[1:])
+    wait_for(lambda: node.states() == {"done": 2})
+    (done,) = (row for row in node.studies() if row["study"] == failed["study"])
+    assert (done["images"], done["sentence"]) == (len(files), "")
+    assert any(made.StudyInstanceUID == uid for made in archive.received)
 
 
-def test_results_wait_for_a_destination_that_is_down_and_go_to_each_once(tmp_path):
-    up, down = free_port(), free_port()
-    with Archive(up) as first, NodeProcess(tmp_path, {"first": up, "second": down}) as node:
-        send(node.port, study(tmp_path / "scan", UID))
-        wait_for(lambda: any(row["state"] == "sending" and row["failures"] > 1 for row in node.studies()))
-        (row,) = node.studies()
-        assert "“second”" in row["sentence"]
-        assert "cannot be reached" in row["sentence"]
-        with Archive(down) as second:
-            wait_for(lambda: node.states()["done"])
-        assert sorted(first.bytes) == sorted(second.bytes)
-        assert len(first.bytes) == len(set(first.bytes)) > 3
-        assert node.studies()[0]["sentence"] == ""
+def test_a_destination_that_refuses_is_told_by_its_status(sent, tmp_path):
+    _, node, archive, _ = sent
+    archive.status = 0xA700
+    send(node.port, study(tmp_path, f"{UID}.2"))
+    wait_for(lambda: any("refused with status 0xA700" in row["sentence"] for row in node.studies()))
+    archive.status = 0x0000
+    wait_for(lambda: node.states() == {"done": 3})
+    assert node.end() == 0
 
 
-def test_a_destination_that_refuses_is_told_by_its_status(tmp_path):
-    port = free_port()
-    with Archive(port, status=0xA700), NodeProcess(tmp_path, {"archive": port}) as node:
-        send(node.port, study(tmp_path / "scan", UID))
-        wait_for(lambda: any(row["failures"] for row in node.studies()))
-        assert "refused with status 0xA700" in node.studies()[0]["sentence"]
-
-
-def test_two_rules_give_two_segmentations_of_one_study(tmp_path):
+def test_each_rule_gives_a_segmentation_and_a_study_that_fulfils_none_says_so(tmp_path):
     rules = (
         '[[rules]]\ndescription = "thin"\nslices = [9, 9]\nmethods = ["ncct-aspects"]\n'
         '[[rules]]\ndescription = "thick"\nmethods = ["ncct-aspects"]\n'
     )
+    series = {"SeriesInstanceUID": f"{UID}.8", "FrameOfReferenceUID": f"{UID}.9", "StudyInstanceUID": UID}
     thin = study(tmp_path / "thin", UID, SeriesDescription="Head thin")
-    thick = head_series(
-        tmp_path / "thick",
-        SMALL_HEAD,
-        StudyInstanceUID=UID,
-        SeriesInstanceUID=f"{UID}.8",
-        FrameOfReferenceUID=f"{UID}.9",
-        SeriesDescription="Head thick",
-    )
+    thick = head_series(tmp_path / "thick", SMALL_HEAD, SeriesDescription="Head thick", **series)
+    other = study(tmp_path / "other", f"{UID}.3", SeriesDescription="Neck")
     with NodeProcess(tmp_path, tables=rules) as node:
-        send(node.port, [*thin, *sorted(thick.iterdir())])
-        wait_for(lambda: node.states()["done"])
+        send(node.port, [*other, *thin, *sorted(thick.iterdir())])
+        wait_for(lambda: node.states() == {"done": 2})
+        assert [row["sentence"][:37] for row in node.studies()] == ["No series of the study fulfils a rule", ""]
         (results,) = node.results()
         assert len(list(results.glob("*/objects"))) == 2
+
+
+def test_finished_studies_beyond_the_limits_are_removed_and_unsent_ones_kept(tmp_path):
+    """A study is refused at once, and another has results that nobody takes; both are older than the limit."""
+    tables = "[limits]\nage_days = 1e-6\n"
+    refused, unsent = study(tmp_path / "a", f"{UID}.4")[:1], study(tmp_path / "b", f"{UID}.5")
+    with NodeProcess(tmp_path, {"nowhere": free_port()}, tables=tables) as node:
+        send(node.port, refused)
+        send(node.port, unsent)
+        wait_for(lambda: node.states() == {"failed": 1, "sending": 1})
+        node.kill()
+        node.start()  # It looks for what can be removed at its start.
+        wait_for(lambda: node.states() == {"sending": 1})
+        wait_for(lambda: len(list((node.storage / "studies").iterdir())) == 1)
+        assert len(node.results()) == 1
