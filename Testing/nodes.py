@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -40,7 +41,7 @@ def free_port() -> int:
         return tried.getsockname()[1]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 240.0) -> None:
     """Wait until a condition holds.
 
     Raises:
@@ -152,11 +153,12 @@ class Archive:
 
     Args:
         port: where it listens.
-        status: that it answers.
+        tls: SSL context; None for a plain connection.
     """
 
-    def __init__(self, port: int, status: int = 0x0000):
-        self._port, self.status = port, status
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None):
+        self._port, self._tls = port, tls
+        self.status = 0x0000
         self.received: list[Dataset] = []
         self.bytes: list[bytes] = []
 
@@ -165,7 +167,9 @@ class Archive:
         entity.supported_contexts = AllStoragePresentationContexts
         entity.add_supported_context(Verification)
         handlers = [(evt.EVT_C_STORE, self._store)]
-        self._server = entity.start_server(("127.0.0.1", self._port), block=False, evt_handlers=handlers)
+        self._server = entity.start_server(
+            ("127.0.0.1", self._port), block=False, evt_handlers=handlers, ssl_context=self._tls
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -187,19 +191,22 @@ class Archive:
 
 
 @contextmanager
-def associated(port: int, calling: str = SCANNER, called: str = TITLE, contexts: Sequence[tuple] = CT_CONTEXTS):
+def associated(
+    port: int, calling: str = SCANNER, called: str = TITLE, contexts: Sequence[tuple] = CT_CONTEXTS, tls=None
+):
     """An association with a node, established or not.
 
     Args:
         port: of the node.
         calling, called: AE titles.
         contexts: SOP classes with transfer syntaxes.
+        tls: SSL context and name of the server; None for a plain connection.
     """
     entity = AE(calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
     for sop_class, syntax in contexts:
         entity.add_requested_context(sop_class, syntax)
-    association = entity.associate("127.0.0.1", port, ae_title=called)
+    association = entity.associate("127.0.0.1", port, ae_title=called, tls_args=tls)
     try:
         yield association
     finally:

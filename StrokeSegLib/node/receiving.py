@@ -1,6 +1,7 @@
 """The receiving side of a node: Verification and Storage SCP for CT images (PS3.4 annexes A and B)."""
 
 import logging
+import socket
 import sqlite3
 import ssl
 import tempfile
@@ -8,6 +9,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.uid import (
@@ -73,6 +75,9 @@ IDLE_S = 60.0
 
 ITEM_BYTES = 8
 """Tag and length of an item."""
+
+HANDSHAKE_S = 5.0
+"""How long a peer may take to agree on TLS, in seconds."""
 
 MEBIBYTE = 1 << 20
 
@@ -260,15 +265,25 @@ def _ends_with_a_fragment(pixels: bytes) -> bool:
     return end == len(pixels) > ITEM_BYTES
 
 
+class _ServerContext(ssl.SSLContext):
+    """TLS whose handshake has a time limit, as it keeps all others from being accepted."""
+
+    def wrap_socket(self, sock: socket.socket, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+        sock.settimeout(HANDSHAKE_S)
+        wrapped = super().wrap_socket(sock, *arguments, **options)
+        wrapped.settimeout(None)
+        return wrapped
+
+
 def server_context(tls: Tls) -> ssl.SSLContext:
     """TLS that asks peers for a certificate.
 
     Raises:
         StrokeSegError: a file is missing or is not a certificate.
     """
-    context = _context(ssl.Purpose.CLIENT_AUTH, tls)
+    context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    return _with_certificates(context, tls)
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:
@@ -277,12 +292,12 @@ def client_context(tls: Tls) -> ssl.SSLContext:
     Raises:
         StrokeSegError: a file is missing or is not a certificate.
     """
-    return _context(ssl.Purpose.SERVER_AUTH, tls)
+    return _with_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), tls)
 
 
-def _context(purpose: ssl.Purpose, tls: Tls) -> ssl.SSLContext:
+def _with_certificates(context: ssl.SSLContext, tls: Tls) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(purpose, cafile=str(tls.authorities))
+        context.load_verify_locations(tls.authorities)
         context.load_cert_chain(tls.certificate, tls.key)
     except OSError as error:
         raise StrokeSegError(
