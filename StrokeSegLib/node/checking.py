@@ -10,7 +10,7 @@ from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.node.configuration import Configuration, Destination
 from StrokeSegLib.node.folders import NodeFolders
 from StrokeSegLib.node.receiving import server_context
-from StrokeSegLib.node.sending import SendingError, echo
+from StrokeSegLib.node.sending import echo
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def checks(configuration: Configuration) -> Iterator[Check]:
 def _check(name: str, found: Callable[[], str]) -> Check:
     try:
         return Check(name, True, found())
-    except (StrokeSegError, SendingError, OSError) as error:
+    except (StrokeSegError, OSError) as error:
         return Check(name, False, str(error))
 
 

@@ -10,6 +10,7 @@ from pynetdicom import AE, _config
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 
+from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.node.configuration import Configuration, Destination
 from StrokeSegLib.node.receiving import client_context
 
@@ -20,7 +21,7 @@ CONNECTION_S, ANSWER_S = 10.0, 60.0
 """How long a destination may take to be connected and to answer, in seconds."""
 
 
-class SendingError(Exception):
+class SendingError(StrokeSegError):
     """A destination that has not stored everything; the message says why, without identity."""
 
 

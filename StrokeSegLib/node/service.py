@@ -10,12 +10,12 @@ from filelock import FileLock, Timeout
 
 from StrokeSegLib.batch.places import on_this_machine
 from StrokeSegLib.batch.processes import Outcome, Status
-from StrokeSegLib.errors import OutputError
+from StrokeSegLib.errors import OutputError, StrokeSegError
 from StrokeSegLib.node.configuration import Configuration
 from StrokeSegLib.node.folders import GIBIBYTE, NodeFolders
 from StrokeSegLib.node.receiving import Receiver
 from StrokeSegLib.node.running import Run, objects_of, run_study, sentence_of
-from StrokeSegLib.node.sending import SendingError, send
+from StrokeSegLib.node.sending import send
 from StrokeSegLib.node.studies_queue import QueuedStudy, State, StudiesQueue
 
 QUEUE_FILE, LOCK_FILE = "queue.sqlite", "lock"
@@ -44,22 +44,23 @@ def serve(configuration: Configuration, stopping: threading.Event) -> None:
     """
     folders = NodeFolders(configuration.storage)
     try:
-        with FileLock(folders.path / LOCK_FILE, timeout=0), on_this_machine(configuration.workers) as submit:
+        with FileLock(folders.path / LOCK_FILE, timeout=0):
             folders.clean_after_end()
             queue = StudiesQueue(folders.path / QUEUE_FILE)
             queue.recover()
-            node = _Node(configuration, folders, queue, lambda request: submit(request).result(), stopping)
-            receiver = Receiver(configuration, folders, queue)
-            receiver.start()
-            logger.info("Listening as %s on port %d.", configuration.listen.ae_title, configuration.listen.port)
-            threads = node.start()
-            stopping.wait()
-            receiver.stop()
+            with on_this_machine(configuration.workers) as submit:
+                node = _Node(configuration, folders, queue, lambda request: submit(request).result(), stopping)
+                receiver = Receiver(configuration, folders, queue)
+                receiver.start()
+                logger.info("Listening as %s on port %d.", configuration.listen.ae_title, configuration.listen.port)
+                threads = node.start()
+                stopping.wait()
+                receiver.stop()
+            for thread in threads:
+                thread.join()
+            queue.close()
     except Timeout as error:
         raise OutputError(f"Another node uses {folders.path}; stop it or choose another storage.") from error
-    for thread in threads:
-        thread.join()
-    queue.close()
     logger.info("Stopped.")
 
 
@@ -142,7 +143,11 @@ class _Node:
         for study in self._queue.due_to_send(time.time()):
             if self._stopping.is_set():
                 break
-            self._send(study)
+            try:
+                self._send(study)
+            except Exception as error:
+                logger.exception("An internal error.", extra={"study": study.study})
+                self._send_later(study, f"An internal error: {type(error).__name__}.")
         return POLL_S
 
     def _send(self, study: QueuedStudy) -> None:
@@ -155,15 +160,17 @@ class _Node:
             try:
                 send(objects, destination, self._configuration)
                 self._queue.delivered(study, destination.name)
-            except SendingError as error:
+            except StrokeSegError as error:
                 problems.append(str(error))
         if problems:
-            delay_s = self._configuration.retries.delay_s(study.failures + 1)
-            sentence = " ".join(problems)
-            self._queue.repeat(study, sentence, time.time() + delay_s)
-            logger.warning("Sending is repeated in %.0f s. %s", delay_s, sentence, extra={"study": study.study})
+            self._send_later(study, " ".join(problems))
         else:
             self._finish(study, State.DONE, sentence_of(results) if results.exists() else study.sentence)
+
+    def _send_later(self, study: QueuedStudy, sentence: str) -> None:
+        delay_s = self._configuration.retries.delay_s(study.failures + 1)
+        self._queue.repeat(study, sentence, time.time() + delay_s)
+        logger.warning("Sending is repeated in %.0f s. %s", delay_s, sentence, extra={"study": study.study})
 
     def _finish(self, study: QueuedStudy, state: State, sentence: str) -> None:
         if self._queue.finish(study, state, sentence, time.time(), self._folders.size(study.study)):
