@@ -177,19 +177,20 @@ class Receiver:
         with self._counting:
             self._arrived[event.assoc] = 0
         try:
-            study, is_new = self._stored(event)
+            self._accept(event)
         except InstanceError as error:
             logger.warning("Image refused from %s: %s", event.assoc.requestor.ae_title, error)
             return error.status
         except (OSError, sqlite3.Error) as error:
             logger.error("Image refused: the storage cannot be written (%s).", type(error).__name__)
             return OUT_OF_RESOURCES
-        if is_new:
-            logger.debug("Image stored.", extra={"study": study})
+        except Exception:
+            logger.exception("Image refused: an internal error.")
+            return CANNOT_UNDERSTAND
         return SUCCESS
 
-    def _stored(self, event: evt.Event) -> tuple[str, bool]:
-        """The study of an image that is stored now, and whether it was new.
+    def _accept(self, event: evt.Event) -> None:
+        """Store an image, unless it is stored already.
 
         Raises:
             InstanceError: it is refused.
@@ -206,13 +207,11 @@ class Receiver:
         study, image = pseudonym(study_uid), pseudonym(image_uid)
         # SOP Instance UIDs are unique, so that an image that is sent again is the one that is there.
         if self._queue.knows(study, image):
-            return study, False
+            return
         flush(file)
         with self._queue.transaction():
-            is_new = self._queue.receive(study, image, time.time())
-            if is_new:
+            if self._queue.receive(study, image, time.time()):
                 self._folders.store(file, study, image)
-        return study, is_new
 
 
 def checked_uids(file: Path, sop_class: str, instance_uid: str) -> tuple[str, str]:

@@ -1,12 +1,16 @@
 """A node accepts whole CT images from its peers, and nothing else."""
 
+import io
 import socket
 from contextlib import ExitStack
 
+import numpy as np
 import pydicom
 import pytest
 from nodes import ARCHIVE, CT_CONTEXTS, SCANNER, NodeProcess, associated, send, study, wait_for
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage, RLELossless
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
 
 UID = "1.2.826.0.1.3680043.10.78"
 
@@ -110,6 +114,30 @@ def test_a_broken_image_is_refused_with_a_status_and_a_sentence(node, files, cha
         assert sentence in node.logged()[-1]["message"]
         assert association.send_c_store(pydicom.dcmread(files[1])).Status == 0
     assert not list((node.storage / "incoming").iterdir())
+
+
+def send_bytes(association, content: bytes, uid: str) -> int:
+    """Send what pydicom would not write; gives the status."""
+    request = C_STORE()
+    request.MessageID, request.Priority, request.DataSet = 1, 2, io.BytesIO(content)
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = CTImageStorage, uid
+    context = next(one for one in association.accepted_contexts if one.abstract_syntax == CTImageStorage)
+    association._reactor_checkpoint.clear()
+    association.dimse.send_msg(request, context.context_id)
+    _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    return answer.Status
+
+
+def test_garbage_and_images_under_another_name_are_refused(node, files):
+    header_size = len(files[0].read_bytes()) - len(pydicom.dcmread(files[0]).PixelData)
+    encoded = encode(pydicom.dcmread(files[0]), is_implicit_vr=False, is_little_endian=True)
+    noise = np.random.default_rng(0).bytes(4000)
+    with associated(node.port) as association:
+        assert send_bytes(association, encoded, f"{UID}.7") == NOT_OF_CLASS
+        for content in (noise, encoded[: header_size // 3], encoded[:300] + noise):
+            assert send_bytes(association, content, f"{UID}.7") == CANNOT_UNDERSTAND
+        assert association.send_c_echo().Status == 0
 
 
 def test_an_association_that_sends_far_too_much_is_aborted_before_it_fills_the_disk(node, files):
