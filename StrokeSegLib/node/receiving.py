@@ -7,7 +7,6 @@ import ssl
 import tempfile
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -248,9 +247,7 @@ def checked_uids(file: Path, sop_class: str, instance_uid: str) -> tuple[str, st
 def _has_encoded_pixels(file: Path, is_deflated: bool) -> bool:
     """Whether compressed or deflated pixels are there up to their end."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pixels = pydicom.dcmread(file, specific_tags=["PixelData"]).PixelData
+        pixels = pydicom.dcmread(file, specific_tags=["PixelData"]).PixelData
     except Exception:  # pydicom raises nearly anything on damaged fragments.
         return False
     return is_deflated or _ends_with_a_fragment(pixels)
