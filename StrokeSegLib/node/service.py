@@ -26,6 +26,9 @@ POLL_S = 0.2
 RETENTION_S = 60.0
 """Time between two looks at what can be removed, in seconds."""
 
+FIRST_REQUEST = {"id": "first", "command": "models"}
+"""Starts a worker, which loads torch while it waits for the first study."""
+
 DAY_S = 86_400.0
 
 logger = logging.getLogger(__name__)
@@ -49,6 +52,8 @@ def serve(configuration: Configuration, stopping: threading.Event) -> None:
             queue = StudiesQueue(folders.path / QUEUE_FILE)
             queue.recover()
             with on_this_machine(configuration.workers) as submit:
+                for _ in range(configuration.workers):
+                    submit(FIRST_REQUEST)
                 node = _Node(configuration, folders, queue, lambda request: submit(request).result(), stopping)
                 receiver = Receiver(configuration, folders, queue)
                 receiver.start()
