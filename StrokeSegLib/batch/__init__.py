@@ -1,19 +1,26 @@
-"""Many studies at once: found, run in several processes or on several machines, resumable, summarised in a table."""
+"""Many studies in one go: found, run in several processes or on several machines, resumable, summed up in one table.
 
-from StrokeSegLib.batch.folder import SUMMARY_FILE
-from StrokeSegLib.batch.places import on_dask, on_this_machine
-from StrokeSegLib.batch.run import BatchProgress, BatchResult, run_batch
-from StrokeSegLib.batch.studies import BatchStudy, studies_in
-from StrokeSegLib.worker.processes import Status
+The names load their modules when they are first used, so that a process that only drives workers stays without torch.
+"""
 
-__all__ = [
-    "SUMMARY_FILE",
-    "BatchProgress",
-    "BatchResult",
-    "BatchStudy",
-    "Status",
-    "on_dask",
-    "on_this_machine",
-    "run_batch",
-    "studies_in",
-]
+from importlib import import_module
+
+_MODULES = {
+    "SUMMARY_FILE": "batch.folder",
+    "BatchProgress": "batch.run",
+    "BatchResult": "batch.run",
+    "BatchStudy": "batch.studies",
+    "Status": "worker.processes",
+    "on_dask": "batch.places",
+    "on_this_machine": "batch.places",
+    "run_batch": "batch.run",
+    "studies_in": "batch.studies",
+}
+
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"StrokeSegLib.{_MODULES[name]}"), name)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from distributed import Client, Worker, WorkerPlugin, get_worker
 
-from StrokeSegLib.documents.requests import Case
+from StrokeSegLib.documents.requests import Asked
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.worker.processes import Outcome, WorkerProcesses
 
@@ -52,8 +52,8 @@ def on_cluster(address: str, folder: Path) -> Iterator["Submit"]:  # noqa: F821 
         client.register_plugin(DaskProcesses(), name=name)
         executor = client.get_executor(pure=False)
 
-        def submit(case: Case) -> Future[Outcome]:
-            return executor.submit(_segment, name, case)
+        def submit(request: Asked) -> Future[Outcome]:
+            return executor.submit(_work, name, request)
 
         try:
             yield submit
@@ -62,5 +62,5 @@ def on_cluster(address: str, folder: Path) -> Iterator["Submit"]:  # noqa: F821 
             client.unregister_worker_plugin(name)
 
 
-def _segment(plugin: str, case: Case) -> Outcome:
-    return get_worker().plugins[plugin].processes.segment(case)
+def _work(plugin: str, request: Asked) -> Outcome:
+    return get_worker().plugins[plugin].processes.work(request)

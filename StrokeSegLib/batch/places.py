@@ -9,11 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from StrokeSegLib.documents.requests import Case
+from StrokeSegLib.documents.requests import Asked
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.worker.processes import Outcome, WorkerProcesses
 
-Submit = Callable[[Case], "Future[Outcome]"]
+Submit = Callable[[Asked], "Future[Outcome]"]
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def on_this_machine(workers: int) -> Iterator[Submit]:
     processes = WorkerProcesses(threads=max(1, _cores() // workers))
     pool = ThreadPoolExecutor(workers)
     try:
-        yield lambda case: pool.submit(processes.segment, case)
+        yield lambda request: pool.submit(processes.work, request)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         processes.end()

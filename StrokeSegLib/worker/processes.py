@@ -18,7 +18,7 @@ from pathlib import Path
 from time import perf_counter
 
 from StrokeSegLib.documents.events import Done, Failed, Log, Memory, Ready
-from StrokeSegLib.documents.requests import Case
+from StrokeSegLib.documents.requests import Asked
 from StrokeSegLib.worker.protocol import event_of, request_line
 
 START = "import sys; sys.path.insert(0, sys.argv[1]); from StrokeSegLib.worker.server import main; main()"
@@ -103,15 +103,15 @@ class WorkerProcess:
             creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if windows else 0,
         )
 
-    def segment(self, case: Case) -> Outcome:
-        """Ask for a case and wait for its end.
+    def work(self, request: Asked) -> Outcome:
+        """Ask for something and wait for its end.
 
         Raises:
             WorkerDiedError: the process ended before.
         """
         started, log, peak_mb = perf_counter(), [], None
         with contextlib.suppress(OSError):  # A dead process closes its end; reading then says so.
-            self._process.stdin.write(request_line("case", case))
+            self._process.stdin.write(request_line("request", request))
             self._process.stdin.flush()
         for line in self._process.stdout:
             _, event = event_of(line)
@@ -161,7 +161,7 @@ class WorkerProcesses:
         self._processes: dict[int, WorkerProcess] = {}
         self._ended = False
 
-    def segment(self, case: Case) -> Outcome:
+    def work(self, request: Asked) -> Outcome:
         """Run a case in the calling thread's process; in a new one if that dies, and no more after `ATTEMPTS`."""
         thread, log, how = threading.get_ident(), "", "was stopped"
         for _ in range(ATTEMPTS):
@@ -170,7 +170,7 @@ class WorkerProcesses:
             try:
                 if thread not in self._processes:
                     self._processes[thread] = WorkerProcess(self._threads)
-                return self._processes[thread].segment(case)
+                return self._processes[thread].work(request)
             except WorkerDiedError as error:
                 self._processes.pop(thread).end()
                 log, how = error.log, str(error)

@@ -1,0 +1,1 @@
+"""A DICOM node: studies are received, segmented, and their results sent on."""
