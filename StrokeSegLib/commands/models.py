@@ -67,7 +67,7 @@ def _install(options: argparse.Namespace) -> None:
     from StrokeSegLib import methods, models
 
     bundle = models.install(options.source, methods.check, options.sha256)
-    sys.stdout.write(f"{bundle.name} {bundle.version} installed.\n")
+    sys.stdout.write(f"{bundle.name} {bundle.version} is installed.\n")
 
 
 def _import(options: argparse.Namespace) -> None:

@@ -63,7 +63,7 @@ def test_a_mask_of_another_size_is_refused(tmp_path, study):
 
 def test_a_damaged_image_is_named(tmp_path, study):
     (study / "00001" / "image.npz").write_bytes(b"no zip")
-    with pytest.raises(DataError, match=r"image\.npz of slice 00001 cannot be read"):
+    with pytest.raises(DataError, match=r"image\.npz of slice 00001 is damaged"):
         cpaisd.cases(tmp_path)[0].read()
 
 

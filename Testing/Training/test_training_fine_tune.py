@@ -126,7 +126,7 @@ def test_two_patients_are_too_few_to_learn_stop_and_measure(old, corrections, tm
 
 def test_a_method_without_a_network_cannot_be_tuned(corrections, tmp_path):
     thresholds = models.default_bundle("ctp-threshold")
-    with pytest.raises(DataError, match="no network"):
+    with pytest.raises(DataError, match="cannot be trained"):
         fine_tune.fine_tune(thresholds, corrections, "cpaisd", tmp_path / "bundle")
 
 

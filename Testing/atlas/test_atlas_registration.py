@@ -143,7 +143,7 @@ def test_a_scan_stored_the_other_way_round_has_the_same_regions_in_space(scan, r
 )
 def test_a_head_the_wrong_way_up_is_refused(scan, flipped, words):
     wrong = Study(ct=Volume(np.flip(scan.ct.voxels, flipped), scan.ct.geometry))
-    with pytest.raises(HeadOrientationError, match=f"lies {words} in this volume"):
+    with pytest.raises(HeadOrientationError, match=f"is {words} in this volume"):
         register_head(wrong)
 
 

@@ -133,7 +133,7 @@ def test_a_table_lists_studies_with_what_is_known_of_the_patient(tmp_path):
         ("input\n", "lists no studies"),
         ("input,age\na,old\n", "row 2: age is “old”"),
         ("input,age\na,-3\n", "row 2: "),
-        ("input,case\na,../b\n", "row 2: the case “../b” cannot be"),
+        ("input,case\na,../b\n", "row 2: “../b” is not a valid case name"),
         ("input,case\na,x\nb,X\n", "row 3: the case name “X” is already used in row 2"),
         ("input,maps\na,tmax.nii\n", "row 2: the map “tmax.nii” is not of the form NAME=FILE"),
     ],
@@ -295,7 +295,7 @@ def test_a_case_that_kills_its_process_is_tried_twice_and_costs_no_other_case(tm
     result = run_batch(studies, tmp_path / "out", case, place, resume=False, progress=seen.append)
     assert set(result.failures) == {"bug", "kills"}
     assert "SIGKILL" in result.failures["kills"]
-    assert "2 times" in result.failures["kills"]
+    assert "in all 2 attempts" in result.failures["kills"]
     assert result.counts == {batch.Status.DONE: 3, batch.Status.BUG: 1, batch.Status.DIED: 1}
     assert "a bug" in (tmp_path / "out" / "bug" / "log.txt").read_text()
     assert [file.name for file in (tmp_path / "out" / "kills").iterdir()] == ["case.json"]

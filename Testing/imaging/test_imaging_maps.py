@@ -185,7 +185,7 @@ def test_a_vendors_dicom_map_has_the_real_world_values_and_the_unit_that_it_says
 def test_a_folder_with_two_maps_is_refused(tmp_path, files):
     for uid in ("1.2.7", "1.2.8"):
         write_series(tmp_path / "maps", CT.voxels, GEOMETRY, SeriesInstanceUID=uid)
-    with pytest.raises(ImageError, match="holds 2 series"):
+    with pytest.raises(ImageError, match="contains 2 series"):
         read_maps(CT, files | {"cbf": tmp_path / "maps"})
     for path in (tmp_path / "maps").iterdir():
         image = pydicom.dcmread(path)

@@ -117,7 +117,7 @@ def test_fresh_blood_is_not_contrast():
 def test_real_heads_with_haemorrhage_raise_true_alarms_alone(part):
     for path in sorted(ICH.glob("*.nii.gz"))[part::8]:
         name, said = path.name.split(".")[0], " ".join(read_study(path).head_warnings)
-        assert ("turned by" in said) == (name in TURNED), (name, said)
+        assert ("rotated by" in said) == (name in TURNED), (name, said)
         assert ("skull is open" in said) == (name in OPENED), (name, said)
         assert ("The brain measures" in said) == (name in SMALL), (name, said)
         assert "contrast" not in said, name

@@ -32,5 +32,5 @@ def test_weights_of_the_tiles_that_cover_a_voxel_add_up_to_1():
 
 @pytest.mark.parametrize("settings", [{"size": (8, 128, 128)}, {"overlap": 1.0}, {"overlap": -0.1}])
 def test_an_impossible_tiling_is_refused(settings):
-    with pytest.raises(BundleError, match="choose"):
+    with pytest.raises(BundleError, match="must be"):
         Tiling(**settings)

@@ -152,7 +152,7 @@ def test_findings_hold_the_core_its_volume_and_what_was_set(bundle):
     assert labels[:, :, 42:].any()
     assert not labels[:, :, :38].any()
     assert findings.runs[0].prediction["stride"] == 16
-    assert "left side" in " ".join(findings.warnings)
+    assert "left hemisphere" in " ".join(findings.warnings)
 
 
 def test_a_cancel_stops_the_run(bundle):

@@ -113,7 +113,7 @@ def test_a_named_side_is_the_affected_one_and_marked_alone(bundle):
     right = methods.run(both, method.ID, bundle, side="right")
     assert right.volumes_ml == pytest.approx({"core": 0, "penumbra": 12, "hypoperfused": 12})
     assert right.mismatch.affected_side == "right"
-    assert "right side" in " ".join(right.warnings)
+    assert "right hemisphere" in " ".join(right.warnings)
 
 
 def test_maps_without_normal_tissue_are_refused_in_a_sentence(bundle):

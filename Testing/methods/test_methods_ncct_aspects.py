@@ -197,7 +197,7 @@ def test_a_named_side_is_the_one_scored_and_alone_keeps_its_infarct(monkeypatch,
     findings = methods.run(patient.study, method.ID, bundle, device="cpu", side="right")
     assert findings.aspects.side is Side.RIGHT
     assert not (findings.layers[0].labels[patient.labels > 0]).mean() > 0.05
-    assert "right side" in " ".join(findings.warnings)
+    assert "right hemisphere" in " ".join(findings.warnings)
 
 
 @pytest.mark.parametrize(("region", "seen", "not_seen"), [("L", "M2", "M5"), ("M5", "M5", "M2")])

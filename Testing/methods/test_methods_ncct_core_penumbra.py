@@ -101,7 +101,7 @@ def test_small_volumes_are_dropped_by_their_millilitres(bundle):
 def test_an_unknown_method_and_a_bundle_of_another_are_refused(bundle):
     with pytest.raises(StrokeSegError, match="Unknown method"):
         methods.run(head_study(), "ncct-magic", bundle)
-    with pytest.raises(BundleError, match="together"):
+    with pytest.raises(BundleError, match="set both spacing_mm and size"):
         method.Preparation(mean_hu=0, std_hu=1, spacing_mm=1.0)
 
 
@@ -113,4 +113,4 @@ def test_a_named_side_keeps_only_that_hemisphere_of_the_patient(bundle):
     assert both[:, :, :40].any()
     assert not labels[:, :, :46].any()
     np.testing.assert_array_equal(labels[:, :, 50:], both[:, :, 50:])
-    assert "left side" in " ".join(left.warnings)
+    assert "left hemisphere" in " ".join(left.warnings)

@@ -61,7 +61,7 @@ def test_a_named_side_keeps_only_that_hemisphere_of_the_patient(study, bundle):
     labels = findings.layers[0].labels
     np.testing.assert_array_equal(labels[:, :, :34], both[:, :, :34])
     assert not labels[:, :, 38:].any()
-    assert "right side" in " ".join(findings.warnings)
+    assert "right hemisphere" in " ".join(findings.warnings)
 
 
 def test_small_infarcts_are_dropped_by_their_millilitres(study, bundle):
