@@ -11,6 +11,7 @@ from StrokeSegLib.errors import BundleError, StrokeSegError
 from StrokeSegLib.findings import Findings, MethodRun
 from StrokeSegLib.findings.combining import combined
 from StrokeSegLib.imaging import Study, read_maps, read_study
+from StrokeSegLib.measures.trial_criteria import NOTHING_GIVEN, ClinicalInputs
 from StrokeSegLib.methods import ctp_threshold, ncct_aspects
 from StrokeSegLib.models import ModelBundle
 from StrokeSegLib.perfusion import PerfusionSettings, perfusion_of
@@ -27,26 +28,52 @@ def segment_case(case: Case, progress: Report) -> Findings:
         StrokeSegError: whatever the user can change; nothing is left in the output folder.
     """
     writing.check_writable(case.output)
-    bundles = _bundles(case, case.methods)
+    bundles = bundles_of(case.methods, case.models, case.settings)
     study, read_s = _read(case, bundles, progress)
-    bundles = bundles or _bundles(case, methods.default_methods(study))
+    findings = findings_of(
+        study,
+        bundles or bundles_of(methods.default_methods(study), case.models, case.settings),
+        device=case.device,
+        side=case.side,
+        clinical=case.clinical,
+        keep_probabilities=case.save_probabilities,
+        progress=Progress(progress).part(READING, WRITING),
+    )
+    return _written(findings, case, read_s, progress)
+
+
+def findings_of(
+    study: Study,
+    bundles: tuple[ModelBundle, ...],
+    *,
+    device: str = "auto",
+    side: str = "auto",
+    clinical: ClinicalInputs = NOTHING_GIVEN,
+    keep_probabilities: bool = False,
+    progress: Report = lambda fraction, stage: None,
+) -> Findings:
+    """Run the methods of all bundles on one study and combine what they find; the arguments are those of `methods.run`.
+
+    Raises:
+        StrokeSegError: the scan does not suit a method, or the device is not available.
+    """
     parts: list[Findings] = []
-    running = Progress(progress).part(READING, WRITING)
+    told = Progress(progress)
     # ASPECTS is scored last, on the lesion that the reader sees.
     for bundle in sorted(bundles, key=lambda bundle: bundle.method == ncct_aspects.ID):
         part = methods.run(
             study,
             bundle.method,
             bundle,
-            device=case.device,
-            side=case.side,
-            clinical=case.clinical,
-            keep_probabilities=case.save_probabilities,
+            device=device,
+            side=side,
+            clinical=clinical,
+            keep_probabilities=keep_probabilities,
             tissue=next((part.affected_layer for part in parts if part.affected_layer), None),
-            progress=running.part(len(parts) / len(bundles), (len(parts) + 1) / len(bundles)),
+            progress=told.part(len(parts) / len(bundles), (len(parts) + 1) / len(bundles)),
         )
         parts.append(part)
-    return _written(combined(parts), case, read_s, progress)
+    return combined(parts)
 
 
 def map_case(case: Case, progress: Report) -> Findings:
@@ -58,7 +85,7 @@ def map_case(case: Case, progress: Report) -> Findings:
         StrokeSegError: whatever the user can change; nothing is left in the output folder.
     """
     writing.check_writable(case.output)
-    (bundle,) = _bundles(case, (ctp_threshold.ID,))
+    (bundle,) = bundles_of((ctp_threshold.ID,), case.models, case.settings)
     study, read_s = _read(case, (bundle,), progress)
     started = perf_counter()
     running = Progress(progress).part(READING, WRITING)
@@ -75,14 +102,16 @@ def map_case(case: Case, progress: Report) -> Findings:
     return _written(findings, case, read_s, progress)
 
 
-def _bundles(case: Case, chosen: tuple[str, ...]) -> tuple[ModelBundle, ...]:
-    """The model of each chosen method with the case's settings; without chosen methods, the models that were named.
+def bundles_of(
+    chosen: tuple[str, ...], models_named: tuple[str, ...] = (), settings: tuple[str, ...] = ()
+) -> tuple[ModelBundle, ...]:
+    """The model of each chosen method with the settings; without chosen methods, the models that were named.
 
     Raises:
         BundleError: a model is missing, or is for none of the methods, or two are for one.
         StrokeSegError: methods that read different scans.
     """
-    named = [models.find_bundle(name) for name in case.models]
+    named = [models.find_bundle(name) for name in models_named]
     by_method = {bundle.method: bundle for bundle in named}
     if len(by_method) < len(named):
         raise BundleError("Two of the models are for the same method. Run them separately.")
@@ -92,7 +121,7 @@ def _bundles(case: Case, chosen: tuple[str, ...]) -> tuple[ModelBundle, ...]:
     bundles = tuple(by_method.get(method) or models.default_bundle(method) for method in chosen or by_method)
     if len({methods.wanted(bundle.method) for bundle in bundles}) > 1:
         raise StrokeSegError(f"{' and '.join(chosen or by_method)} need different scans. Run them separately.")
-    bundles = tuple(bundle.overridden(settings_for(bundle.method, case.settings)) for bundle in bundles)
+    bundles = tuple(bundle.overridden(settings_for(bundle.method, settings)) for bundle in bundles)
     for bundle in bundles:
         methods.check(bundle)
     return bundles
