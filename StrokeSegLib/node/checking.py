@@ -32,7 +32,7 @@ def checks(configuration: Configuration) -> Iterator[Check]:
     """Check everything that a node needs, one after another; a check that fails stops no other.
 
     Args:
-        configuration: of the node, which is not running.
+        configuration: the settings of a node that is not running.
     """
     yield _check("storage", partial(_storage, configuration))
     yield _check("port", partial(_port, configuration))

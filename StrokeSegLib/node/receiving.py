@@ -87,7 +87,7 @@ class InstanceError(Exception):
     """An instance that is refused.
 
     Args:
-        status: of the C-STORE response.
+        status: the status of the C-STORE response.
         sentence: what is wrong, without identity.
     """
 
@@ -100,7 +100,7 @@ class Receiver:
     """Receives images from the allowed peers, and answers success when an image is on the disk and in the queue.
 
     Args:
-        configuration: of the node.
+        configuration: the settings of the node.
         folders: where images are stored.
         queue: where studies are recorded.
     """

@@ -31,7 +31,7 @@ def tasks_of(files: Sequence[Path], rules: Sequence[Rule]) -> list[Task]:
 
     Args:
         files: images of the study.
-        rules: of the configuration.
+        rules: those in the configuration.
 
     Raises:
         ImageError: there are rules, and no image whose header can be read.

@@ -55,7 +55,7 @@ def run_study(
         folders: with the study's images, and for its results.
         study: from the queue.
         images: pseudonyms of its images.
-        configuration: of the node.
+        configuration: the settings of the node.
 
     Raises:
         OSError: the storage cannot be written.

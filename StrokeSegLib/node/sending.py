@@ -31,7 +31,7 @@ def send(files: Sequence[Path], destination: Destination, configuration: Configu
     Args:
         files: with file meta information.
         destination: which receives all of them, also after one was refused.
-        configuration: of the node.
+        configuration: the settings of the node.
 
     Raises:
         SendingError: one of them was not stored.
@@ -80,7 +80,7 @@ def _associated(
     Args:
         contexts: SOP classes with transfer syntaxes.
         destination: with which.
-        configuration: of the node.
+        configuration: the settings of the node.
 
     Raises:
         SendingError: the destination cannot be reached or rejects the association.
