@@ -156,6 +156,9 @@ class Method(ABC, Generic[PreparedT, PredictedT]):
                 f"The model “{bundle.name}” has an architecture or weights, but {self.id} uses no network."
             )
 
+    judges_orientation: ClassVar[bool] = False
+    """Whether it finds out itself that a head is upside down, and says so."""
+
     @abstractmethod
     def prepare(self, study: Study, request: Request, progress: Progress) -> PreparedT:
         """The input of the method's networks or thresholds.

@@ -122,6 +122,7 @@ class NcctAspects(Method["HeadRegistration | ImageError", Segmented]):
     labels: ClassVar = {INFARCT.name: INFARCT.label}
     prepared_at = 0.2
     judges_side = True
+    judges_orientation = True
 
     def check(self, bundle: ModelBundle) -> None:
         """Check the bundle; without networks, only the atlas and the HU of its regions are used."""

@@ -67,7 +67,6 @@ class NcctInfarct(Method[PreparedVolume, Predicted]):
     id, wanted = ID, "ncct"
     Preparation, Prediction = Preparation, Prediction
     labels: ClassVar = {INFARCT.name: INFARCT.label}
-    prepared_at = 0.1
 
     def prepare(self, study: Study, request: Request, progress: Progress) -> PreparedVolume:
         progress(0.0, "finding the brain")

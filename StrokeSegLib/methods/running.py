@@ -68,8 +68,8 @@ def run(
         *marked.warnings,
         *_only_one_side(side),
         *study.head_warnings,
+        *_orientation(study, chosen),
     )
-    warnings += _orientation(study, chosen, warnings)
     watch.lap("findings")
     return Findings(
         study=study,
@@ -103,14 +103,14 @@ def _blood(study: Study, method: Method) -> Haemorrhage | None:
     return study.haemorrhage if method.wanted == "ncct" else None
 
 
-def _orientation(study: Study, method: Method, warnings: tuple[str, ...]) -> tuple[str, ...]:
-    """A warning on a head that is upside down, unless already given; perfusion covers too little to tell."""
-    if method.wanted != "ncct":
+def _orientation(study: Study, method: Method) -> tuple[str, ...]:
+    """A warning on a head that is upside down; perfusion covers too little to tell."""
+    if method.wanted != "ncct" or method.judges_orientation:
         return ()
     try:
         check_orientation(study)
     except HeadOrientationError as error:
-        return () if any(str(error) in warning for warning in warnings) else (str(error),)
+        return (str(error),)
     except ImageError:
         pass
     return ()
