@@ -15,6 +15,7 @@ from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.findings import Findings
 from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging import Study, read_study
+from StrokeSegLib.measures.overlap import dice
 from StrokeSegLib.measures.volumes import volumes_ml
 from StrokeSegLib.methods import default_methods
 
@@ -100,7 +101,5 @@ def evaluate(mask: np.ndarray, reference: np.ndarray, geometry: SliceGeometry) -
         if one.shape != geometry.shape:
             raise StrokeSegError(f"The mask has the shape {one.shape}, the scan {geometry.shape}.")
     mask, reference = mask.astype(bool), reference.astype(bool)
-    total = int(mask.sum()) + int(reference.sum())
-    dice = 2 * int((mask & reference).sum()) / total if total else 1.0
     volume_ml, reference_ml = (float(volumes_ml(one.astype(np.uint8), geometry)[1]) for one in (mask, reference))
-    return Agreement(dice, volume_ml, reference_ml)
+    return Agreement(dice(mask, reference), volume_ml, reference_ml)

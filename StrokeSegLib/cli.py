@@ -10,14 +10,13 @@ if __name__ == "__main__":  # run as a file: Slicer --python-script StrokeSegLib
 
 from StrokeSegLib import __version__
 from StrokeSegLib.commands import batch, demo, export, models, node, perfusion, phantom, segment
+from StrokeSegLib.commands.exit_codes import USER_ERROR
 from StrokeSegLib.errors import StrokeSegError
 from StrokeSegLib.slicer_process import NO_DISPLAY, run_beside
 from StrokeSegLib.threads import let_idle_threads_sleep
 
 COMMANDS = (segment, batch, perfusion, export, node, demo, phantom, models)
 """In the order of the help; what they need they import when they run, so that the help is there at once."""
-
-USER_ERROR = 2
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from StrokeSegLib.commands.progress import add_quiet
 from StrokeSegLib.errors import StrokeSegError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def add_input(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="text file with the acquisition time of each perfusion frame, in seconds",
     )
-    command.add_argument("--quiet", action="store_true", help="do not show progress on stderr")
+    add_quiet(command)
 
 
 def add_run(command: argparse.ArgumentParser) -> None:

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from StrokeSegLib.commands import progress
 from StrokeSegLib.commands.arguments import add_run, case_of
+from StrokeSegLib.commands.exit_codes import BUG, USER_ERROR
 from StrokeSegLib.errors import StrokeSegError
-
-BUG, USER_ERROR = 1, 2
-"""Exit codes."""
 
 
 def add(commands) -> None:
@@ -28,7 +26,7 @@ def add(commands) -> None:
     place.add_argument("--scheduler", metavar="ADDRESS", help="address of the Dask scheduler that runs the cases")
     batch.add_argument("--resume", action="store_true", help="resume an interrupted batch")
     add_run(batch)
-    batch.add_argument("--quiet", action="store_true", help="do not show progress on stderr")
+    progress.add_quiet(batch)
     batch.set_defaults(command=run)
 
 

@@ -37,7 +37,7 @@ def add(commands) -> None:
             metavar="FILE",
             help="also write a table of case folders and names; store it separately",
         )
-        command.add_argument("--quiet", action="store_true", help="do not show progress on stderr")
+        progress.add_quiet(command)
         command.set_defaults(command=run, empty_patient=False)
 
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     for case in options.cases:
         try:
             asked = Export(case, options.kind, options.output, options.name, options.source, options.empty_patient)
-            made = export(asked, progress.silence if options.quiet else progress.show)
+            made = export(asked, progress.reporter(options.quiet))
         except StrokeSegError as error:
             if len(options.cases) == 1:
                 raise

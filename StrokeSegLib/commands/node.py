@@ -6,10 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
+from StrokeSegLib.commands.exit_codes import USER_ERROR
 from StrokeSegLib.errors import StrokeSegError
-
-USER_ERROR = 2
-"""Exit code where a check fails."""
 
 
 def add(commands) -> None:

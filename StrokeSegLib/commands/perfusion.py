@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
     case = Case(
         input=options.input, output=options.output, settings=tuple(options.settings), times_s=times_s(options.times)
     )
-    findings = map_case(case, progress.silence if options.quiet else progress.show)
+    findings = map_case(case, progress.reporter(options.quiet))
     for warning in findings.warnings:
         sys.stdout.write(f"warning: {warning}\n")
     sys.stdout.write(f"maps         {case.output}\n")

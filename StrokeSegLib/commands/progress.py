@@ -1,9 +1,22 @@
 """Progress on stderr."""
 
+import argparse
 import sys
 
+from StrokeSegLib.progress import Report
 
-def silence(fraction: float, stage: str) -> None:
+
+def add_quiet(command: argparse.ArgumentParser) -> None:
+    """Add the option that turns progress off."""
+    command.add_argument("--quiet", action="store_true", help="do not show progress on stderr")
+
+
+def reporter(quiet: bool) -> Report:
+    """Show progress, unless it was turned off."""
+    return _silence if quiet else show
+
+
+def _silence(fraction: float, stage: str) -> None:
     """No progress."""
 
 

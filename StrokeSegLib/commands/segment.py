@@ -52,7 +52,7 @@ def segmented(case, quiet: bool) -> None:
     from StrokeSegLib.measures.rows import rows_of
     from StrokeSegLib.reports.text import printed
 
-    findings = segment_case(case, progress.silence if quiet else progress.show)
+    findings = segment_case(case, progress.reporter(quiet))
     for warning in findings.warnings:
         sys.stdout.write(f"warning: {warning}\n")
     for line in printed(rows_of(findings)):

@@ -4,21 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from StrokeSegLib.documents.typing import Part
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ArchitectureDocument(_Part):
+class ArchitectureDocument(Part):
     """The network's; see `networks.Architecture`."""
 
     name: str
     arguments: dict[str, object]
 
 
-class WeightsDocument(_Part):
+class WeightsDocument(Part):
     """One member of an ensemble: a safetensors file in the bundle and its hash."""
 
     file: Annotated[str, Field(pattern=r"^weights-[0-9]+\.safetensors$")]
@@ -33,7 +31,7 @@ class Provenance(BaseModel):
     training_data: str
 
 
-class BundleDocument(_Part):
+class BundleDocument(Part):
     """A bundle. Its method says which settings and labels it may have, see `Method.check`."""
 
     schema_version: Literal[1]

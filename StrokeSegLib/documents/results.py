@@ -4,18 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-NotNegative = Annotated[float, Field(ge=0)]
+from StrokeSegLib.documents.bundle import Sha256
+from StrokeSegLib.documents.typing import Part
+from StrokeSegLib.vocabulary.ranges import NotNegative, Probability
+
 Count = Annotated[int, Field(ge=1)]
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 Ratio = NotNegative | Literal["undefined"]
 Source = Literal["automatic", "edited"]
 SideName = Literal["left", "right"]
-
-
-class _Part(BaseModel):
-    """Values are strictly typed and unknown keys are rejected; optional keys without a value are omitted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class ModelDocument(BaseModel):
@@ -25,7 +22,7 @@ class ModelDocument(BaseModel):
 
     name: str
     version: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     provenance: dict[str, object]
     evaluation: dict[str, object]
     licence: str
@@ -42,16 +39,16 @@ class Parameters(BaseModel):
     overrides: list[str]
 
 
-class MethodDocument(_Part):
+class MethodDocument(Part):
     """A method that ran, and the names of its model's segments."""
 
     id: str
     model: ModelDocument
     parameters: Parameters
-    segments: list[str] = []
+    segments: list[str] = Field(default=[])
 
 
-class Stack(_Part):
+class Stack(Part):
     """Where the acquired slices lie: LPS, centre of the first pixel, foot to head."""
 
     positions_mm: list[Triple]
@@ -59,7 +56,7 @@ class Stack(_Part):
     column_direction: Triple
 
 
-class Grid(_Part):
+class Grid(Part):
     """The regular grid of the written files."""
 
     spacing_mm: Triple
@@ -67,7 +64,7 @@ class Grid(_Part):
     first_pixel_of_slice: list[list[int]]
 
 
-class Geometry(_Part):
+class Geometry(Part):
     """The slices of the scan.
 
     ``gaps_mm`` are the distinct distances between neighbouring slices along their normal, ``table_distances_mm`` those
@@ -87,11 +84,11 @@ class Geometry(_Part):
     stack: Stack | None = None
 
 
-class Region(_Part):
+class Region(Part):
     """A region of ASPECTS; its HU are means over voxels of 20 to 80 HU, the ratio is to the mirrored region."""
 
     affected: bool
-    fraction: Annotated[float, Field(ge=0, le=1)]
+    fraction: Probability
     volume_ml: NotNegative
     affected_ml: NotNegative
     mean_hu: float | None
@@ -102,7 +99,7 @@ class Region(_Part):
     source: Source
 
 
-class Regions(_Part):
+class Regions(Part):
     """The ten regions of a side."""
 
     C: Region
@@ -117,7 +114,7 @@ class Regions(_Part):
     M6: Region
 
 
-class Hemisphere(_Part):
+class Hemisphere(Part):
     """The score of a side, null where regions are missing: not in view, and not decided by the reader."""
 
     score: Annotated[int, Field(ge=0, le=10)] | None
@@ -125,7 +122,7 @@ class Hemisphere(_Part):
     regions: Regions
 
 
-class Rule(_Part):
+class Rule(Part):
     """Rule for affected regions: infarct in the region, or its density relative to the mirrored one."""
 
     basis: Literal["infarct", "hu"]
@@ -135,7 +132,7 @@ class Rule(_Part):
     hu_difference: float
 
 
-class Aspects(_Part):
+class Aspects(Part):
     """ASPECTS of both sides.
 
     ``side`` is the symptomatic one, null where no region is affected; ``scored_on`` are the segments whose tissue makes
@@ -150,10 +147,10 @@ class Aspects(_Part):
     scored_on: list[str]
     warnings: list[str]
     anatomy: Literal["network", "atlas"] | None = None
-    agreement: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    agreement: dict[str, Probability] = Field(default={})
 
 
-class Curve(_Part):
+class Curve(Part):
     """Enhancement of a vessel over its baseline, and the voxels (slice, row, column) whose mean it is."""
 
     hu: list[float]
@@ -161,7 +158,7 @@ class Curve(_Part):
     place_mm: Triple | None
 
 
-class MotionDocument(_Part):
+class MotionDocument(Part):
     """How the head moved, by frame."""
 
     shift_mm: list[Triple]
@@ -169,7 +166,7 @@ class MotionDocument(_Part):
     rejected_frames: list[int]
 
 
-class PerfusionDocument(_Part):
+class PerfusionDocument(Part):
     """CT perfusion; volumes and ratios where thresholds were applied.
 
     ``arterial_agreement`` is the lowest correlation of the artery with the others; CBF is in ml/100 g/min, CBV in
@@ -181,14 +178,14 @@ class PerfusionDocument(_Part):
     times_s: list[float] | None = None
     artery: Curve | None = None
     vein: Curve | None = None
-    other_arteries: list[Curve] = []
+    other_arteries: list[Curve] = Field(default=[])
     arterial_agreement: float | None = None
-    not_evaluable: list[str] = []
+    not_evaluable: list[str] = Field(default=[])
     motion: MotionDocument | None = None
     core_ml: NotNegative | None = None
     hypoperfused_ml: NotNegative | None = None
     severe_ml: NotNegative | None = None
-    tmax_ml: dict[str, NotNegative] = {}
+    tmax_ml: dict[str, NotNegative] = Field(default={})
     mismatch_ml: NotNegative | None = None
     mismatch_ratio: Ratio | None = None
     hypoperfusion_intensity_ratio: Ratio | None = None
@@ -198,7 +195,7 @@ class PerfusionDocument(_Part):
     affected_side: SideName | None = None
 
 
-class Clinical(_Part):
+class Clinical(Part):
     """Clinical data given for the trial criteria."""
 
     age_years: float | None = None
@@ -207,7 +204,7 @@ class Clinical(_Part):
     aspects: int | None = None
 
 
-class ResultsDocument(_Part):
+class ResultsDocument(Part):
     """The results of one study; ``volumes_ml`` of lesions by segment, ``criteria`` of the trials by name."""
 
     schema_version: Literal[1]

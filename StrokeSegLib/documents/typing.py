@@ -5,9 +5,15 @@ import json
 from collections.abc import Mapping
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 Kind = TypeVar("Kind")
+
+
+class Part(BaseModel):
+    """Part of a document: known keys only, each of exactly its type; what is optional may be left out."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 def typed(kind: type[Kind], values: Mapping[str, object]) -> Kind:

@@ -9,9 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -19,6 +17,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from StrokeSegLib.documents.typing import Part
 from StrokeSegLib.errors import StrokeSegError
 
 if sys.version_info >= (3, 11):
@@ -64,10 +63,8 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network), Field(
 FilePath = Annotated[Path, BeforeValidator(_path)]
 
 
-class Table(BaseModel):
-    """A table of the file: known keys only, of exactly the type that is asked for."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+class Table(Part):
+    """A table of the file."""
 
 
 class Tls(Table):

@@ -1,6 +1,7 @@
 """Figures of merit for core and penumbra: the CPAISD authors' own, and those of the field.
 
-Labels are uint8 ``(slice, row, column)``: 0, 1 core, 2 penumbra. Affected tissue is their union.
+Labels are uint8 ``(slice, row, column)``: 0, 1 core, 2 penumbra. Affected tissue is their union. `dice` of one class of
+a study is the authors' ``dice_3d_<class>_with_bg``.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from StrokeSegLib.geometry.slices import SliceGeometry
+from StrokeSegLib.measures.overlap import dice
 
 CORE, PENUMBRA = 1, 2
 CLASSES = (CORE, PENUMBRA)
@@ -18,15 +20,6 @@ CONNECTED = np.ones((3, 3, 3), bool)
 
 THRESHOLDS = np.arange(1, 100) / 100
 """Affected probabilities at which the curves are evaluated."""
-
-
-def dice(predicted: np.ndarray, reference: np.ndarray) -> float:
-    """2TP / (2TP + FP + FN) of two masks; 1.0 where both are empty.
-
-    For one class of a study this is the authors' ``dice_3d_<class>_with_bg``.
-    """
-    total = np.count_nonzero(predicted) + np.count_nonzero(reference)
-    return 2 * np.count_nonzero(predicted & reference) / total if total else 1.0
 
 
 def dice_macro(predicted: np.ndarray, reference: np.ndarray) -> float:
