@@ -147,7 +147,7 @@ def card(models: Sequence[KnownModel]) -> str:
     parts = ['<meta charset="utf-8"><style>body{font-family:sans-serif;max-width:50em;margin:2em}th{text-align:left}']
     parts.append("td,th{vertical-align:top;padding:.3em 1em .3em 0}</style>")
     for model in models:
-        parts.append(f"<h1>{html.escape(model['name'])}</h1><table>")
+        parts.append(f"<h1>{html.escape(model.name)}</h1><table>")
         parts += [f"<tr><th>{title}</th><td>{html.escape(str(read(model)))}</td></tr>" for title, read in rows]
         parts.append("</table>")
     return "".join(parts)

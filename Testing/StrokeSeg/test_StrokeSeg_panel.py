@@ -215,3 +215,15 @@ def test_without_its_packages_the_panel_opens_and_says_what_is_missing(slicer_sc
     assert not opened.ui.segmentButton.enabled
     assert opened.panel.logic.worker_pid is None
     opened.close()
+
+
+def test_the_model_card_tells_name_and_licence_of_each_model(desktop):
+    from StrokeSegPanel.options_section import card
+
+    from StrokeSegLib.documents.events import KnownModel
+
+    model = KnownModel("small & fast", "1.0", "ncct-aspects", "phantoms", "research", "Apache-2.0", {"Dice": 0.5}, True)
+    page = card([model])
+    assert "<h1>small &amp; fast</h1>" in page
+    assert "Apache-2.0" in page
+    assert "Dice: 0.5" in page
