@@ -61,6 +61,15 @@ LEAST_POSE_FRAMES = 3
 """The median of fewer frames is not a usable reference."""
 
 
+THINNING = 64
+"""One voxel in so many tells how far the brain moved."""
+
+MOST_THROUGH_PLANE_MM = 4.0
+"""A brain that moved farther along the slices' normal shows other tissue: interpolation between thick slices does not
+bring it back, and the outermost slices are lost. Steps of a few millimetres stay below (3.3 mm at most in 1,000 motions
+of the phantom's kind “mild”), a slide of 5 mm lies above."""
+
+
 def correct_motion(
     voxels: np.ndarray, geometry: SliceGeometry, progress: Callable[[float], None] = lambda fraction: None
 ) -> tuple[np.ndarray, Motion]:
@@ -89,6 +98,22 @@ def correct_motion(
             corrected[..., frame] = moved_back(voxels[..., frame], geometry, motion.shift_mm[frame], rotation)
     progress(1.0)
     return corrected, motion
+
+
+def with_through_plane(motion: Motion, geometry: SliceGeometry, brain: np.ndarray) -> Motion:
+    """The motion, and how far it moves the brain along the slices' normal.
+
+    Args:
+        motion: motion of the frames.
+        geometry: geometry of the slices.
+        brain: boolean ``(slice, row, column)``, not empty.
+    """
+    points_mm = geometry.to_patient(np.argwhere(brain)[::THINNING]) - middle_mm(geometry)
+    distances_mm = np.empty(len(motion.shift_mm))
+    for frame, (shift_mm, turn_deg) in enumerate(zip(motion.shift_mm, motion.rotation_deg, strict=True)):
+        moved_mm = points_mm @ rotation_matrix(turn_deg).T + shift_mm - points_mm
+        distances_mm[frame] = np.sqrt(np.mean((moved_mm @ geometry.normal) ** 2))
+    return dataclasses.replace(motion, through_plane_mm=distances_mm)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging import PerfusionSeries
 from StrokeSegLib.perfusion.curves import BrainCurves
+from StrokeSegLib.perfusion.motion import MOST_THROUGH_PLANE_MM
 from StrokeSegLib.perfusion.perfusion import Motion
 from StrokeSegLib.perfusion.vessels import Vessels
 
@@ -76,7 +77,7 @@ def judge(
     height_mm = coverage_mm(geometry)
     if height_mm < HEAD_COVERAGE_MM:
         flags.append(f"The slices cover {height_mm:.0f} mm of the head; volumes refer to this part only.")
-    return Quality(tuple(flags), tuple(_reasons(curves, vessels, motion)))
+    return Quality(tuple(flags), tuple(_reasons(geometry, curves, vessels, motion)))
 
 
 def _timing_flags(series: PerfusionSeries, curves: BrainCurves, vessels: Vessels) -> Iterator[str]:
@@ -162,7 +163,7 @@ def _motion_flags(motion: Motion) -> Iterator[str]:
         yield f"{frames} left out for motion and bridged in time."
 
 
-def _reasons(curves: BrainCurves, vessels: Vessels, motion: Motion | None) -> Iterator[str]:
+def _reasons(geometry: SliceGeometry, curves: BrainCurves, vessels: Vessels, motion: Motion | None) -> Iterator[str]:
     """Reasons why volumes are not evaluable."""
     if curves.signal_to_noise < LEAST_SIGNAL_TO_NOISE:
         yield (
@@ -182,3 +183,12 @@ def _reasons(curves: BrainCurves, vessels: Vessels, motion: Motion | None) -> It
         yield "The artery peaks after the vein, so one of the two is wrong. Point to both vessels."
     if motion is not None and len(motion.rejected) > MOST_LEFT_OUT * len(motion.shift_mm):
         yield f"{len(motion.rejected)} of {len(motion.shift_mm)} frames are lost to motion."
+    if motion is not None and motion.through_plane_mm is not None:
+        kept_mm = np.delete(motion.through_plane_mm, motion.rejected)
+        slid = int((kept_mm > MOST_THROUGH_PLANE_MM).sum())
+        if slid:
+            yield (
+                f"The brain moved by up to {kept_mm.max():.1f} mm through slices of {geometry.slice_spacing_mm:.1f} mm "
+                f"in {slid} of {len(motion.shift_mm)} frames (limit {MOST_THROUGH_PLANE_MM:.1f} mm), so the frames "
+                "show different tissue at the same place."
+            )
