@@ -16,10 +16,11 @@ from StrokeSegLib.findings import Findings
 from StrokeSegLib.geometry.slices import SliceGeometry
 from StrokeSegLib.imaging import Study, read_study
 from StrokeSegLib.measures.overlap import dice
+from StrokeSegLib.measures.trial_criteria import NOTHING_GIVEN, ClinicalInputs
 from StrokeSegLib.measures.volumes import volumes_ml
 from StrokeSegLib.methods import default_methods
 
-__all__ = ["Agreement", "Segmentation", "StrokeSegError", "Study", "evaluate", "read", "segment"]
+__all__ = ["Agreement", "ClinicalInputs", "Segmentation", "StrokeSegError", "Study", "evaluate", "read", "segment"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,14 @@ def read(path: Path | str) -> Study:
 
 
 def segment(
-    study: Study, methods: Sequence[str] = (), *, models: Sequence[str] = (), device: str = "auto"
+    study: Study,
+    methods: Sequence[str] = (),
+    *,
+    models: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    side: str = "auto",
+    clinical: ClinicalInputs = NOTHING_GIVEN,
+    device: str = "auto",
 ) -> Segmentation:
     """Segment a study as ``strokeseg segment`` does.
 
@@ -74,14 +82,17 @@ def segment(
         study: what `read` returns.
         methods: ids of methods; empty takes those of the models, or else what suits the scan.
         models: names or paths of bundles, at most one for each method.
+        settings: ``KEY=VALUE`` or ``METHOD:KEY=VALUE``, as for ``--set``.
+        side: ``auto``, or the patient's ``left`` or ``right``: the only hemisphere that is reported.
+        clinical: what the trials' criteria need to know of the patient.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises:
-        StrokeSegError: a method, model or device is not available, or the scan does not suit the method.
+        StrokeSegError: a method, model, setting or device is not available, or the scan does not suit the method.
     """
-    named = tuple(models)
-    bundles = bundles_of(tuple(methods), named) or bundles_of(default_methods(study), named)
-    findings = findings_of(study, bundles, device=device)
+    named, changed = tuple(models), tuple(settings)
+    bundles = bundles_of(tuple(methods), named, changed) or bundles_of(default_methods(study), named, changed)
+    findings = findings_of(study, bundles, device=device, side=side, clinical=clinical)
     return Segmentation(
         masks={name: findings.mask(name) for name in findings.volumes_ml},
         geometry=study.ct.geometry,

@@ -29,6 +29,14 @@ def test_the_api_segments_as_the_command_line_does(tmp_path):
         assert mask.shape == study.ct.voxels.shape
         assert api.evaluate(mask, mask, result.geometry).volume_ml == pytest.approx(result.volumes_ml[name])
 
+    options = {"models": [model], "device": "cpu"}
+    left, right = (api.segment(study, side=side, **options) for side in ("left", "right"))
+    for name, mask in result.masks.items():
+        assert not (left.masks[name] & right.masks[name]).any()
+        assert ((left.masks[name] | right.masks[name]) <= mask).all()
+    assert left.warnings != right.warnings
+    assert not any(api.segment(study, settings=["prediction.affected_threshold=1"], **options).volumes_ml.values())
+
 
 def test_agreement_of_two_boxes_is_known():
     geometry = SliceGeometry.regular((4, 10, 10), (5.0, 1.0, 1.0))
