@@ -144,6 +144,8 @@ def summary(rows: list[dict[str, object]]) -> str:
     lines.append(f"{len(rows)} patients; vein r >= 0.95 in {sum(r >= 0.95 for r in veins)}")
     measured = [row for row in rows if row["found_core_ml"] != ""]
     lines.append(f"not evaluable: {len(rows) - len(measured)}")
+    if not measured:
+        return "\n".join(lines)
     for name in ("core", "hypoperfused"):
         true, found = (np.array([row[f"{kind}{name}_ml"] for row in measured], float) for kind in ("", "found_"))
         error = np.abs(found - true)
