@@ -13,7 +13,7 @@ from StrokeSegLib.perfusion.analysis_grid import AnalysisGrid
 from StrokeSegLib.perfusion.curves import BrainCurves, brain_curves
 from StrokeSegLib.perfusion.deconvolution import ResiduePeaks, residue_peaks
 from StrokeSegLib.perfusion.median import median_in_slice
-from StrokeSegLib.perfusion.motion import REFERENCE_FRAMES, correct_motion, with_through_plane
+from StrokeSegLib.perfusion.motion import REFERENCE_FRAMES, correct_motion
 from StrokeSegLib.perfusion.perfusion import Motion, Perfusion
 from StrokeSegLib.perfusion.quality import coverage_mm, judge
 from StrokeSegLib.perfusion.settings import PerfusionSettings
@@ -107,7 +107,6 @@ def map_perfusion(
             frames.voxels, grid.geometry, lambda fraction: progress(0.5 * fraction, "correcting motion")
         )
         frames = PerfusionSeries(voxels, frames.times_s)
-        motion = with_through_plane(motion, grid.geometry, inside)
     curves = _curves(frames, inside, grid.geometry, motion, settings.smoothing_mm, progress)
     vessels = find_vessels(
         curves, grid.geometry, grid.pooled_voxel(settings.artery_voxel), grid.pooled_voxel(settings.vein_voxel)
@@ -116,7 +115,7 @@ def map_perfusion(
     offsets_hu = _offsets_hu(frames, inside, grid.geometry, motion, curves.smoothing_mm)
     maps = _maps(curves, vessels, offsets_hu, inside, brain, grid, settings)
     progress(1.0, "deconvolving")
-    quality = judge(series, geometry, curves, vessels, motion)
+    quality = judge(series, grid.geometry, curves, vessels, motion)
     return Perfusion(
         maps=maps,
         times_s=curves.times_s,

@@ -60,14 +60,8 @@ LARGEST_LONE_RESIDUAL = 0.5
 LEAST_POSE_FRAMES = 3
 """The median of fewer frames is not a usable reference."""
 
-
 THINNING = 64
 """One voxel in so many tells how far the brain moved."""
-
-MOST_THROUGH_PLANE_MM = 3.5
-"""A brain that moved farther along the slices' normal shows other tissue: interpolation between thick slices does not
-bring it back, and the outermost slices are lost. Steps of a few millimetres stay below (3.3 mm at most in 1,000 motions
-of the phantom's kind “mild”); a slide of 5 mm lies above, also where slices of 9 mm make it look shorter."""
 
 
 def correct_motion(
@@ -100,20 +94,18 @@ def correct_motion(
     return corrected, motion
 
 
-def with_through_plane(motion: Motion, geometry: SliceGeometry, brain: np.ndarray) -> Motion:
-    """The motion, and how far it moves the brain along the slices' normal.
+def through_plane_mm(motion: Motion, geometry: SliceGeometry, places: np.ndarray) -> np.ndarray:
+    """``(time,)`` root mean square distance by which the brain moved along the slices' normal.
 
     Args:
         motion: motion of the frames.
         geometry: geometry of the slices.
-        brain: boolean ``(slice, row, column)``, not empty.
+        places: ``(voxel, 3)`` slice, row, column of the brain's voxels; at least one.
     """
-    points_mm = geometry.to_patient(np.argwhere(brain)[::THINNING]) - middle_mm(geometry)
-    distances_mm = np.empty(len(motion.shift_mm))
-    for frame, (shift_mm, turn_deg) in enumerate(zip(motion.shift_mm, motion.rotation_deg, strict=True)):
-        moved_mm = points_mm @ rotation_matrix(turn_deg).T + shift_mm - points_mm
-        distances_mm[frame] = np.sqrt(np.mean((moved_mm @ geometry.normal) ** 2))
-    return dataclasses.replace(motion, through_plane_mm=distances_mm)
+    points_mm = geometry.to_patient(places[::THINNING]) - middle_mm(geometry)
+    turns = np.array([rotation_matrix(turn_deg) for turn_deg in motion.rotation_deg]) - np.eye(3)
+    moved_mm = points_mm @ turns.transpose(0, 2, 1) + motion.shift_mm[:, None]
+    return np.sqrt(np.mean((moved_mm @ geometry.normal) ** 2, axis=1))
 
 
 @dataclass(frozen=True)

@@ -32,15 +32,12 @@ class Motion:
         rejected: indices of the frames that no rigid motion explains; they are left out, and bridged in time.
         poses: ``(time,)`` number of the pose of the head in each frame, 0 that of the first ones; None where frames
             were not put together into poses.
-        through_plane_mm: ``(time,)`` root mean square distance by which the brain moved along the slices' normal; None
-            where it was not determined.
     """
 
     shift_mm: np.ndarray
     rotation_deg: np.ndarray
     rejected: tuple[int, ...]
     poses: np.ndarray | None = None
-    through_plane_mm: np.ndarray | None = None
 
     @property
     def largest_shift_mm(self) -> float:

@@ -9,7 +9,7 @@ import pytest
 from StrokeSegLib.errors import Cancelled
 from StrokeSegLib.geometry.rigid import middle_mm, rotation_angles_deg, rotation_matrix, seen_from
 from StrokeSegLib.geometry.slices import SliceGeometry
-from StrokeSegLib.perfusion.motion import correct_motion, with_through_plane
+from StrokeSegLib.perfusion.motion import correct_motion, through_plane_mm
 from StrokeSegLib.perfusion.perfusion import Motion
 from StrokeSegLib.phantom import (
     PhantomOptions,
@@ -126,5 +126,5 @@ def test_slices_seen_from_a_moved_head_lie_where_the_head_carried_them_from():
 
 def test_the_way_through_the_slices_is_measured_along_their_normal():
     shift_mm = np.array([np.zeros(3), 5 * TILTED.normal, 5 * TILTED.row_direction])
-    motion = with_through_plane(Motion(shift_mm, np.zeros((3, 3)), ()), TILTED, np.ones(TILTED.shape, bool))
-    np.testing.assert_allclose(motion.through_plane_mm, [0, 5, 0], atol=1e-9)
+    motion, brain = Motion(shift_mm, np.zeros((3, 3)), ()), np.argwhere(np.ones(TILTED.shape, bool))
+    np.testing.assert_allclose(through_plane_mm(motion, TILTED, brain), [0, 5, 0], atol=1e-9)

@@ -47,6 +47,7 @@ def curves(tissue_peak_hu: float = 6.0, noise_hu: float = 0.5, baseline_samples:
         baseline_samples=baseline_samples,
         times_s=TIMES_S,
         step_s=1.5,
+        places=np.zeros((1, 3), int),
     )
 
 
@@ -108,14 +109,13 @@ def test_below_the_limits_no_volume_is_given_and_the_reason_is(judged, said):
 
 
 @pytest.mark.parametrize(
-    ("through_plane_mm", "rejected", "is_evaluable"), [(3.5, (), True), (5.0, (), False), (5.0, (20,), True)]
+    ("slide_mm", "rejected", "is_evaluable"), [(3.5, (), True), (5.0, (), False), (5.0, (20,), True)]
 )
 def test_a_slide_through_the_slices_leaves_nothing_to_evaluate_unless_its_frames_are_left_out(
-    through_plane_mm, rejected, is_evaluable
+    slide_mm, rejected, is_evaluable
 ):
-    distances_mm = np.zeros(40)
-    distances_mm[20] = through_plane_mm
-    motion = Motion(np.zeros((40, 3)), np.zeros((40, 3)), rejected, through_plane_mm=distances_mm)
+    motion = moved(0.0, rejected)
+    motion.shift_mm[20] = slide_mm * WHOLE_HEAD.normal
     reasons = judge(series(), WHOLE_HEAD, curves(), vessels(), motion).not_evaluable
     assert (not reasons) == is_evaluable
     assert is_evaluable or "5.0 mm through slices of 5.0 mm in 1 of 40 frames" in reasons[0]
